@@ -1,0 +1,61 @@
+"""The command line: the room above the flows, where a person's words become a run or a question."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import typer
+
+from recsys.errors import HomeError, RecsysError
+
+
+def main() -> None:
+    """Run the command line; every failure is one line on standard error and a documented exit code."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    from cli.app import app, current_home
+
+    try:
+        outcome = app(args=arguments, standalone_mode=False)
+        return outcome if isinstance(outcome, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped; what was committed is kept, and running again goes on from there", 130)
+    except typer.TyperException as error:
+        message = str(error.format_message() if hasattr(error, "format_message") else error)
+        code = getattr(error, "exit_code", 2)
+        return _fail(f"{message} (see 'recsys --help')", code) if message else code
+    except RecsysError as error:
+        return _fail(str(error), error.exit_code)
+    except Exception as error:
+        full = _full_disk(current_home())
+        return _fail(str(full), full.exit_code) if full else _fail(_bug(error), 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _full_disk(home: Path) -> HomeError | None:
+    """Return what to say where the home's disk is full: then any server on it may fail in any way."""
+    from recsys.store import require_space
+
+    try:
+        require_space(home, 1 << 20)
+    except HomeError as error:
+        return error
+    except OSError:
+        return None
+    return None
+
+
+def _bug(error: Exception) -> str:
+    """Keep the traceback in a file, and return the line that names it."""
+    with tempfile.NamedTemporaryFile("w", prefix="recsys-error-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return f"unexpected {type(error).__name__}: {str(error)[:200]}; this is a defect: please report it with {file.name}"

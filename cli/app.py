@@ -1,0 +1,426 @@
+"""The commands of `recsys`. Heavy packages are imported by the command that needs them, so that each starts fast."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+import recsys
+from cli.console import clean, err, out, progress_shown, table
+from recsys.configuration import HOME_DEFAULT, Configuration, explain, load
+
+if TYPE_CHECKING:
+    from recsys.recommendations import Answer
+
+EXIT_CODES = """
+[bold]Exit codes[/bold]
+
+0 done · 1 a defect of this program · 2 a wrong command line · 3 configuration · 4 catalogue · 5 home folder ·
+6 unknown product · 7 unusable photo · 8 weights · 9 a server did not start · 10 no usable image · 11 images pending ·
+12 export · 130 stopped by Ctrl-C
+"""
+
+MIN_FREE = 128 << 20
+"""Bytes that the home's disk must have free before a run starts."""
+
+app = typer.Typer(
+    name="recsys",
+    help="A visual recommender that a shop's data team runs itself: a catalogue goes in; out come, for every product "
+    "and any photo, the products that look like it, in its colours, at its price level.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Stage(enum.StrEnum):
+    """Where a run may stop; the names of `flows.recommend.Stage`."""
+
+    CATALOGUE = "catalogue"
+    IMAGES = "images"
+    FEATURES = "features"
+    RECOMMENDATIONS = "recommendations"
+    RESULTS = "results"
+
+
+HomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home", envvar="RECSYS_HOME", help="The folder that holds everything of one shop.", show_default=True
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
+FilterOption = Annotated[
+    int | None, typer.Option("--filter", min=1, max=1000, help="How many of the nearest by look are reranked. [20]")
+]
+ColourOption = Annotated[float | None, typer.Option(min=0, help="Weight of the colour score. [1]")]
+PriceOption = Annotated[float | None, typer.Option(min=0, help="Weight of the price score. [1]")]
+
+_home = HOME_DEFAULT
+
+
+def current_home() -> Path:
+    """Return the home that the running command works on."""
+    return _home
+
+
+def _use(home: Path) -> Path:
+    global _home
+    _home = home
+    return home
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(recsys.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def demo(
+    home: HomeOption = HOME_DEFAULT,
+    products: Annotated[
+        int | None, typer.Option(min=50, max=100_000, help="Products of the sample shop. [600]")
+    ] = None,
+) -> None:
+    """Draw a sample shop, run the whole workflow on it, and show what came out.
+
+    The shop's image host breaks 7.77 % of its image URLs, as the original project's catalogue had it. Running the
+    demo again does nothing twice.
+    """
+    from recsys.sample_shop import SampleHost
+    from recsys.store import Store, lock, require_space
+
+    with lock(_use(home)):
+        require_space(home, MIN_FREE)
+        Store(home)
+        flags = {"sample": {"products": products}} if products else {}
+        settings = load(home, flags).sample
+        folder = home / "sample-shop"
+        with progress_shown():
+            shop = _drawn(folder, settings.products, settings.seed, _sample_url(folder, settings.port))
+        port = int(shop.base_url.rsplit(":", 1)[1])
+        with SampleHost(shop.folder, port=port) as host:
+            _run(home, str(shop.catalogue), flags, Stage.RESULTS)
+            requests = sum(host.stats().values())
+        out.print(f"\nThe sample shop's image host was asked for {requests:,} images.")
+        _example(home, load(home, flags))
+        _where_to_look(home)
+
+
+def _sample_url(folder: Path, port: int) -> str:
+    """Return the address of the sample shop's host: the one its catalogue names already, else a free port."""
+    from cli.servers import LOOPBACK, free_port
+    from recsys.sample_shop import load_shop
+
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return load_shop(folder).base_url
+    return f"http://{LOOPBACK}:{free_port(port)}"
+
+
+def _drawn(folder: Path, products: int, seed: int, base_url: str) -> Any:
+    from recsys import progress
+    from recsys.sample_shop import draw_shop
+
+    progress.begin("sample shop", products)
+    shop = draw_shop(folder, products, seed, base_url, on_progress=lambda n: progress.advance("sample shop", n))
+    progress.finish("sample shop", f"{shop.drawn:,} of {shop.images:,} pictures drawn")
+    return shop
+
+
+@app.command()
+def run(
+    catalogue: Annotated[str, typer.Option(help="CSV (also .gz, .zip) or Parquet: a file or an http(s) URL.")],
+    home: HomeOption = HOME_DEFAULT,
+    stop_after: Annotated[Stage, typer.Option(help="The last stage to run.")] = Stage.RESULTS,
+    filter_: FilterOption = None,
+    colour_weight: ColourOption = None,
+    price_weight: PriceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the home up to date with a catalogue: fetch, label, compare, recommend, report.
+
+    What is there already is not done again, so a rerun after a failure costs what failed, and after a catalogue
+    update what changed. Prefect runs it: on the server of PREFECT_API_URL where that is set, else on one that is
+    started for this run over the home's own database ('recsys ui' shows it later).
+    """
+    from recsys.store import Store, lock, require_space
+
+    rule = _given(filter=filter_, colour_weight=colour_weight, price_weight=price_weight)
+    flags = {"recommend": rule} if rule else {}
+    load(_use(home), flags)
+    with lock(home):
+        Store(home)
+        require_space(home, MIN_FREE)
+        _run(home, catalogue, flags, stop_after, as_json)
+        if not as_json:
+            _where_to_look(home)
+
+
+def _run(home: Path, catalogue: str, flags: dict[str, Any], stop_after: Stage, as_json: bool = False) -> None:
+    """Run the flow on a Prefect server and tell what it did."""
+    from cli.servers import prefect_server
+
+    started = time.monotonic()
+    if not as_json:
+        err.print(Text("Prefect server: starting, or taking the one that runs"))
+    with prefect_server(home):
+        ready = time.monotonic()
+        from prefect.task_runners import ThreadPoolTaskRunner
+
+        from flows.recommend import recommend as flow
+
+        runner: Any = ThreadPoolTaskRunner(max_workers=load(home, flags).workflow.workers)
+        with progress_shown():
+            done = flow.with_options(task_runner=runner)(str(home), catalogue, flags, str(stop_after))
+        work = time.monotonic() - ready
+    if as_json:
+        out.print_json(json.dumps({"done": done, "seconds": work, **_status(home)}))
+        return
+    if not any(done.values()):
+        out.print("\n[bold]Nothing to do:[/bold] everything is up to date with this catalogue.")
+    _tell(home)
+    out.print(f"\nWork {work:.1f} s, Prefect server's start {ready - started:.1f} s.")
+
+
+@app.command()
+def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
+    """Show how many products got how far, and why the others did not."""
+    _use(home)
+    if as_json:
+        out.print_json(json.dumps(_status(home)))
+    else:
+        _tell(home)
+
+
+def _status(home: Path) -> dict[str, Any]:
+    from recsys.funnel import funnel
+    from recsys.images.ledger import broken_by_cause
+    from recsys.labels import class_balance
+    from recsys.store import Store
+
+    store = Store(home, read_only=True)
+    causes = broken_by_cause(store)
+    balance = class_balance(store)
+    return {
+        "funnel": funnel(store).as_dict(),
+        "broken_by_cause": dict(zip(causes["cause"], causes["products"].tolist(), strict=True)),
+        "labels": dict(zip(balance["label"], balance["products"].tolist(), strict=True)),
+        "unlabelled": balance.attrs["unlabelled"],
+    }
+
+
+def _tell(home: Path) -> None:
+    """Print the funnel, the labels and the broken links."""
+    told = _status(home)
+    funnel = told["funnel"]
+    steps = [("rows", funnel["rows"], f"{funnel['rejected']:,} set aside" if funnel["rejected"] else "")]
+    steps += [
+        ("valid", funnel["products"], f"{funnel['products'] - funnel['with_price']:,} without a price"),
+        ("labelled", funnel["labelled"], f"{told['unlabelled']:,} without a label"),
+        ("with image", funnel["with_image"], f"{funnel['broken']:,} broken, {funnel['pending']:,} pending"),
+        ("recommended", funnel["recommended"], ""),
+    ]
+    out.print()
+    out.print(table("Funnel", ["", "products", ""], [(n, f"{c:,}", t) for n, c, t in steps], right=["products"]))
+    out.print()
+    labels = [(label, f"{count:,}") for label, count in told["labels"].items()]
+    out.print(table("Labels", ["label", "products"], labels, right=["products"]))
+    if told["broken_by_cause"]:
+        out.print()
+        causes = [(cause, f"{count:,}") for cause, count in told["broken_by_cause"].items()]
+        out.print(table("Broken images", ["cause", "products"], causes, right=["products"]))
+
+
+@app.command()
+def recommend(
+    product_id: Annotated[str | None, typer.Argument(help="A product of the catalogue.")] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="A photo instead of a product.")] = None,
+    home: HomeOption = HOME_DEFAULT,
+    top: Annotated[int | None, typer.Option(min=1, max=100, help="How many to return. [5]")] = None,
+    filter_: FilterOption = None,
+    colour_weight: ColourOption = None,
+    price_weight: PriceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recommend the products that look like a product or a photo, in its colours, at its price level.
+
+    The nearest by look (--filter) are reranked by colour and price, and the best (--top) are shown, each with its
+    three scores. A photo is compared with the whole shop, at a neutral price level.
+    """
+    if (product_id is None) == (image is None):
+        raise typer.BadParameter("name either a product id or a photo with --image")
+    from recsys.recommendations import recommend_photo, recommend_product
+    from recsys.store import Store
+
+    rule = _given(top=top, filter=filter_, colour_weight=colour_weight, price_weight=price_weight)
+    configuration = load(_use(home), {"recommend": rule} if rule else {})
+    store = Store(home, read_only=True)
+    if image is not None:
+        answer = recommend_photo(store, configuration, image)
+    else:
+        answer = recommend_product(store, configuration, str(product_id))
+    if as_json:
+        out.print_json(answer.to_json())
+    else:
+        _show(answer, configuration)
+
+
+def _show(answer: Answer, configuration: Configuration) -> None:
+    """Print an answer as a table."""
+    sign = configuration.catalogue.currency
+
+    def price(value: float | None) -> str:
+        return "no price" if value is None or value != value else f"{sign}{value:,.0f}"
+
+    about = [answer.label or "no label: whole shop", price(answer.price), f"price level {answer.price_level:g}"]
+    out.print(Text(clean(f"{answer.name} ({', '.join(about)})"), style="bold"))
+    rows = [
+        (
+            *(item["rank"], f"{item['name']}\n{item['product_id']}", price(item["price"]), f"{item['price_level']:g}"),
+            *(f"{item[score]:.2f}" for score in ("visual", "colour", "price_score", "total")),
+        )
+        for item in answer.items.to_dict("records")
+    ]
+    columns = ["#", "product", "price", "level", "look", "colour", "price\nscore", "total"]
+    out.print(table("", columns, rows, right=[column for column in columns if column != "product"]))
+
+
+def _example(home: Path, configuration: Configuration) -> None:
+    """Print the recommendations of one product, always the same one."""
+    from recsys.gallery import products_with_image
+    from recsys.recommendations import recommend_product
+    from recsys.store import Store
+
+    store = Store(home, read_only=True)
+    products = products_with_image(store)
+    watches = products[products["label"] == "Watches"]
+    example = (watches if len(watches) else products)["product_id"].iloc[0]
+    out.print(f"\nFor example, 'recsys recommend {example}':\n")
+    _show(recommend_product(store, configuration, example), configuration)
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option("--out", "-o", help="A .csv, .jsonl or .parquet file.")],
+    home: HomeOption = HOME_DEFAULT,
+) -> None:
+    """Write every product's recommendations, with their scores, to a file."""
+    from recsys.recommendations import export as write
+    from recsys.store import Store
+
+    rows = write(Store(_use(home), read_only=True), to)
+    out.print(Text(f"{rows:,} recommendations in {to}"))
+
+
+@app.command()
+def sample(
+    to: Annotated[Path, typer.Option("--out", "-o", help="The folder to draw into.")],
+    products: Annotated[int, typer.Option(min=50, max=100_000, help="How many products.")] = 600,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same shop, byte for byte.")] = 12_345,
+    base_url: Annotated[str, typer.Option(help="Where its images will be served.")] = "http://127.0.0.1:8764",
+) -> None:
+    """Draw a sample shop: a catalogue with the dirt of a real one, and the pictures of its products."""
+    with progress_shown():
+        shop = _drawn(to, products, seed, base_url)
+    out.print(Text(f"{shop.catalogue}: {shop.rows:,} rows, {shop.products:,} products, {shop.images:,} pictures"))
+    out.print(Text(f"Next: recsys serve-sample {to} (and in another terminal) recsys run --catalogue {shop.catalogue}"))
+
+
+@app.command("serve-sample")
+def serve_sample(
+    folder: Annotated[Path, typer.Argument(help="A folder that 'recsys sample' drew.")],
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Default: the one in its catalogue.")] = None,
+) -> None:
+    """Serve a sample shop's images, 7.77 % of them broken in ten ways, until Ctrl-C.
+
+    /faults.json lists the broken ones, /stats.json counts the requests for each.
+    """
+    from recsys.errors import CatalogueError
+    from recsys.sample_shop import SampleHost, load_shop
+
+    try:
+        shop = load_shop(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise CatalogueError(f"{folder} holds no sample shop; draw one with 'recsys sample --out {folder}'") from error
+    host = SampleHost(shop.folder, port=port or int(shop.base_url.rsplit(":", 1)[1]))
+    out.print(Text(f"{shop.images:,} images on {shop.base_url}, {len(shop.faults):,} faulty; Ctrl-C stops it"))
+    with contextlib.suppress(KeyboardInterrupt):
+        host.serve_forever()
+
+
+@app.command()
+def ui(
+    home: HomeOption = HOME_DEFAULT,
+    prefect_port: Annotated[int | None, typer.Option(min=1, max=65_535, help="[4200, or a free one]")] = None,
+    mlflow_port: Annotated[int | None, typer.Option(min=1, max=65_535, help="[5000, or a free one]")] = None,
+) -> None:
+    """Open the Prefect UI and the MLflow UI over this home, until Ctrl-C."""
+    from cli.servers import free_port, mlflow_server, prefect_server
+    from recsys.publication import report_path
+    from recsys.store import Store
+
+    Store(_use(home))
+    with (
+        prefect_server(home, prefect_port or free_port(4200)) as prefect,
+        mlflow_server(home, mlflow_port or free_port(5000)) as mlflow,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        out.print(Text(f"Prefect  {prefect.url}   what ran, what failed, what was done again"))
+        out.print(Text(f"MLflow   {mlflow.url}   figures and pictures of each run"))
+        if report_path(home).exists():
+            out.print(Text(f"Report   {report_path(home).absolute().as_uri()}"))
+        out.print("Ctrl-C stops both.")
+        while True:
+            time.sleep(3600)
+
+
+@app.command()
+def config(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
+    """Print the effective configuration, each value with where it came from.
+
+    Set a value in HOME/recsys.toml, or by an environment variable such as RECSYS_IMAGES__TIMEOUT_S=5, which outranks
+    the file; a flag outranks both. RECSYS_CONFIG names another file.
+    """
+    values = explain(_use(home))
+    if as_json:
+        out.print_json(json.dumps({v.key: {"value": v.value, "source": v.source} for v in values}))
+        return
+    rows = [(v.key, json.dumps(v.value, ensure_ascii=False), v.source) for v in values]
+    out.print(table(f"Configuration of {home}", ["key", "value", "from"], rows))
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _where_to_look(home: Path) -> None:
+    from recsys.publication import report_path
+
+    option = "" if home == HOME_DEFAULT else f" --home {home}"
+    out.print("\n[bold]Where to look[/bold]")
+    if report_path(home).exists():
+        out.print(Text(f"  the report        {report_path(home)}"))
+    if (home / "rejects.csv").exists():
+        out.print(Text(f"  rows set aside    {home / 'rejects.csv'}"))
+    out.print(Text(f"  Prefect, MLflow   recsys ui{option}"))
+    out.print(Text(f"  one product       recsys recommend PRODUCT_ID{option}"))
+    out.print(Text(f"  everything        recsys export --out recommendations.csv{option}"))

@@ -1,0 +1,72 @@
+"""The main job: a catalogue goes in, recommendations for every product with a picture come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.stages import over_shards
+from recsys import publication
+from recsys.configuration import Configuration, load
+from tasks.catalogue import read_catalogue
+from tasks.features import extract_features, missing_features
+from tasks.images import account_for_images, fetch_images, missing_images
+from tasks.labels import label_products, missing_labels, show_class_balance
+from tasks.recommendations import missing_recommendations, recommend_products
+from tasks.results import evaluate_embedding, publish_results, show_results, state_of_shop
+
+Stage = Literal["catalogue", "images", "features", "recommendations", "results"]
+
+
+def process(home: str, catalogue: str, configuration: Configuration) -> Iterator[tuple[Stage, int]]:
+    """The process as on paper: after each stage, its name and how many items it had to do.
+
+    A generator, so that whoever takes no more of its stages stops it there.
+    """
+    change = read_catalogue(home, catalogue, configuration)
+    labelled = over_shards(missing_labels, label_products, home, configuration)
+    show_class_balance(home)
+    yield "catalogue", change.written + labelled
+
+    fetched = over_shards(missing_images, fetch_images, home, configuration)
+    account_for_images(home, configuration)
+    yield "images", fetched
+
+    yield "features", over_shards(missing_features, extract_features, home, configuration)
+
+    yield "recommendations", over_shards(missing_recommendations, recommend_products, home, configuration)
+
+    state = state_of_shop(home, configuration)
+    figures = evaluate_embedding(home, state, configuration)
+    gone = not publication.report_path(home).exists()
+    results = publish_results.with_options(refresh_cache=gone)(home, state, configuration, figures)
+    show_results(home, results)
+    yield "results", int(results.flow_run_id == flow_run.id)
+
+
+@flow(name="recommend", flow_run_name="recommend from {catalogue}", persist_result=True)
+def recommend(
+    home: str, catalogue: str, flags: dict[str, Any] | None = None, stop_after: Stage = "results"
+) -> dict[Stage, int]:
+    """Bring everything in the home up to date with a catalogue; what is there already is not done again.
+
+    Args:
+        home: the folder that holds everything of the shop.
+        catalogue: a file or an http(s) URL.
+        flags: configuration that outranks the home's file and the environment.
+        stop_after: the last stage to run.
+
+    Returns:
+        How many items each stage had to do: all 0 when there was nothing to do.
+    """
+    configuration = load(Path(home), flags)
+    done: dict[Stage, int] = {}
+    for stage, items in process(home, catalogue, configuration):
+        done[stage] = items
+        if stage == stop_after:
+            break
+    return done

@@ -1,0 +1,510 @@
+"""One typed tree of settings: file < environment < flags, each value knowing where it came from.
+
+The defaults are the figures of the original course project wherever it had one (source: its slides, on 20,000
+products of the PromptCloud Flipkart sample); `Original` keeps those of its figures that are results, not settings.
+
+    recsys.toml in the home         [images]
+                                    timeout_s = 5
+    environment                     RECSYS_IMAGES__TIMEOUT_S=5
+    from Python                     load(home, {"images": {"timeout_s": 5}})
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from recsys.errors import ConfigurationError
+
+HOME_DEFAULT = Path("recsys-home")
+PREFIX = "RECSYS_"
+RESERVED = {"RECSYS_HOME", "RECSYS_CONFIG"}  # say where things are, not how they work
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Original:
+    """What the original project measured: figures to reproduce, not to set."""
+
+    PRODUCTS = 20_000
+    BROKEN_IMAGE_URLS = 1_554
+    PRODUCTS_WITH_IMAGE = 18_446
+    BROKEN_SHARE = BROKEN_IMAGE_URLS / PRODUCTS  # 7.77 %
+    RAW_TOP_LEVELS = 200  # "200+" values at the top of the category tree
+    LABELS = 20
+    UNLABELLED_WITH_IMAGE = 301  # of the 18,446; filled by the classifier
+    UNLABELLED = 347  # of the 20,000
+    BALANCED_IMAGES = 21_500
+    LARGEST_LESS_SMALLEST_CLASS = 747
+    CLASSIFIER_TRAINING_IMAGES = 17_200
+    CLASSIFIER_VALIDATION_IMAGES = 4_300
+    CLASSIFIER_HOURS = 2.5  # on a Colab GPU
+    EMBEDDING_TRAINING_IMAGES = 17_200
+    EMBEDDING_VALIDATION_IMAGES = 500
+    EMBEDDING_HOURS = 5.0
+    COLOUR_DISTANCE_NEAR = 4.2  # of the order of; see recsys/colour.py for the scale
+    COLOUR_DISTANCE_FAR = 18.4
+
+
+FLIPKART_LABELS: dict[str, tuple[str, ...]] = {
+    "Clothing": ("Clothing",),
+    "Jewellery": ("Jewellery",),
+    "Footwear": ("Footwear",),
+    "Mobiles & Accessories": ("Mobiles & Accessories",),
+    "Automotive": ("Automotive",),
+    "Home Decor & Festive Needs": ("Home Decor & Festive Needs",),
+    "Home Furnishing": ("Home Furnishing", "Furniture"),
+    "Beauty and Personal Care": ("Beauty and Personal Care", "Health & Personal Care Appliances"),
+    "Kitchen & Dining": ("Kitchen & Dining", "Home & Kitchen"),
+    "3C": ("Computers", "Gaming", "Home Entertainment"),
+    "Watches": ("Watches",),
+    "Baby Care": ("Baby Care",),
+    "Tools & Hardware": ("Tools & Hardware", "Home Improvement"),
+    "Toys & School Supplies": ("Toys & School Supplies",),
+    "Pens & Stationery": ("Pens & Stationery",),
+    "Bags, Wallets & Belts": ("Bags, Wallets & Belts",),
+    "Sports & Fitness": ("Sports & Fitness",),
+    "Cameras & Accessories": ("Cameras & Accessories",),
+    "Eyewear": ("Eyewear", "Sunglasses"),
+    "Pet Supplies": ("Pet Supplies",),
+}
+"""The original's 20 labels, each with the top-level values that are merged into it (its grey areas)."""
+
+
+class Section(BaseModel):
+    """A branch of the tree: frozen, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Columns(Section):
+    """The catalogue's column for each thing that is read; the defaults are PromptCloud's names."""
+
+    id: str = "uniq_id"
+    category_tree: str = "product_category_tree"
+    price: str = "discounted_price"
+    images: str = "image"
+    name: str = "product_name"
+    """Optional in the file, as is every column below; shown to people, never compared."""
+    brand: str = "brand"
+    retail_price: str = "retail_price"
+
+
+class Catalogue(Section):
+    """How a shop's export is read."""
+
+    columns: Columns = Columns()
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: str = "utf-8"
+    """Tried first; a file that is not valid in it is read as Windows-1252, and the run says so."""
+    tree_separator: Annotated[str, Field(min_length=1)] = ">>"
+    image_separator: Annotated[str, Field(min_length=1)] = "|"
+    """Between the URLs of one row where the cell is not a JSON list."""
+    currency: str = "₹"
+    """Shown before a price, and allowed in front of one in the file."""
+    decimal: Literal[".", ","] = "."
+    rejected_share: Share = 0.05
+    """A catalogue with more bad rows than this is refused; up to it they are set aside."""
+    max_bytes: Positive = 8 << 30
+    """Of the catalogue, unpacked."""
+
+
+class Images(Section):
+    """How images are fetched, decoded and squared."""
+
+    side: Annotated[int, Field(ge=32, le=2048)] = 256
+    """Pixels; the longest side is scaled to it (cubic) and the rest is white."""
+    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
+    shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Requests under way at once in one shard."""
+    concurrency_per_host: Annotated[int, Field(ge=1, le=256)] = 32
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """For one attempt as a whole: connecting, headers and body."""
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """The budget of one URL's attempts that fail for a passing cause; when it is spent the image is broken."""
+    backoff_s: Annotated[float, Field(ge=0, le=60)] = 0.5
+    """Before the second attempt, doubled before each one after it, unless the host says Retry-After."""
+    retry_after_max_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    max_bytes: Positive = 64 << 20
+    max_pixels: Positive = 200_000_000
+    """90-megapixel originals are legitimate; a larger header is a decompression bomb."""
+    max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
+    pending_share: Share = 0.05
+    """The run goes on while no more images than this are pending."""
+    user_agent: str = "visual-recommender/0.1 (catalogue image check)"
+
+
+class Labels(Section):
+    """How a product gets its label from the top level of its category tree."""
+
+    merge: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(FLIPKART_LABELS))
+    """Label: the top-level values that mean it. Anything else is no label. Another shop brings its own table."""
+    merge_coverage: Share = 0.5
+    """A table that names fewer of the rows than this is another shop's: then each top level is a label."""
+    shard_size: Positive = 10_000
+
+    @model_validator(mode="after")
+    def _each_value_once(self) -> Labels:
+        owner: dict[str, str] = {}
+        for label, values in self.merge.items():
+            for value in values:
+                if owner.setdefault(value, label) != label:
+                    raise ValueError(f"'{value}' is merged into both '{owner[value]}' and '{label}'")
+        return self
+
+
+class Balance(Section):
+    """How the classes are brought to one size before a training."""
+
+    undersample_above: Positive = 2_000
+    undersample_to: Positive = 1_500
+    random_seed: int = 12_345
+    """The original's `random.seed(12345)`."""
+
+
+class Augmentation(Section):
+    """How small classes are grown: rotation, flip, colour shift."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
+    """Degrees, at most, to either side."""
+    flip: bool = True
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    """Share of the colour circle, at most, to either side."""
+    brightness: Share = 0.15
+
+
+class Backbone(Section):
+    """The pretrained network whose pooled features the likeness is measured by."""
+
+    name: Literal["efficientnet_lite0", "resnet50"] = "efficientnet_lite0"
+    """`resnet50` is the original's; `efficientnet_lite0` has its accuracy at a tenth of the arithmetic."""
+    weights: str = "imagenet"
+    """`imagenet`, or the path of a weights file."""
+    input_size: Annotated[int, Field(ge=32, le=1024)] = 256
+    """Pixels a side; 256 is the original's."""
+    batch_size: Positive = 32
+    shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
+
+
+class Classifier(Section):
+    """The original's Model 1, which fills missing labels."""
+
+    dropout: Share = 0.5
+    freeze_layers: Annotated[int, Field(ge=0)] = 143
+    """FREEZE_LAYERS: the first layers that are not trained. 143 leaves ResNet50's last stage (conv5) free."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Adam's."""
+    epochs: Positive = 30
+    batch_size: Positive = 40
+    validation_share: Share = 0.2
+    """17,200 images train, 4,300 validate."""
+
+
+class Embedding(Section):
+    """The original's Model 2: ResNet50, global average pooling, Dense, triplet loss."""
+
+    size: Positive = 128
+    margin: Annotated[float, Field(gt=0)] = 0.2
+    """Of the triplet loss max(d(a, p) − d(a, n) + margin, 0)."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Adam's."""
+    epochs: Positive = 30
+    batch_size: Positive = 30
+
+
+class Tsne(Section):
+    """The map of the embedding in two dimensions."""
+
+    perplexity: Annotated[float, Field(gt=1)] = 40.0
+    iterations: Annotated[int, Field(ge=250)] = 300
+    components: Literal[2] = 2
+    sample: Positive = 2_000
+    """Products drawn at most; more make the picture slower, not clearer."""
+
+
+class Colour(Section):
+    """The HSV histogram, split 12 × 8 × 8."""
+
+    hue_bins: Annotated[int, Field(ge=1, le=180)] = 12
+    saturation_bins: Annotated[int, Field(ge=1, le=256)] = 8
+    value_bins: Annotated[int, Field(ge=1, le=256)] = 8
+
+
+class Price(Section):
+    """Price levels 1 to 4 within each label, by quantiles of the discounted price."""
+
+    quantiles: tuple[float, float, float] = (0.30, 0.65, 0.90)
+    neutral_level: float = 2.5
+    """Where all three quantiles are equal, and where the price is unknown."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Price:
+        low, middle, high = self.quantiles
+        if not 0 < low < middle < high < 1:
+            raise ValueError("the three quantiles must ascend between 0 and 1")
+        return self
+
+
+class Recommend(Section):
+    """The original's rule: the nearest by embedding, reranked by price and colour."""
+
+    filter: Annotated[int, Field(ge=1, le=1000)] = 20
+    """How many of the nearest by embedding are reranked."""
+    top: Annotated[int, Field(ge=1, le=100)] = 5
+    demo_top: Annotated[int, Field(ge=1, le=100)] = 9
+    """Kept in the store and shown in the report's grid, as in the original's demo."""
+    colour_weight: Annotated[float, Field(ge=0)] = 1.0
+    price_weight: Annotated[float, Field(ge=0)] = 1.0
+    shard_size: Positive = 2_048
+
+    @model_validator(mode="after")
+    def _filter_holds_top(self) -> Recommend:
+        if self.filter < self.top:
+            raise ValueError(f"filter ({self.filter}) must be at least top ({self.top})")
+        return self
+
+    @property
+    def stored(self) -> int:
+        """How many recommendations of each product the store keeps."""
+        return min(self.filter, max(self.top, self.demo_top))
+
+
+class Evaluation(Section):
+    """How the embedding is judged: leave one out, at each level of the category path."""
+
+    ranks: tuple[int, ...] = (1, 5, 10)
+    levels: Positive = 3
+    min_occurrences: Annotated[int, Field(ge=1)] = 5
+    """A value counts as a query only if it occurs more often than this."""
+    queries: Positive = 5_000
+    """At most, drawn by seed: beyond it the figures stand still and the time does not."""
+
+
+class Report(Section):
+    """The page in `report/index.html`."""
+
+    grids: Annotated[int, Field(ge=0, le=200)] = 24
+    """Queries shown with their recommendations."""
+
+
+class Workflow(Section):
+    """How Prefect runs it."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 2
+    """Threads that run shards."""
+    retries: Annotated[int, Field(ge=0, le=20)] = 2
+    retry_delay_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    """Before a shard's second attempt, doubled before each one after it."""
+
+
+class Sample(Section):
+    """The sample shop of `recsys demo`."""
+
+    products: Annotated[int, Field(ge=50, le=100_000)] = 600
+    seed: int = 12_345
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8764
+
+
+class Configuration(BaseSettings):
+    """The whole tree. Make one with `load`, which alone reads files and the environment."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )
+
+    catalogue: Catalogue = Catalogue()
+    images: Images = Images()
+    labels: Labels = Labels()
+    balance: Balance = Balance()
+    augmentation: Augmentation = Augmentation()
+    backbone: Backbone = Backbone()
+    classifier: Classifier = Classifier()
+    embedding: Embedding = Embedding()
+    tsne: Tsne = Tsne()
+    colour: Colour = Colour()
+    price: Price = Price()
+    recommend: Recommend = Recommend()
+    evaluation: Evaluation = Evaluation()
+    report: Report = Report()
+    workflow: Workflow = Workflow()
+    sample: Sample = Sample()
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:  # type: ignore[override]
+        return (init_settings,)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One effective value: its key (`images.timeout_s`), itself, and where it came from."""
+
+    key: str
+    value: Any
+    source: str
+
+
+def load(
+    home: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Configuration:
+    """Return the effective configuration.
+
+    Args:
+        home: the home folder; its `recsys.toml` is read where there is one.
+        flags: a nested mapping that outranks file and environment.
+        file: another file than the home's (default: `RECSYS_CONFIG`).
+        environ: the environment (default: the process's).
+
+    Raises:
+        ConfigurationError: a key is unknown or a value impossible; the message names the key and its source.
+    """
+    return _validate(_sources(home, flags, file, environ))
+
+
+def explain(
+    home: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> list[Value]:
+    """Return every effective value with its source, in the order of the tree. Arguments and errors as `load`."""
+    sources = _sources(home, flags, file, environ)
+    origin = {key: source for source, tree in sources for key in flatten(tree)}
+    effective = _validate(sources).model_dump()
+    return [
+        Value(key, value, next((s for k, s in origin.items() if key == k or key.startswith(f"{k}.")), "default"))
+        for key, value in flatten(effective).items()
+    ]
+
+
+def _sources(
+    home: Path | None,
+    flags: Mapping[str, Any] | None,
+    file: Path | None,
+    environ: Mapping[str, str] | None,
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return (name, tree) of each source, weakest first; unknown keys raise here, where the source is known."""
+    env = os.environ if environ is None else environ
+    file = file or (Path(env["RECSYS_CONFIG"]) if env.get("RECSYS_CONFIG") else None)
+    if file is not None and not file.is_file():
+        raise ConfigurationError(f"configuration file {file} does not exist; create it or unset RECSYS_CONFIG")
+    if file is None and home is not None and (home / "recsys.toml").is_file():
+        file = home / "recsys.toml"
+
+    sources: list[tuple[str, dict[str, Any]]] = []
+    if file is not None:
+        sources.append((str(file), _read_toml(file)))
+    sources.append(("environment", _read_environment(env)))
+    sources.append(("flag", dict(flags or {})))
+    for name, tree in sources:
+        _refuse_unknown(tree, name)
+    return sources
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"configuration file {file} cannot be read: {error}") from error
+
+
+def _read_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    """Parse RECSYS_SECTION__KEY variables; pydantic-settings reads lists and tables in them as JSON."""
+    mine = {k: v for k, v in env.items() if k.upper().startswith(PREFIX) and k.upper() not in RESERVED}
+    for variable in mine:
+        key = variable[len(PREFIX) :].lower().replace("__", ".")
+        if _field(key) is None:
+            raise ConfigurationError(f"environment variable {variable}: unknown key '{key}'{_suggest(key)}")
+    source = EnvSettingsSource(Configuration)
+    source.env_vars = {k.lower(): v for k, v in mine.items()}
+    try:
+        return source()
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise ConfigurationError(f"environment: {error}: {cause}".splitlines()[0]) from error
+
+
+def _refuse_unknown(tree: Mapping[str, Any], source: str, prefix: str = "") -> None:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        field = _field(path)
+        if field is None:
+            raise ConfigurationError(f"{source}: unknown key '{path}'{_suggest(path)}")
+        if _is_section(field) and not isinstance(value, Mapping):
+            raise ConfigurationError(f"{source}: '{path}' is a section; set one of its keys")
+        if _is_section(field):
+            _refuse_unknown(value, source, f"{path}.")
+
+
+def _field(path: str) -> Any:
+    """Return the type of the setting or section at a dotted path, None where there is none."""
+    node: Any = Configuration
+    for name in path.split("."):
+        if not _is_section(node) or name not in node.model_fields:
+            return None
+        node = node.model_fields[name].annotation
+    return node
+
+
+def _is_section(node: Any) -> bool:
+    return isinstance(node, type) and issubclass(node, BaseModel)
+
+
+def _suggest(path: str) -> str:
+    close = difflib.get_close_matches(path, flatten(Configuration().model_dump()), n=1)
+    return f"; did you mean '{close[0]}'?" if close else "; 'recsys config' lists every key"
+
+
+def _validate(sources: list[tuple[str, dict[str, Any]]]) -> Configuration:
+    merged: dict[str, Any] = {}
+    for _, tree in sources:
+        _merge(merged, tree)
+    try:
+        return Configuration.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        given = [s for s, tree in sources for k in flatten(tree) if key.startswith(k) or k.startswith(key)]
+        where = f"{given[-1]}: " if given else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{where}impossible value for '{key}': {message}") from error
+
+
+def _merge(into: dict[str, Any], tree: Mapping[str, Any], path: str = "") -> None:
+    """Lay one tree over another; a table that is a value (labels.merge) is replaced as a whole."""
+    for key, value in tree.items():
+        if _is_section(_field(f"{path}{key}")):
+            _merge(into.setdefault(key, {}), value, f"{path}{key}.")
+        else:
+            into[key] = value
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a (partial) tree by dotted key."""
+    return dict(_leaves(tree, ""))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and _is_section(_field(f"{prefix}{key}")):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,89 @@
+"""The features stage: an embedding and a colour histogram for each picture, computed once a model version."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recsys import backbones, colour
+from recsys.configuration import Backbone, Configuration
+from recsys.images.square import decode_squared
+from recsys.store import Shard, Store, among, features_schema, shards
+
+
+@dataclass(frozen=True)
+class FeatureCounts:
+    """What one shard did."""
+
+    images: int
+    seconds: float
+
+
+def model_version(configuration: Configuration) -> str:
+    """Return what the features depend on: the backbone with its weights and input, and the histogram's bins."""
+    network = configuration.backbone
+    bins = configuration.colour
+    return (
+        f"{backbones.version(network.name, network.weights, network.input_size)}"
+        f"-hsv{bins.hue_bins}x{bins.saturation_bins}x{bins.value_bins}"
+    )
+
+
+def table_name(configuration: Configuration) -> str:
+    """Return the store's table for the configured model version."""
+    return f"features-{model_version(configuration)}"
+
+
+def missing(store: Store, configuration: Configuration) -> list[Shard]:
+    """Return shards of the image digests in the active catalogue that have no features of this model version."""
+    active = store.read("products", ["product_id"], "removed IS NULL")["product_id"]
+    images = store.read("images", ["product_id", "image_digest"], "status = 'ok'")
+    shown = images.filter(pc.is_in(images["product_id"], value_set=active.combine_chunks()))["image_digest"]
+    done = set(store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist())
+    keys = [digest for digest in dict.fromkeys(shown.to_pylist()) if digest not in done]
+    return shards("features", keys, configuration.backbone.shard_size, state=[table_name(configuration)] * len(keys))
+
+
+def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> FeatureCounts:
+    """Compute and commit the features of a shard's images.
+
+    Raises:
+        WeightsError: the backbone's weights cannot be had.
+    """
+    started = time.monotonic()
+    rows = store.read("images", ["image_digest", "jpeg"], among("image_digest", shard.keys))
+    pictures = dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
+    images = np.stack([decode_squared(jpeg) for jpeg in pictures.values()])  # (n, 256, 256, 3)
+    embeddings, histograms = describe(images, configuration)
+    store.write(table_name(configuration), _table(list(pictures), embeddings, histograms))
+    return FeatureCounts(len(pictures), time.monotonic() - started)
+
+
+def describe(
+    images: NDArray[np.uint8], configuration: Configuration
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return embeddings (n, d) of unit length and HSV histograms (n, bins) of squared RGB images (n, 256, 256, 3)."""
+    histograms = np.stack([colour.histogram(image, configuration.colour) for image in images])
+    return extractor(configuration.backbone)(images), histograms
+
+
+@functools.lru_cache(maxsize=1)
+def extractor(settings: Backbone) -> backbones.FeatureExtractor:
+    """Return the process's feature extractor; building one takes seconds, so it is kept."""
+    return backbones.FeatureExtractor(
+        settings.name, weights=settings.weights, input_size=settings.input_size, batch_size=settings.batch_size
+    )
+
+
+def _table(digests: list[str], embeddings: NDArray[np.float32], histograms: NDArray[np.float32]) -> pa.Table:
+    columns = [
+        pa.array(digests),
+        *(pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]) for x in (embeddings, histograms)),
+    ]
+    return pa.table(columns, schema=features_schema(embeddings.shape[1], histograms.shape[1]))

@@ -1,0 +1,89 @@
+"""What products are compared by, gathered from the store: labels, price levels, embeddings, histograms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recsys import features
+from recsys.configuration import Configuration
+from recsys.price import price_levels
+from recsys.recommender import RULE_VERSION, Gallery
+from recsys.store import Store, digest
+
+DERIVED_FROM = ("product_id", "row_digest", "label", "image_digest")
+
+
+def products_with_image(store: Store) -> pd.DataFrame:
+    """Return the active products that have a picture, in catalogue order, with label and image digest.
+
+    Columns: product_id, name, brand, category_path, price, row_digest, label (None where there is none),
+    image_digest.
+    """
+    columns = ["product_id", "position", "name", "brand", "category_path", "price", "row_digest"]
+    products = store.read("products", columns, "removed IS NULL").to_pandas()
+    images = store.read("images", ["product_id", "image_digest"], "status = 'ok'").to_pandas()
+    labels = store.read("labels", ["product_id", "label"]).to_pandas()
+    frame = products.merge(images, on="product_id").merge(labels, on="product_id", how="left")
+    frame["label"] = frame["label"].astype(object).where(frame["label"].notna(), None)
+    return frame.sort_values("position", kind="stable").drop(columns="position").reset_index(drop=True)
+
+
+def basis(frame: pd.DataFrame, configuration: Configuration) -> str:
+    """Return the digest of all that the ranking of these products depends on."""
+    rule = configuration.recommend
+    return digest(
+        [
+            RULE_VERSION,
+            rule.model_dump_json(exclude={"top", "demo_top", "shard_size"}),
+            rule.stored,
+            configuration.price.model_dump_json(),
+            features.model_version(configuration),
+            *(frame[column].map(str).str.cat(sep="\x1f") for column in DERIVED_FROM),
+        ]
+    )
+
+
+def current_basis(store: Store, configuration: Configuration) -> str:
+    """Return the basis of what the store holds now: the version of the data that figures and pictures belong to."""
+    return basis(products_with_image(store), configuration)
+
+
+def load_shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame, Gallery]:
+    """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row.
+
+    The last gallery is kept in memory, since every shard of a run asks for the same.
+    """
+    frame = products_with_image(store)
+    key = (str(store.home), store.id, basis(frame, configuration))
+    if key not in _galleries:
+        _galleries.clear()
+        _galleries[key] = _build(store, configuration, frame)
+    gallery = _galleries[key]
+    return frame[frame["product_id"].isin(gallery.product_ids)].reset_index(drop=True), gallery
+
+
+_galleries: dict[tuple[str, str, str], Gallery] = {}
+
+
+def _build(store: Store, configuration: Configuration, frame: pd.DataFrame) -> Gallery:
+    table = store.read(features.table_name(configuration))
+    row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
+    rows = np.array([row_of.get(key, -1) for key in frame["image_digest"]], dtype=np.int64)
+    frame, rows = frame[rows >= 0], rows[rows >= 0]  # a picture without features yet is not compared
+    return Gallery(
+        product_ids=frame["product_id"].to_numpy(dtype=object),
+        labels=frame["label"].to_numpy(dtype=object),
+        price_levels=price_levels(frame["price"], frame["label"], configuration.price),
+        embeddings=_matrix(table, "embedding")[rows],
+        histograms=_matrix(table, "histogram")[rows],
+    )
+
+
+def _matrix(table: pa.Table, column: str) -> NDArray[np.float32]:
+    """Return a fixed-size list column as (n, size) float32."""
+    chunk = table[column].combine_chunks()
+    flat = chunk.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float32).reshape(len(table), -1)

@@ -1,0 +1,72 @@
+"""The end of a run: its figures and pictures go to MLflow and into the report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from recsys.configuration import Configuration
+from recsys.features import model_version
+from recsys.funnel import funnel
+from recsys.report import gather, grid_picture, tsne_picture, write_report
+from recsys.store import Store
+from recsys.tracking import log_run
+
+GRID_ROWS = 6
+"""Queries in the grid picture that MLflow keeps; the report shows more."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where the results of a run are."""
+
+    report: Path
+    mlflow_run_id: str
+    flow_run_id: str | None
+
+
+def report_path(home: Path | str) -> Path:
+    """Return where the report of a home is, or will be."""
+    return Path(home) / "report" / "index.html"
+
+
+def publish(
+    store: Store,
+    configuration: Configuration,
+    state: str,
+    retrieval: pd.DataFrame,
+    flow_run_id: str | None = None,
+    links: Mapping[str, str] | None = None,
+) -> Publication:
+    """Log a run to MLflow and write the report.
+
+    Args:
+        store: the store.
+        configuration: the configuration of the run.
+        state: the digest of the data and settings that the results belong to.
+        retrieval: see `evaluation.retrieval`.
+        flow_run_id: of the Prefect flow run, if any.
+        links: shown in the report's head, by title.
+    """
+    data = gather(store, configuration, model_version(configuration), retrieval, links)
+    pictures = {}
+    if data.grids:
+        pictures["recommendations"] = grid_picture(data.grids[:GRID_ROWS], configuration.catalogue.currency)
+    if len(data.tsne_points):
+        pictures["tsne"] = tsne_picture(data.tsne_points, data.tsne_labels)
+    run_id = log_run(
+        store.home,
+        configuration,
+        state=state,
+        catalogue={"source": data.source, "digest": data.catalogue_digest},
+        counts=funnel(store),
+        retrieval=retrieval,
+        pictures=pictures,
+        flow_run_id=flow_run_id,
+    )
+    linked = dataclasses.replace(data, links={**data.links, "MLflow run": run_id})
+    return Publication(write_report(store.home, linked), run_id, flow_run_id)

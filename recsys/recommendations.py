@@ -1,0 +1,220 @@
+"""The recommendations stage, and the answers to single questions: the recommender's rule over what the store holds."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recsys import features
+from recsys.configuration import Configuration
+from recsys.errors import ExportError, NoImagesError, UnknownProductError
+from recsys.gallery import basis, current_basis, load_shop, products_with_image
+from recsys.images.square import read_photo
+from recsys.recommender import Gallery, Queries, Recommendations, recommend
+from recsys.store import SCHEMAS, Shard, Store, among, literal, shards
+
+EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class RecommendationCounts:
+    """What one shard did."""
+
+    products: int
+    rows: int
+    seconds: float
+
+
+def missing(store: Store, configuration: Configuration) -> list[Shard]:
+    """Return shards of the products whose stored ranking is absent or rests on something that changed.
+
+    Products that have a ranking but no longer a picture or a place in the catalogue are among them: ranking them
+    anew drops it.
+    """
+    frame = products_with_image(store)
+    now = basis(frame, configuration)
+    ranked = store.read("recommendations", ["product_id", "basis"], "rank = 1")
+    had = dict(zip(ranked["product_id"].to_pylist(), ranked["basis"].to_pylist(), strict=True))
+    wanted = frame["product_id"].tolist() if len(frame) > 1 else []
+    keys = [key for key in wanted if had.get(key) != now] + sorted(set(had) - set(wanted))
+    return shards("recommendations", keys, configuration.recommend.shard_size, state=[now] * len(keys))
+
+
+def recommend_shard(store: Store, shard: Shard, configuration: Configuration) -> RecommendationCounts:
+    """Rank and commit the recommendations of a shard's products: `Recommend.stored` each, by the configured rule."""
+    started = time.monotonic()
+    now = current_basis(store, configuration)
+    _, gallery = load_shop(store, configuration)
+    rows = np.flatnonzero(np.isin(gallery.product_ids, np.array(shard.keys, dtype=object)))
+    rule = configuration.recommend
+    answer = recommend(Queries.of(gallery, rows), gallery, rule, top=rule.stored)
+    table = _table(gallery, rows, answer, now)
+    store.write("recommendations", table, replace=among("product_id", shard.keys))
+    return RecommendationCounts(len(rows), table.num_rows, time.monotonic() - started)
+
+
+def _table(gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, now: str) -> pa.Table:
+    """Return the recommendations of the gallery's products at `rows` as rows of the store's table."""
+    query, rank = np.nonzero(answer.neighbours >= 0)
+    return pa.table(
+        {
+            "product_id": pa.array(gallery.product_ids[rows[query]], pa.string()),
+            "rank": pa.array(rank + 1, pa.int32()),
+            "neighbour_id": pa.array(gallery.product_ids[answer.neighbours[query, rank]], pa.string()),
+            **{name: getattr(answer, name)[query, rank] for name in ("visual", "colour", "price", "total")},
+            "basis": pa.array([now] * len(query), pa.string()),
+        },
+        schema=SCHEMAS["recommendations"],
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one question got: the query (id None for a photo) and its recommendations, best first.
+
+    `items` columns: rank, product_id, name, brand, label, price, price_level, visual, colour, price_score, total.
+    """
+
+    product_id: str | None
+    name: str
+    label: str | None
+    price: float | None
+    price_level: float
+    items: pd.DataFrame
+
+    def to_json(self) -> str:
+        """Return the answer as a JSON object, unknown values as null."""
+        query = {name: getattr(self, name) for name in ("product_id", "name", "label", "price", "price_level")}
+        items = json.loads(self.items.to_json(orient="records", double_precision=6))
+        return json.dumps({"query": query, "recommendations": items}, ensure_ascii=False)
+
+
+def recommend_product(store: Store, configuration: Configuration, product_id: str) -> Answer:
+    """Return the recommendations for a product of the catalogue, by the configured rule.
+
+    Raises:
+        UnknownProductError: the catalogue does not list it, or it has no picture to be compared by.
+    """
+    frame, gallery = _shop(store, configuration)
+    rows = np.flatnonzero(gallery.product_ids == product_id)
+    if not len(rows):
+        raise _unknown(store, product_id, frame)
+    query = Queries.of(gallery, rows)
+    product = frame.set_index("product_id").loc[product_id]
+    return Answer(
+        product_id=product_id,
+        name=product["name"],
+        label=query.labels[0],
+        price=None if pd.isna(product["price"]) else float(product["price"]),
+        price_level=float(query.price_levels[0]),
+        items=_items(frame, gallery, recommend(query, gallery, configuration.recommend)),
+    )
+
+
+def recommend_photo(store: Store, configuration: Configuration, photo: Path) -> Answer:
+    """Return the recommendations for a new photo, from the whole shop and at a neutral price level.
+
+    Raises:
+        PhotoError: the file is missing, not an image, or breaks a safety limit.
+        WeightsError: the backbone's weights cannot be had.
+    """
+    image = read_photo(photo, configuration.images)
+    frame, gallery = _shop(store, configuration)
+    embeddings, histograms = features.describe(image[None], configuration)
+    neutral = configuration.price.neutral_level
+    query = Queries(
+        rows=np.array([-1]),
+        labels=np.array([None], dtype=object),
+        price_levels=np.array([neutral]),
+        embeddings=embeddings,
+        histograms=histograms,
+    )
+    items = _items(frame, gallery, recommend(query, gallery, configuration.recommend))
+    return Answer(None, photo.name, None, None, neutral, items)
+
+
+def _shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame, Gallery]:
+    frame, gallery = load_shop(store, configuration)
+    if not len(gallery):
+        raise NoImagesError(
+            f"home {store.home} has no product with features of the configured backbone yet; "
+            "run 'recsys run --catalogue FILE' to the end, then ask again"
+        )
+    return frame, gallery
+
+
+def _items(frame: pd.DataFrame, gallery: Gallery, answer: Recommendations) -> pd.DataFrame:
+    """Return the first query's recommendations with what people want to see of each."""
+    found = answer.neighbours[0] >= 0
+    rows = answer.neighbours[0][found]
+    shown = frame.set_index("product_id").loc[gallery.product_ids[rows]].reset_index()
+    items = shown[["product_id", "name", "brand", "label", "price"]]
+    items.insert(0, "rank", np.arange(1, len(rows) + 1))
+    return items.assign(
+        price_level=gallery.price_levels[rows],
+        visual=answer.visual[0][found],
+        colour=answer.colour[0][found],
+        price_score=answer.price[0][found],
+        total=answer.total[0][found],
+    )
+
+
+def _unknown(store: Store, product_id: str, frame: pd.DataFrame) -> UnknownProductError:
+    """Say why there is nothing to compare a product by."""
+    rows = store.read("products", ["name", "removed"], f"product_id = {literal(product_id)}").to_pylist()
+    if not rows:
+        close = difflib.get_close_matches(product_id, frame["product_id"].tolist()[:5_000], n=1, cutoff=0.8)
+        hint = f"did you mean {close[0]}?" if close else "'recsys export' lists every id"
+        return UnknownProductError(f"product '{product_id[:80]}' is not in the catalogue; {hint}")
+    if rows[0]["removed"] is not None:
+        return UnknownProductError(f"product '{product_id}' was removed from the catalogue on {rows[0]['removed']:%F}")
+    ledger = store.read("images", ["status", "cause", "url"], f"product_id = {literal(product_id)}").to_pylist()
+    if ledger and ledger[0]["status"] != "ok":
+        return UnknownProductError(
+            f"product '{product_id}' has no picture ({ledger[0]['status']}: {ledger[0]['cause']}, {ledger[0]['url']}); "
+            "mend its image URL in the catalogue and run again"
+        )
+    return UnknownProductError(
+        f"product '{product_id}' has no features yet; run 'recsys run' to the end, then ask again"
+    )
+
+
+def export(store: Store, out: Path) -> int:
+    """Write every stored recommendation to a file and return how many rows it has.
+
+    Args:
+        store: the store.
+        out: `.csv`, `.jsonl` or `.parquet`; written whole or not at all.
+
+    Raises:
+        ExportError: another suffix, nothing to export, or the file cannot be written.
+    """
+    if out.suffix not in EXPORT_SUFFIXES:
+        raise ExportError(f"cannot export to '{out}': its name must end in one of {', '.join(EXPORT_SUFFIXES)}")
+    active = store.read("products", ["product_id", "position", "name"], "removed IS NULL").to_pandas()
+    frame = store.read("recommendations").to_pandas().merge(active, on="product_id")
+    if frame.empty:
+        raise ExportError(f"home {store.home} holds no recommendations yet; run 'recsys run --catalogue FILE' first")
+    frame = frame.sort_values(["position", "rank"]).drop(columns="position")
+    scratch = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix == ".csv":
+            frame.to_csv(scratch, index=False)
+        elif out.suffix == ".jsonl":
+            frame.to_json(scratch, orient="records", lines=True, force_ascii=False)
+        else:
+            frame.to_parquet(scratch, index=False)
+        scratch.rename(out)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
+    return len(frame)

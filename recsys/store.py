@@ -1,0 +1,324 @@
+"""The store: what is known about each product, one LanceDB table a stage, appended or merged only.
+
+    products                    product id          the catalogue row, normalised
+    images                      product id          the ledger of fetching, and the squared image
+    labels                      product id          label and where it came from
+    features-<model version>    image digest        embedding and colour histogram
+    recommendations             product id + rank   neighbour, its scores, the total
+    catalogues                  catalogue digest    each catalogue that was read: source, counts, when
+
+One table of features per model version, so that embeddings of two models can never meet in one search.
+
+The one rule of the workflow stands on it: a stage asks what is missing, splits that into `Shard`s, and each shard
+commits its rows in one `write`. A commit is atomic: a process killed at any moment leaves the store as it was after
+the last commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from recsys.errors import HomeError
+from recsys.lean_lancedb import lancedb
+
+FORMAT = 1
+"""Of the home folder; raised when an older program could no longer read it."""
+
+TIME = pa.timestamp("us", tz="UTC")
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "products": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("position", pa.int64()),  # row of the catalogue, from 0: its order
+            ("name", pa.string()),
+            ("brand", pa.string()),
+            ("category_path", pa.list_(pa.string())),
+            ("price", pa.float64()),
+            ("retail_price", pa.float64()),
+            ("image_urls", pa.list_(pa.string())),
+            ("row_digest", pa.string()),
+            ("first_seen", TIME),
+            ("changed", TIME),
+            ("removed", TIME),  # null while the catalogue lists it
+        ]
+    ),
+    "images": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("urls_digest", pa.string()),  # of the URLs that this row speaks of
+            ("status", pa.string()),  # ok, broken, pending
+            ("cause", pa.string()),  # null when ok
+            ("http_code", pa.int32()),
+            ("attempts", pa.int32()),  # that failed for a passing cause, over all runs
+            ("checked_at", TIME),
+            ("url", pa.string()),  # the one that won, else the last that failed
+            ("image_digest", pa.string()),  # of the bytes that the host sent
+            ("bytes", pa.int64()),
+            ("width", pa.int32()),  # pixels of the original
+            ("height", pa.int32()),
+            ("format", pa.string()),
+            ("jpeg", pa.large_binary()),  # the squared image
+        ]
+    ),
+    "labels": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("label", pa.string()),  # null where there is none
+            ("source", pa.string()),  # catalogue, merged, predicted; null where there is none
+            ("confidence", pa.float32()),
+            ("model_version", pa.string()),
+            ("basis", pa.string()),  # digest of what the label was derived from
+        ]
+    ),
+    "recommendations": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            pa.field("rank", pa.int32(), nullable=False),  # from 1
+            ("neighbour_id", pa.string()),
+            ("visual", pa.float32()),
+            ("colour", pa.float32()),
+            ("price", pa.float32()),
+            ("total", pa.float32()),
+            ("basis", pa.string()),  # digest of all that the ranking was derived from
+        ]
+    ),
+    "catalogues": pa.schema(
+        [
+            pa.field("catalogue_digest", pa.string(), nullable=False),
+            ("source", pa.string()),
+            ("rows", pa.int64()),
+            ("rejected", pa.int64()),  # set aside, as bad or as duplicates
+            ("new", pa.int64()),
+            ("changed", pa.int64()),
+            ("removed", pa.int64()),
+            ("read_at", TIME),  # the last time that it replaced another
+        ]
+    ),
+}
+
+KEYS: dict[str, tuple[str, ...]] = {"recommendations": ("product_id", "rank")}
+
+
+def features_schema(embedding_size: int, histogram_size: int) -> pa.Schema:
+    """Return the schema of a table of features: unit embeddings and colour histograms, float32."""
+    return pa.schema(
+        [
+            pa.field("image_digest", pa.string(), nullable=False),
+            ("embedding", pa.list_(pa.float32(), embedding_size)),
+            ("histogram", pa.list_(pa.float32(), histogram_size)),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A slice of what a stage has to do: small enough to lose, large enough to be worth a task.
+
+    `digest` covers the keys and the state that made them missing, so that the same work has the same digest and
+    work that came up again (a link to be checked once more) has another.
+    """
+
+    stage: str
+    number: int  # from 1
+    of: int
+    keys: tuple[str, ...]
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.number}/{self.of}"
+
+
+def shards(stage: str, keys: Sequence[str], size: int, state: Sequence[str] = ()) -> list[Shard]:
+    """Split keys into shards of at most `size`; `state[i]` says why `keys[i]` is missing and enters the digest."""
+    of = -(-len(keys) // size)
+    return [
+        Shard(
+            stage=stage,
+            number=start // size + 1,
+            of=of,
+            keys=tuple(keys[start : start + size]),
+            digest=digest([stage, *keys[start : start + size], *state[start : start + size]]),
+        )
+        for start in range(0, len(keys), size)
+    ]
+
+
+def digest(parts: Iterable[Any]) -> str:
+    """Return 32 hex digits that stand for the parts in their order (BLAKE2b-128 over their JSON)."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hasher.update(part.encode() if isinstance(part, str) else json.dumps(part, default=str).encode())
+        hasher.update(b"\x1f")
+    return hasher.hexdigest()
+
+
+class Store:
+    """The tables of one home. Cheap to open; safe to use from several threads.
+
+    Raises:
+        HomeError: the home was made by a newer version, or (unless `read_only`) cannot be written to.
+    """
+
+    def __init__(self, home: Path | str, *, read_only: bool = False) -> None:
+        self.home = Path(home)
+        self.read_only = read_only
+        self.id = self._open_home()
+        self._db = lancedb.connect(str(self.home / "store"))
+
+    def _open_home(self) -> str:
+        """Check the home's format, make a home where there is none, and return the store's identity."""
+        mark = self.home / "home.json"
+        try:
+            if mark.is_file():
+                about = json.loads(mark.read_text())
+                if about["format"] > FORMAT:
+                    raise HomeError(
+                        f"home {self.home} has format {about['format']}, made by a newer version; "
+                        f"this one reads up to {FORMAT}: update the program or use another --home"
+                    )
+                if not self.read_only:
+                    _probe(self.home)
+                return str(about["id"])
+            if self.read_only:
+                raise HomeError(
+                    f"home {self.home} holds no shop yet; run 'recsys run --catalogue FILE' or 'recsys demo'"
+                )
+            if self.home.exists() and (not self.home.is_dir() or any(self.home.iterdir())):
+                foreign = [p.name for p in self.home.iterdir()] if self.home.is_dir() else []
+                if not set(foreign) <= {"recsys.toml", "lost+found", "logs", "sample-shop", "lock"}:
+                    raise HomeError(f"home {self.home} is not empty and not ours; name an empty or new folder")
+            self.home.mkdir(parents=True, exist_ok=True)
+            identity = uuid.uuid4().hex
+            scratch = mark.with_suffix(".part")
+            scratch.write_text(json.dumps({"format": FORMAT, "id": identity}))
+            scratch.rename(mark)
+            return identity
+        except (ValueError, KeyError, TypeError) as error:
+            raise HomeError(f"{mark} is damaged ({error}); restore it or use another --home") from error
+        except OSError as error:
+            raise home_error(self.home, error) from error
+
+    def exists(self, table: str) -> bool:
+        """Return whether the table has been made."""
+        return (self.home / "store" / f"{table}.lance").is_dir()
+
+    def write(self, table: str, rows: pa.Table, *, replace: str | None = None) -> None:
+        """Merge rows by the table's key in one commit.
+
+        Args:
+            table: its name; it is made from `rows`' schema where there is none.
+            rows: all columns of the table, at most one row a key.
+            replace: a filter; existing rows that match it and are not among `rows` are dropped in the same commit.
+
+        Raises:
+            HomeError: the disk is full or read-only; nothing of `rows` was committed.
+        """
+        try:
+            handle = self._db.create_table(table, schema=SCHEMAS.get(table, rows.schema), exist_ok=True)
+            merge = handle.merge_insert(list(KEYS.get(table, (rows.schema.names[0],))))
+            merge = merge.when_matched_update_all().when_not_matched_insert_all()
+            if replace is not None:
+                merge = merge.when_not_matched_by_source_delete(replace)
+            merge.execute(rows)
+        except (OSError, RuntimeError) as error:
+            raise home_error(self.home, error) from error
+
+    def read(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """Return rows as an Arrow table; none, with the right columns, where the table was never written.
+
+        Args:
+            table: its name.
+            columns: those to read (default: all); images and vectors are large, so name what you need.
+            where: an SQL filter, built with `literal` or `among`.
+        """
+        if not self.exists(table):
+            empty = SCHEMAS.get(table, features_schema(1, 1)).empty_table()
+            return empty.select(list(columns)) if columns else empty
+        query = self._db.open_table(table).search()
+        if columns is not None:
+            query = query.select(list(columns))
+        if where is not None:
+            query = query.where(where)
+        return query.to_arrow()
+
+    def count(self, table: str, where: str | None = None) -> int:
+        """Return how many rows match."""
+        return int(self._db.open_table(table).count_rows(where)) if self.exists(table) else 0
+
+
+def literal(value: str) -> str:
+    """Return a string as an SQL literal; product ids come from the catalogue and may hold anything."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def among(column: str, values: Iterable[str]) -> str:
+    """Return the filter `column IN (...)`; false for no values."""
+    listed = ",".join(literal(value) for value in values)
+    return f"{column} IN ({listed})" if listed else "false"
+
+
+@contextlib.contextmanager
+def lock(home: Path) -> Iterator[None]:
+    """Hold the home for writing; a second run at the same time is refused.
+
+    Raises:
+        HomeError: another process holds it, or the home cannot be written to.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        handle = (home / "lock").open("a+")
+    except OSError as error:
+        raise home_error(home, error) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.seek(0)
+            raise HomeError(f"home {home} is in use by process {handle.read() or '?'}; wait for it to end") from error
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without its note
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+        yield
+
+
+def require_space(home: Path, needed: int) -> None:
+    """Raise HomeError when the home's disk has fewer than `needed` bytes free."""
+    free = shutil.disk_usage(home).free
+    if free < needed:
+        raise HomeError(
+            f"the disk of home {home} has {free >> 20} MB free and this needs about {needed >> 20} MB; "
+            "free some space or use another --home"
+        )
+
+
+def home_error(home: Path, error: Exception) -> HomeError:
+    """Return the HomeError that says what an operating-system error means for the home."""
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "os error 28" in text:
+        return HomeError(f"the disk of home {home} is full; free some space and run again: what was committed is kept")
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or "Read-only" in text or "Permission denied" in text:
+        return HomeError(f"home {home} cannot be written to ({text}); make it writable or use another --home")
+    return HomeError(f"home {home} cannot be used: {' '.join(text.split())[:300]}")
+
+
+def _probe(home: Path) -> None:
+    """Raise OSError where a file cannot be made in the home."""
+    probe = home / f".probe-{os.getpid()}"
+    probe.touch()
+    probe.unlink()

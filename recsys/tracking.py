@@ -1,0 +1,106 @@
+"""What MLflow keeps of a run: parameters, catalogue digest, counts, retrieval figures, pictures."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from recsys.configuration import Configuration, flatten
+from recsys.features import model_version
+from recsys.funnel import Funnel
+
+EXPERIMENT = "recommendations"
+TAG_FLOW_RUN = "prefect.flow_run_id"
+TAG_STATE = "recsys.state"
+LOGGED_SECTIONS = {"images", "backbone", "colour", "price", "recommend", "evaluation", "tsne"}
+
+
+def tracking_uri(home: Path) -> str:
+    """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file of the home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow' / 'mlflow.db').absolute()}"
+
+
+def log_run(
+    home: Path,
+    configuration: Configuration,
+    *,
+    state: str,
+    catalogue: Mapping[str, str],
+    counts: Funnel,
+    retrieval: pd.DataFrame,
+    pictures: Mapping[str, bytes],
+    flow_run_id: str | None,
+) -> str:
+    """Log one run to MLflow and return its id; a retry of the same flow run resumes its run.
+
+    Args:
+        home: holds the MLflow store, unless MLFLOW_TRACKING_URI names another.
+        configuration: logged as parameters, one a key.
+        state: the digest of the data and settings that the results belong to.
+        catalogue: digest and source of the catalogue.
+        counts: the funnel.
+        retrieval: see `evaluation.retrieval`.
+        pictures: PNG bytes by name.
+        flow_run_id: of the Prefect flow run, if any.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow  # seconds to import: only where it is used
+    from mlflow.entities import Metric, Param
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    (home / "mlflow").mkdir(parents=True, exist_ok=True)
+    client = mlflow.MlflowClient(tracking_uri(home))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    local = "MLFLOW_TRACKING_URI" not in os.environ
+    artifacts = (home / "mlflow" / "artifacts").absolute().as_uri() if local else None
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, artifacts)
+
+    run_id = _resumable(client, experiment_id, flow_run_id)
+    if run_id is None:
+        tags = {TAG_STATE: state, "mlflow.source.name": "recsys run"} | (
+            {TAG_FLOW_RUN: flow_run_id} if flow_run_id else {}
+        )
+        name = f"catalogue {catalogue['digest'][:8]}"
+        run_id = client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
+
+    parameters = {
+        "catalogue.digest": catalogue["digest"],
+        "catalogue.source": catalogue["source"],
+        "model_version": model_version(configuration),
+        **flatten(configuration.model_dump(include=LOGGED_SECTIONS)),
+    }
+    metrics: dict[str, float] = {f"count/{key}": count for key, count in counts.as_dict().items()}
+    for row in retrieval.dropna().to_dict("records"):
+        for figure in ("precision", "recall"):
+            metrics[f"level_{row['level']}/{figure}_at_{row['k']}"] = row[figure]
+    now = int(time.time() * 1000)
+    try:
+        client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+            params=[Param(key, str(value)[:500]) for key, value in parameters.items()],
+        )
+        client.log_text(run_id, retrieval.to_csv(index=False), "retrieval.csv")
+        for name, png in pictures.items():
+            client.log_image(run_id, Image.open(io.BytesIO(png)), f"{name}.png")
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return str(run_id)
+
+
+def _resumable(client: Any, experiment_id: str, flow_run_id: str | None) -> str | None:
+    if flow_run_id is None:
+        return None
+    found = client.search_runs([experiment_id], f"tags.`{TAG_FLOW_RUN}` = '{flow_run_id}'", max_results=1)
+    return found[0].info.run_id if found else None

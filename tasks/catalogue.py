@@ -1,0 +1,21 @@
+"""The catalogue: read, validated, merged into the products."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from recsys.catalogue import CatalogueChange, intake
+from recsys.configuration import Configuration
+from recsys.store import Store
+from tasks import policy
+
+
+@task(task_run_name="catalogue: {source}", **policy.FRESH)
+def read_catalogue(home: str, source: str, configuration: Configuration) -> CatalogueChange:
+    """Read the catalogue, set bad rows aside, and merge what changed into the products."""
+    change = intake.take_in(Store(home), source, configuration, datetime.now(UTC))
+    get_run_logger().info("catalogue: %s", change)
+    return change

@@ -1,0 +1,35 @@
+"""Labels from the category tree."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+
+from recsys import labels, progress
+from recsys.configuration import Configuration
+from recsys.store import Shard, Store
+from tasks import policy
+
+
+@task(task_run_name="labels: what is missing", **policy.FRESH)
+def missing_labels(home: str, configuration: Configuration) -> list[Shard]:
+    """Ask the store which products have no label yet, or one that rests on an older row or merge table."""
+    return labels.missing(Store(home), configuration)
+
+
+@task(**policy.SHARD)
+def label_products(home: str, shard: Shard, configuration: Configuration) -> labels.LabelCounts:
+    """Label a shard of products."""
+    counts = labels.label_shard(Store(home), shard, configuration)
+    progress.advance(shard.stage, len(shard.keys))
+    return counts
+
+
+@task(task_run_name="labels: class balance", **policy.FRESH)
+def show_class_balance(home: str) -> None:
+    """Keep the class balance as an artifact of the flow run."""
+    create_table_artifact(
+        key="class-balance",
+        table=labels.class_balance(Store(home)).to_dict("records"),
+        description="Products of the active catalogue by label.",
+    )

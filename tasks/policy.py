@@ -1,0 +1,59 @@
+"""How tasks are retried and cached.
+
+Retried is what may pass: images that are pending, and errors that nobody foresaw. What the user must mend (a missing
+file, weights that cannot be had, a full disk) fails at once.
+
+Cached is by what the work depends on: the store, the shard's digest, the configuration and the code of `recsys`.
+Prefect's own policies would not do: the default one includes the flow run, and the source of a thin task does not
+change with the code that it calls.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+
+import recsys
+from recsys.errors import PendingImagesError, RecsysError
+from recsys.store import Store, digest
+
+
+@functools.cache
+def code_version() -> str:
+    """Return the digest of the library's source code."""
+    sources = sorted(Path(recsys.__file__).parent.rglob("*.py"))
+    return digest([recsys.__version__, *(source.read_text(encoding="utf-8") for source in sources)])
+
+
+def may_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Return whether a failed task is worth another try."""
+    try:
+        state.result()
+    except PendingImagesError:
+        return True
+    except RecsysError:
+        return False
+    except Exception:
+        return True
+    return False
+
+
+def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """Return the key of a task's result: the task, the store, the code, and all that the task was given."""
+    home = parameters["home"]
+    given = (repr(value) for name, value in sorted(parameters.items()) if name != "home")
+    return digest([context.task.name, Store(home, read_only=True).id, code_version(), *given])
+
+
+KEPT: dict[str, Any] = {"cache_key_fn": cache_key, "persist_result": True, "retry_condition_fn": may_pass}
+"""Options of a task whose result is kept until what it depends on changes."""
+
+SHARD: dict[str, Any] = {"task_run_name": "{shard}", **KEPT}
+"""Options of a task that works on one shard."""
+
+FRESH: dict[str, Any] = {"cache_policy": None, "persist_result": False, "retry_condition_fn": may_pass}
+"""Options of a task that looks at the world or the store anew each time."""

@@ -1,0 +1,26 @@
+"""Recommendations for every product that has a picture."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from recsys import progress, recommendations
+from recsys.configuration import Configuration
+from recsys.store import Shard, Store
+from tasks import policy
+
+
+@task(task_run_name="recommendations: what is missing", **policy.FRESH)
+def missing_recommendations(home: str, configuration: Configuration) -> list[Shard]:
+    """Ask the store which products have no ranking, or one that rests on older data."""
+    return recommendations.missing(Store(home), configuration)
+
+
+@task(**policy.SHARD)
+def recommend_products(home: str, shard: Shard, configuration: Configuration) -> recommendations.RecommendationCounts:
+    """Rank the recommendations of a shard of products."""
+    counts = recommendations.recommend_shard(Store(home), shard, configuration)
+    progress.advance(shard.stage, len(shard.keys))
+    get_run_logger().info("%s: %s", shard, counts)
+    return counts

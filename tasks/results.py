@@ -1,0 +1,52 @@
+"""The end of a run: figures, pictures, MLflow, the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+
+from recsys import evaluation, gallery, publication
+from recsys.configuration import Configuration
+from recsys.funnel import funnel
+from recsys.store import Store, digest
+from tasks import policy
+
+
+@task(task_run_name="results: what they rest on", **policy.FRESH)
+def state_of_shop(home: str, configuration: Configuration) -> str:
+    """Return the digest of the data that figures, pictures and report belong to."""
+    store = Store(home)
+    return digest([gallery.current_basis(store, configuration), funnel(store).as_dict()])
+
+
+@task(task_run_name="evaluation: precision and recall", **policy.KEPT)
+def evaluate_embedding(home: str, state: str, configuration: Configuration) -> list[dict[str, Any]]:
+    """Measure precision and recall at each level of the category path."""
+    return evaluation.evaluate(Store(home), configuration).to_dict("records")
+
+
+@task(task_run_name="results: MLflow and report", **policy.KEPT)
+def publish_results(
+    home: str, state: str, configuration: Configuration, figures: list[dict[str, Any]]
+) -> publication.Publication:
+    """Log the run to MLflow and write the report."""
+    links = {"Prefect flow run": str(flow_run.name)}
+    return publication.publish(Store(home), configuration, state, pd.DataFrame(figures), str(flow_run.id), links)
+
+
+@task(task_run_name="results: where they are", **policy.FRESH)
+def show_results(home: str, published: publication.Publication) -> None:
+    """Keep the way to the report and the MLflow run as an artifact of the flow run."""
+    create_markdown_artifact(
+        key="results",
+        markdown=(
+            f"- **Report:** [{published.report}]({Path(published.report).absolute().as_uri()})\n"
+            f"- **MLflow run:** `{published.mlflow_run_id}`, shown by `recsys ui --home {home}`\n"
+        ),
+        description="Where the results of this run are.",
+    )

@@ -1,0 +1,162 @@
+"""The report in a real browser: it loads without a complaint, asks for nothing, and fits a phone."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.configuration import Configuration
+from recsys.funnel import Funnel
+from recsys.images.causes import explain
+from recsys.report import GridRow, ReportData, Scores, Tile, write_report
+from recsys.report.contents import BrokenLinks, LabelSummary, Retrieval
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
+)  # fmt: skip
+PHONE, DESKTOP = 390, 1280
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed")
+
+# A page that shows the report in a frame of a device's width and prints what it measures; headless Chromium's own
+# window is never narrower than 500 pixels.
+MEASURE = """<!doctype html><link rel="icon" href="data:,"><iframe src="/report/index.html" width="WIDTH" height="900">
+</iframe><pre id="found"></pre><script>
+  document.querySelector("iframe").onload = (event) => {
+    const report = event.target.contentDocument;
+    const page = report.documentElement;
+    const scrolls = (element) => element.closest(".scroll") !== null;
+    const grids = () => [...report.querySelectorAll("#grids > article")];
+    const found = {
+      width: page.clientWidth, scrolled: page.scrollWidth, font: getComputedStyle(report.body).fontSize,
+      outside: [...report.querySelectorAll("body *")].filter((element) => !scrolls(element)
+        && element.getBoundingClientRect().right > page.clientWidth + 1).map((element) => element.outerHTML),
+      tables: [...report.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth + 1).length,
+      pictures: [...report.images].filter((image) => image.complete && image.naturalWidth > 0).length,
+      all: report.images.length, margin: getComputedStyle(page.querySelector("h1")).marginTop,
+      labels: [...report.querySelectorAll("#choose-label option")].map((option) => option.value),
+    };
+    const label = report.getElementById("choose-label"), order = report.getElementById("choose-order");
+    label.value = "=Watches"; label.dispatchEvent(new Event("change"));
+    found.filtered = grids().filter((grid) => !grid.hidden).map((grid) => grid.dataset.label);
+    label.value = ""; label.dispatchEvent(new Event("change"));
+    found.ordered = ["1", "-1", ""].map((direction) => {
+      order.value = direction; order.dispatchEvent(new Event("change"));
+      return grids().filter((grid) => !grid.hidden).map((grid) => Number(grid.dataset.total));
+    });
+    document.getElementById("found").textContent = JSON.stringify(found);
+  };
+</script>"""
+
+
+def tile(number: int, label: str | None, total: float | None = None) -> Tile:
+    picture = np.full((256, 256, 3), 255, np.uint8)
+    picture[60:190, 60:190] = (40 * number % 256, 90 * number % 256, 70)
+    scores = None if total is None else Scores(0.91, total - 1, 1.0, total)
+    title = "Extraordinarilylongnamewithoutanyspace" * (number % 3) + f" Analog Watch <b>{number}</b> for Men & Women"
+    return Tile(f"{number:032x}", picture, title, 107_750.5, 2.5, label, scores)
+
+
+def report() -> ReportData:
+    """Return a small report whose names, addresses and labels are as long as they come."""
+    labels = ["Watches", "Home Decor & Festive Needs", None]
+    random = np.random.default_rng(0)
+    return ReportData(
+        made_at=datetime(2026, 1, 5, 9, 30, tzinfo=UTC),
+        source="https://shop.example/exports/" + "catalogue" * 12 + ".csv",
+        catalogue_digest="0f" * 16,
+        model_version="efficientnet_lite0-imagenet-256-0123456789abcdef-hsv12x8x8",
+        configuration=Configuration(),
+        links={"MLflow run": "0123456789abcdef0123456789abcdef", "Prefect run": "http://127.0.0.1:4200/" + "run" * 30},
+        funnel=Funnel(20_000, 7, 19_993, 18_440, 1_540, 13, 19_650, 19_900, 18_440),
+        broken=tuple(
+            BrokenLinks(word, count, "https://cdn.shop.example/" + "image" * 30, explain(word))
+            for word, count in (("http_404", 1_500), ("not_an_image", 39), ("timeout", 1))
+        ),
+        labels=tuple(LabelSummary(label, 8_000, 7_400, (99_999.0, 100_000.0, 100_001.0)) for label in labels),
+        retrieval=tuple(
+            Retrieval(level, 18_440, ((1, 0.8, 0.8), (5, 0.7, 0.9), (10, 0.6, 0.95))) for level in (1, 2, 3)
+        ),
+        grids=tuple(
+            GridRow(tile(at, label), tuple(tile(at + rank, label, (1.7, 1.9, 1.8)[at]) for rank in range(1, 10)))
+            for at, label in enumerate(labels)
+        ),
+        tsne_points=random.normal(size=(60, 2)),
+        tsne_labels=tuple(labels * 20),
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, list[str]]]:
+    """Serve a home with a report over loopback; give its address, its folder, and what is asked for."""
+    home = tmp_path_factory.mktemp("home")
+    write_report(home, report())
+    for width in (PHONE, DESKTOP):
+        (home / f"{width}.html").write_text(MEASURE.replace("WIDTH", str(width)))
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            asked.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(home)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", home, asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def browse(address: str, profile: Path) -> tuple[str, list[str]]:
+    """Return the page's DOM after it settled, and what the browser's console said."""
+    command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", "--virtual-time-budget=8000", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout, re.findall(r"CONSOLE.*", done.stderr)
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_the_report_fits_the_screen_shows_every_picture_and_its_controls_work(
+    shop: tuple[str, Path, list[str]], tmp_path: Path, width: int
+) -> None:
+    address, _, asked = shop
+    asked.clear()
+    dom, console = browse(f"{address}/{width}.html", tmp_path)
+    assert console == []
+    assert asked == [f"/{width}.html", "/report/index.html"]
+
+    measured = re.search(r'<pre id="found">(.+?)</pre>', dom)
+    assert measured is not None
+    found = json.loads(html.unescape(measured[1]))
+    assert found["font"] == "16px" and found["margin"] == "0px"  # the style applies
+    assert found["scrolled"] <= found["width"] <= width
+    assert found["outside"] == []
+    assert found["tables"] == 0
+    assert found["pictures"] == found["all"] == 31  # three grids of ten, and the map
+    assert found["labels"] == ["", "=Watches", "=Home Decor & Festive Needs", "=No label"]
+    assert found["filtered"] == ["Watches"]
+    assert found["ordered"] == [[1.7, 1.8, 1.9], [1.9, 1.8, 1.7], [1.7, 1.9, 1.8]]  # weakest, best, by label
+
+
+def test_a_console_error_would_be_seen(shop: tuple[str, Path, list[str]], tmp_path: Path) -> None:
+    address, home, _ = shop
+    page = (home / "report" / "index.html").read_text()
+    (home / "injected.html").write_text(page.replace("</main>", "<script>document.title = 'run'</script></main>"))
+    dom, console = browse(f"{address}/injected.html", tmp_path)
+    assert any("Content Security Policy" in line for line in console)
+    assert "<title>run</title>" not in dom

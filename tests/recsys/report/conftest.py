@@ -1,0 +1,89 @@
+"""A small shop in a store, as the stages before the report leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from recsys.store import SCHEMAS, Store, features_schema
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+NEIGHBOURS = 9
+
+
+def jpeg(number: int) -> bytes:
+    """Return a squared picture (256, 256, 3) in a colour of its own, as JPEG."""
+    picture = np.full((256, 256, 3), 255, np.uint8)
+    picture[64:192, 64:192] = (37 * number % 256, 91 * number % 256, 53 * number % 256)
+    return cv2.imencode(".jpg", picture)[1].tobytes()
+
+
+def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Return rows with all columns of a table, null where a row does not say."""
+    schema = SCHEMAS[table]
+    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Callable[..., Store]:
+    """Return a function that fills a store with products, each a dict over what it does not leave as usual."""
+
+    def fill_store(products: list[dict[str, Any]]) -> Store:
+        store = Store(tmp_path / "home")
+        rows = [
+            {
+                "product_id": f"id-{number}",
+                "position": number,
+                "name": f"Product {number}",
+                "price": 100.0 + number,
+                "label": ("Watches", "Clothing", "Footwear")[number % 3],
+                "status": "ok",
+                "image_digest": f"digest-{number}",
+                "url": f"https://shop.example/{number}.jpeg",
+                "jpeg": jpeg(number),
+                **product,
+            }
+            for number, product in enumerate(products)
+        ]
+        for row in rows:
+            if row["status"] != "ok":
+                row |= {"image_digest": None, "jpeg": None}
+        if not rows:
+            return store
+        store.write("products", rows_of("products", rows))
+        store.write("images", rows_of("images", rows))
+        store.write("labels", rows_of("labels", rows))
+        reading = {"catalogue_digest": "0f" * 16, "source": "shop.csv", "rows": len(rows) + 2, "rejected": 2}
+        store.write("catalogues", rows_of("catalogues", [{**reading, "read_at": NOW}]))
+
+        shown = [row for row in rows if row["status"] == "ok" and not row.get("removed")]
+        vectors = np.random.default_rng(0).normal(size=(len(shown), 8)).astype(np.float32)
+        if shown:
+            fixed = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
+            digests = [row["image_digest"] for row in shown]
+            store.write("features-test", pa.table([pa.array(digests), fixed, fixed], schema=features_schema(8, 8)))
+        recommended = [
+            {
+                "product_id": row["product_id"],
+                "rank": rank,
+                "neighbour_id": shown[(at + rank) % len(shown)]["product_id"],
+                "visual": 0.9,
+                "colour": 0.5,
+                "price": 1.0,
+                "total": 1.5,
+            }
+            for at, row in enumerate(shown)
+            for rank in range(1, min(NEIGHBOURS, len(shown) - 1) + 1)
+        ]
+        if recommended:
+            store.write("recommendations", rows_of("recommendations", recommended))
+        return store
+
+    return fill_store

@@ -1,0 +1,147 @@
+"""The page stands alone, lets nothing hostile through, and is written whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from recsys.configuration import Configuration
+from recsys.errors import HomeError
+from recsys.report import gather, render, write_report
+from recsys.store import Store
+
+Fill = Callable[[list[dict[str, Any]]], Store]
+HOSTILE = """<script>alert(1)</script>" onerror='alert(2)' {{ 7 * 7 }} &lt;b&gt; </style></title>"""
+CONFIGURATION = Configuration()
+
+
+class Page(HTMLParser):
+    """The page as a browser's parser sees it: elements with their attributes, and the text of each kind."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open = [""]
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.setdefault(self._open[-1], []).append(data)
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def page_of(store: Store, **about: Any) -> Page:
+    return Page(render(gather(store, CONFIGURATION, "test", **about)))
+
+
+def test_names_labels_and_addresses_of_the_shop_are_only_text(fill: Fill) -> None:
+    broken = {"status": "broken", "cause": "http_404", "url": f"javascript:alert(3){HOSTILE}"}
+    store = fill([{"name": HOSTILE, "label": HOSTILE}, {"name": HOSTILE, "label": HOSTILE}, {}, broken])
+    page = page_of(store, links={HOSTILE: HOSTILE, "Run": "javascript:alert(4)"})
+    assert len(page.of("script")) == len(page.of("style")) == len(page.of("title")) == 1
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert all((a["href"] or "").startswith(("#", "https://")) for a in page.of("a"))
+    assert HOSTILE in page.texts["h3"]
+    assert HOSTILE in {image.get("alt") for image in page.of("img")}
+    assert HOSTILE in {article.get("data-label") for article in page.of("article")}
+
+
+def test_nothing_is_loaded_from_anywhere(fill: Fill) -> None:
+    page = page_of(fill([{} for _ in range(6)]), links={"MLflow run": "http://127.0.0.1:5000/#/runs/1"})
+    loads = [
+        attributes[name] for _, attributes in page.elements for name in ("src", "srcset", "data") if name in attributes
+    ]
+    loads += [link["href"] for link in page.of("link")]
+    assert loads and all(address is not None and address.startswith("data:") for address in loads)
+    assert not [text for text in page.texts["style"] if "url(" in text or "@import" in text]
+    assert not [attributes for _, attributes in page.elements if "style" in attributes]
+
+
+def test_the_policy_allows_this_style_and_this_script_and_nothing_else(fill: Fill) -> None:
+    html = render(gather(fill([{}, {}]), CONFIGURATION, "test"))
+    [policy] = [meta["content"] for meta in Page(html).of("meta") if "http-equiv" in meta]
+    assert policy is not None and policy.startswith("default-src 'none'") and "unsafe" not in policy
+    for kind in ("style", "script"):
+        [text] = re.findall(f"<{kind}>(.*?)</{kind}>", html, re.S)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+
+
+def test_a_link_to_the_shop_tells_it_nothing(fill: Fill) -> None:
+    page = page_of(fill([{}, {}, {"status": "broken", "cause": "http_404"}]))
+    [outside] = [a for a in page.of("a") if (a["href"] or "").startswith("http")]
+    assert outside["href"] == "https://shop.example/2.jpeg"
+    assert set((outside["rel"] or "").split()) == {"noopener", "noreferrer", "nofollow"}
+
+
+def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
+    store = fill([{} for _ in range(12)] + [{"status": "broken", "cause": "timeout"}, {"label": None}])
+    evaluation = pd.DataFrame({"level": [1], "queries": [12], "k": [5], "precision": [0.81], "recall": [float("nan")]})
+    html = render(gather(store, CONFIGURATION, "test", evaluation, {"Prefect run": "recsys ui"}))
+    page = Page(html)
+    sections = [section["id"] for section in page.of("section")]
+    assert sections == ["funnel", "broken", "labels", "retrieval", "map", "recommendations"]
+    assert {f"#{name}" for name in sections} <= {a["href"] for a in page.of("a")}
+    assert not [image for image in page.of("img") if not image.get("alt")]
+    assert len(page.of("article")) == 13
+    for text in (
+        "0.810",
+        "₹103",
+        "recsys ui",
+        "recsys run --catalogue shop.csv",
+        "No label",
+        "timeout",
+        "0f0f0f0f0f0f",
+    ):
+        assert text in html
+    assert 'class="empty"' not in html
+
+
+@pytest.mark.parametrize("products", [[], [{}], [{"status": "pending", "cause": "timeout"}]])
+def test_what_is_not_there_is_said(fill: Fill, products: list[dict[str, Any]]) -> None:
+    html = render(gather(fill(products), CONFIGURATION, "test"))
+    for text in ("No link is broken.", "Not evaluated in this run.", "No product has recommendations yet."):
+        assert text in html
+    assert ("asks for them again" in html) == (products != [] and "status" in products[0])
+    assert not re.search(r"\b(nan|None|inf)\b", re.sub(r"<style>.*?</style>|base64,[^\"]*", "", html, flags=re.S))
+
+
+def test_a_command_can_be_pasted_whatever_the_file_is_called(fill: Fill) -> None:
+    data = gather(fill([{}, {}]), CONFIGURATION, "test")
+    object.__setattr__(data, "source", "my shop; rm -rf ~.csv")
+    assert "--catalogue &#39;my shop; rm -rf ~.csv&#39;" in render(data)
+
+
+def test_the_page_is_written_and_replaced_whole(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fill([{}, {}])
+    data = gather(store, CONFIGURATION, "test")
+    page = write_report(store.home, data)
+    assert page == store.home / "report" / "index.html"
+    first = page.read_text(encoding="utf-8")
+    assert first.rstrip().endswith("</html>")
+
+    def full(self: Path, *_: Any, **__: Any) -> int:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(HomeError, match="is full"):
+            write_report(store.home, data)
+    assert page.read_text(encoding="utf-8") == first
+    assert [path.name for path in page.parent.iterdir()] == ["index.html"]

@@ -1,0 +1,143 @@
+"""The pictures: drawn from seed, index and view alone, in every format that a shop serves."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recsys.sample_shop.assortment import KINDS, LABELS, brands, label_cycle, product
+from recsys.sample_shop.drawing.canvas import Canvas
+from recsys.sample_shop.drawing.geometry import box, smooth
+from recsys.sample_shop.drawing.kinds import DRAWINGS
+from recsys.sample_shop.drawing.look import Look
+from recsys.sample_shop.drawing.scene import FORMATS, draw_picture, image_format
+from recsys.sample_shop.palette import MATERIALS
+
+
+def look(seed: int, colour: tuple[int, int, int] = (40, 90, 200), pattern: str = "plain") -> Look:
+    return Look(colour, (240, 200, 60), pattern, "Nimbara", (214, 60, 60), 1, np.random.default_rng(seed))
+
+
+def draw(kind: str, seed: int = 1, **how: object) -> np.ndarray:
+    canvas = Canvas(160, 160, np.array([[150.0, 0, 5], [0, 150.0, 5]]))
+    DRAWINGS[kind](canvas, look(seed, **how))  # type: ignore[arg-type]
+    return canvas.pixels
+
+
+def test_every_kind_that_is_sold_can_be_drawn_and_no_other() -> None:
+    sold = [kind.drawing for kinds in KINDS.values() for kind in kinds]
+    assert sorted(sold) == sorted(DRAWINGS)
+
+
+@pytest.mark.parametrize("kind", sorted(DRAWINGS))
+def test_a_kind_fills_its_frame_and_stays_within_the_picture(kind: str) -> None:
+    alpha = draw(kind)[..., 3] > 127
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    longest = max(np.ptp(rows), np.ptp(columns))
+    assert longest > 0.6 * 150, "too small to be recognised"
+    assert 0.04 < alpha.mean() < 0.9
+
+
+@pytest.mark.parametrize("kind", ["t_shirt", "mug", "sneaker", "handbag", "teddy_bear", "round_watch", "cushion", "laptop"])
+def test_colour_and_shape_vary_within_a_kind(kind: str) -> None:
+    blue, red = draw(kind), draw(kind, colour=(210, 40, 40))
+    assert np.abs(blue.astype(int) - red).mean() > 2
+    assert any(not np.array_equal(blue[..., 3], draw(kind, seed)[..., 3]) for seed in range(2, 8))
+
+
+def test_a_pattern_shows() -> None:
+    plain, striped = draw("t_shirt"), draw("t_shirt", pattern="stripes")
+    chest = np.s_[90:130, 60:100, :3]
+    assert striped[chest].std(axis=(0, 1)).max() > 3 * plain[chest].std(axis=(0, 1)).max()
+
+
+def test_all_views_of_a_product_have_its_shape_and_not_the_same_bytes() -> None:
+    index = next(index for index in range(100) if product(5, index).views == 3)
+    pictures = [draw_picture(product(5, index), view) for view in range(3)]
+    assert len(set(pictures)) == 3
+
+
+def test_a_picture_depends_on_seed_index_and_view_only() -> None:
+    first = draw_picture(product(5, 7), 0)
+    draw_picture(product(5, 8), 0)
+    np.random.seed(0)
+    assert draw_picture(product(5, 7), 0) == first
+    assert draw_picture(product(6, 7), 0) != first
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.name)
+def test_every_format_is_written_as_it_is_called(kind) -> None:  # type: ignore[no-untyped-def]
+    index = next(index for index in range(2000) if image_format(5, index, 0) == kind)
+    image = Image.open(io.BytesIO(draw_picture(product(5, index), 0)))
+    image.load()
+    expected = {
+        "jpeg": ("JPEG", "RGB"), "png": ("PNG", "RGB"), "png with alpha": ("PNG", "RGBA"), "webp": ("WEBP", "RGB"),
+        "gif": ("GIF", "P"), "grayscale jpeg": ("JPEG", "L"), "cmyk jpeg": ("JPEG", "CMYK"), "exif jpeg": ("JPEG", "RGB"),
+    }  # fmt: skip
+    assert (image.format, image.mode) == expected[kind.name]
+    assert (image.getexif().get(0x0112, 1) != 1) == (kind.name == "exif jpeg")
+    if kind.name == "png with alpha":
+        assert image.getchannel("A").getextrema() == (0, 255)
+
+
+def test_a_picture_with_an_orientation_is_upright_once_it_is_turned() -> None:
+    index = next(i for i in range(3000) if image_format(5, i, 0).name == "exif jpeg" and product(5, i).kind.drawing == "t_shirt")
+    image = Image.open(io.BytesIO(draw_picture(product(5, index), 0)))
+    from PIL import ImageOps
+
+    upright = np.asarray(ImageOps.exif_transpose(image).convert("L"), dtype=float)
+    ink = np.abs(upright - np.median(upright[:4])) > 30
+    widths = [np.ptp(np.flatnonzero(row)) for row in ink if row.sum() > 4]
+    thirds = np.array_split(np.array(widths), 3)
+    assert max(thirds[0]) > max(thirds[2]), "the sleeves of an upright T-shirt are above its hem"
+
+
+def test_sizes_and_aspect_ratios_are_many() -> None:
+    sizes = []
+    for index in range(120):
+        with Image.open(io.BytesIO(draw_picture(product(5, index), 0))) as image:
+            sizes.append(image.size)
+    longest = np.array([max(size) for size in sizes])
+    assert 120 <= longest.min() < 300 and 900 < longest.max() <= 1600
+    assert ((longest >= 300) & (longest <= 900)).mean() > 0.6
+    assert len({round(width / height, 1) for width, height in sizes}) >= 6
+
+
+def test_labels_come_in_their_shares_at_every_size() -> None:
+    for size, least in ((50, 2), (600, 6), (1000, 10)):
+        labels = label_cycle(9)[:size]
+        counts = {label: labels.count(label) for label in LABELS}
+        assert min(counts.values()) >= least
+        assert max(counts, key=lambda label: counts[label]) == "Clothing" or size == 50
+
+
+def test_prices_follow_label_and_brand() -> None:
+    assortment = [product(2, index) for index in range(1500)]
+    median = {label: np.median([p.price for p in assortment if p.label == label]) for label in LABELS}
+    assert median["Cameras & Accessories"] > 4 * median["Pens & Stationery"]
+    clothing = [p for p in assortment if p.kind.drawing == "t_shirt"]
+    dear, cheap = brands("Clothing")[-2:], brands("Clothing")[:2]
+    assert np.mean([p.price for p in clothing if p.brand in dear]) > 2 * np.mean([p.price for p in clothing if p.brand in cheap])
+    assert all(p.retail_price >= p.price >= 49 for p in assortment)
+
+
+def test_colours_carry_the_name_that_is_drawn() -> None:
+    for p in (product(2, index) for index in range(100)):
+        assert p.colour in MATERIALS[p.kind.material]
+        assert p.colour.name in p.name
+
+
+def test_a_doubled_point_is_a_sharp_corner() -> None:
+    square = [(0, 0), (0, 0), (1, 0), (1, 0), (1, 1), (1, 1), (0, 1), (0, 1)]
+    curve = smooth(square)
+    assert curve.min() >= -1e-9 and curve.max() <= 1 + 1e-9
+
+
+def test_alpha_is_premultiplied() -> None:
+    canvas = Canvas(64, 64, np.array([[60.0, 0, 2], [0, 60.0, 2]]))
+    canvas.shape(box(0.1, 0.1, 0.9, 0.9, 0.2), (200, 100, 50))
+    assert (canvas.pixels[..., :3].max(-1) <= canvas.pixels[..., 3]).all()
+    assert canvas.pixels[0, 0, 3] == 0 and canvas.pixels[32, 32, 3] == 255

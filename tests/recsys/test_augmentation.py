@@ -1,0 +1,80 @@
+"""Augmentation: varied, repeatable, and white where a product photo is white."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.augmentation import build_augmentation
+
+STILL = {"rotation": 0.0, "flip": False, "hue": 0.0, "brightness": 0.0}
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    """Coloured blocks on white: (6, 64, 64, 3) uint8."""
+    images = np.full((6, 64, 64, 3), 255, np.uint8)
+    blocks = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
+    images[:, 16:48, 16:48] = blocks.repeat(8, axis=1).repeat(8, axis=2)
+    return images
+
+
+def augment(images: np.ndarray, **settings: Any) -> np.ndarray:
+    return np.asarray(build_augmentation(**settings)(images, training=True))
+
+
+def test_the_same_seed_gives_the_same_pictures_and_another_gives_others(images: np.ndarray) -> None:
+    first = augment(images, seed=1)
+    np.testing.assert_array_equal(first, augment(images, seed=1))
+    other = augment(images, seed=2)
+    assert all(np.abs(a - b).max() > 10 for a, b in zip(first, other, strict=True))
+
+
+def test_a_second_call_gives_other_pictures_and_they_too_repeat(images: np.ndarray) -> None:
+    model, again = build_augmentation(seed=1), build_augmentation(seed=1)
+    calls = [np.asarray(model(images, training=True)) for _ in range(2)]
+    assert np.abs(calls[0] - calls[1]).max() > 10
+    for call in calls:
+        np.testing.assert_array_equal(call, np.asarray(again(images, training=True)))
+
+
+def test_shape_and_range_are_kept(images: np.ndarray) -> None:
+    for pixels in (images, images.astype(np.float32)):
+        varied = augment(pixels, brightness=0.9)
+        assert varied.shape == images.shape and varied.dtype == np.float32
+        assert varied.min() >= 0 and varied.max() <= 255
+
+
+def test_white_corners_stay_white_under_rotation(images: np.ndarray) -> None:
+    black = images.copy()
+    black[:, :, :32] = 0  # so that a rotation by up to 45 degrees bares what is beyond the picture
+    turned = augment(images, **{**STILL, "rotation": 45.0})
+    np.testing.assert_allclose(turned[:, [0, 0, -1, -1], [0, -1, 0, -1]], 255, atol=0.01)
+    assert (np.abs(turned - images).max(axis=(1, 2, 3)) > 10).all()
+    bared = augment(black, **{**STILL, "rotation": 45.0})[:, [0, -1], 0]
+    assert bared.max() == pytest.approx(255)
+
+
+def test_about_half_of_the_pictures_are_mirrored_left_to_right(images: np.ndarray) -> None:
+    many = images[:1].repeat(64, axis=0)
+    mirrored = (np.abs(augment(many, **{**STILL, "flip": True}) - many[:, :, ::-1]) < 1).all(axis=(1, 2, 3))
+    kept = (np.abs(augment(many, **{**STILL, "flip": True}) - many) < 1).all(axis=(1, 2, 3))
+    assert (mirrored ^ kept).all()
+    assert 16 < mirrored.sum() < 48
+
+
+def test_hue_turns_colours_no_further_than_asked_and_leaves_white(images: np.ndarray) -> None:
+    red = np.broadcast_to(np.array([255, 0, 0], np.uint8), (64, 8, 8, 3))
+    turned = augment(red, **{**STILL, "hue": 0.1})[:, 0, 0]  # 0.1 of the circle: 0.6 of the way to yellow
+    other = np.maximum(turned[:, 1], turned[:, 2])
+    assert 0.4 * 255 < other.max() <= 0.6 * 255 + 1
+    assert turned[:, 1].max() > 50 and turned[:, 2].max() > 50  # to either side
+    varied = augment(images, **{**STILL, "hue": 0.5})
+    np.testing.assert_allclose(varied[:, 0], 255, atol=0.5)
+
+
+def test_with_everything_off_or_outside_training_nothing_changes(images: np.ndarray) -> None:
+    np.testing.assert_allclose(augment(images, **STILL), images, atol=0.5)
+    np.testing.assert_array_equal(np.asarray(build_augmentation(seed=1)(images, training=False)), images)
