@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import shutil
 import sys
 import tempfile
 import traceback
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from recsys.errors import HomeError, RecsysError
+from recsys.errors import HomeError, RecsysError, ServerError
 
 
 def main() -> None:
@@ -29,11 +32,10 @@ def _run(arguments: list[str]) -> int:
         message = str(error.format_message() if hasattr(error, "format_message") else error)
         code = getattr(error, "exit_code", 2)
         return _fail(f"{message} (see 'recsys --help')", code) if message else code
-    except RecsysError as error:
-        return _fail(str(error), error.exit_code)
     except Exception as error:
-        full = _full_disk(current_home())
-        return _fail(str(full), full.exit_code) if full else _fail(_bug(error), 1)
+        known = isinstance(error, RecsysError) and not isinstance(error, ServerError)
+        told = error if known else _full_disk(current_home()) or error
+        return _fail(str(told), told.exit_code) if isinstance(told, RecsysError) else _fail(_bug(error), 1)
 
 
 def _fail(message: str, code: int) -> int:
@@ -43,14 +45,11 @@ def _fail(message: str, code: int) -> int:
 
 def _full_disk(home: Path) -> HomeError | None:
     """Return what to say where the home's disk is full: then any server on it may fail in any way."""
-    from recsys.store import require_space
+    from recsys.store import home_error
 
-    try:
-        require_space(home, 1 << 20)
-    except HomeError as error:
-        return error
-    except OSError:
-        return None
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(home).free < 1 << 20:
+            return home_error(home, OSError(errno.ENOSPC, "No space left on device"))
     return None
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 import recsys
 from cli.console import clean, err, out, progress_shown, table
 from recsys.configuration import HOME_DEFAULT, Configuration, explain, load
+from recsys.errors import RecsysError
 
 if TYPE_CHECKING:
     from recsys.recommendations import Answer
@@ -131,7 +132,7 @@ def _sample_url(folder: Path, port: int) -> str:
     from cli.servers import LOOPBACK, free_port
     from recsys.sample_shop import load_shop
 
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(RecsysError):
         return load_shop(folder).base_url
     return f"http://{LOOPBACK}:{free_port(port)}"
 
@@ -354,13 +355,9 @@ def serve_sample(
 
     /faults.json lists the broken ones, /stats.json counts the requests for each.
     """
-    from recsys.errors import CatalogueError
     from recsys.sample_shop import SampleHost, load_shop
 
-    try:
-        shop = load_shop(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise CatalogueError(f"{folder} holds no sample shop; draw one with 'recsys sample --out {folder}'") from error
+    shop = load_shop(folder)
     host = SampleHost(shop.folder, port=port or int(shop.base_url.rsplit(":", 1)[1]))
     out.print(Text(f"{shop.images:,} images on {shop.base_url}, {len(shop.faults):,} faulty; Ctrl-C stops it"))
     with contextlib.suppress(KeyboardInterrupt):

@@ -34,7 +34,5 @@ def build_classifier(
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(labels, activation="softmax", dtype="float32", name="labels")(x)
     model = keras.Model(backbone_model.input, x, name=f"{backbone_model.name}_classifier")
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate), loss="categorical_crossentropy", metrics=["accuracy"]
-    )
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss="categorical_crossentropy", metrics=["accuracy"])
     return model

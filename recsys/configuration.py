@@ -105,7 +105,7 @@ class Catalogue(Section):
     columns: Columns = Columns()
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8"
-    """Tried first; a file that is not valid in it is read as Windows-1252, and the run says so."""
+    """Bytes that are not valid in it are read as Windows-1252, and the run says so; a byte order mark outranks it."""
     tree_separator: Annotated[str, Field(min_length=1)] = ">>"
     image_separator: Annotated[str, Field(min_length=1)] = "|"
     """Between the URLs of one row where the cell is not a JSON list."""
@@ -192,7 +192,8 @@ class Backbone(Section):
     """`imagenet`, or the path of a weights file."""
     input_size: Annotated[int, Field(ge=32, le=1024)] = 256
     """Pixels a side; 256 is the original's."""
-    batch_size: Positive = 32
+    batch_size: Positive = 8
+    """Best on two cores; a GPU wants more."""
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
 
 

@@ -55,7 +55,8 @@ def publish(
     data = gather(store, configuration, model_version(configuration), retrieval, links)
     pictures = {}
     if data.grids:
-        pictures["recommendations"] = grid_picture(data.grids[:GRID_ROWS], configuration.catalogue.currency)
+        spread = data.grids[:: max(1, len(data.grids) // GRID_ROWS)][:GRID_ROWS]  # they come label by label
+        pictures["recommendations"] = grid_picture(spread, configuration.catalogue.currency)
     if len(data.tsne_points):
         pictures["tsne"] = tsne_picture(data.tsne_points, data.tsne_labels)
     run_id = log_run(

@@ -23,6 +23,8 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
+import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -110,6 +112,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
+_making = threading.Lock()
+
 KEYS: dict[str, tuple[str, ...]] = {"recommendations": ("product_id", "rank")}
 
 
@@ -191,7 +195,7 @@ class Store:
                         f"this one reads up to {FORMAT}: update the program or use another --home"
                     )
                 if not self.read_only:
-                    _probe(self.home)
+                    tempfile.TemporaryFile(dir=self.home).close()  # can it be written to?
                 return str(about["id"])
             if self.read_only:
                 raise HomeError(
@@ -228,14 +232,20 @@ class Store:
             HomeError: the disk is full or read-only; nothing of `rows` was committed.
         """
         try:
-            handle = self._db.create_table(table, schema=SCHEMAS.get(table, rows.schema), exist_ok=True)
-            merge = handle.merge_insert(list(KEYS.get(table, (rows.schema.names[0],))))
+            merge = self._made(table, rows.schema).merge_insert(list(KEYS.get(table, (rows.schema.names[0],))))
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             if replace is not None:
                 merge = merge.when_not_matched_by_source_delete(replace)
             merge.execute(rows)
         except (OSError, RuntimeError) as error:
             raise home_error(self.home, error) from error
+
+    def _made(self, table: str, schema: pa.Schema) -> lancedb.table.Table:
+        """Open a table, having made it where there is none; one thread at a time, since a second would empty it."""
+        with _making:
+            if not self.exists(table):
+                self._db.create_table(table, schema=SCHEMAS.get(table, schema))
+        return self._db.open_table(table)
 
     def read(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Return rows as an Arrow table; none, with the right columns, where the table was never written.
@@ -315,10 +325,3 @@ def home_error(home: Path, error: Exception) -> HomeError:
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or "Read-only" in text or "Permission denied" in text:
         return HomeError(f"home {home} cannot be written to ({text}); make it writable or use another --home")
     return HomeError(f"home {home} cannot be used: {' '.join(text.split())[:300]}")
-
-
-def _probe(home: Path) -> None:
-    """Raise OSError where a file cannot be made in the home."""
-    probe = home / f".probe-{os.getpid()}"
-    probe.touch()
-    probe.unlink()

@@ -84,9 +84,7 @@ def _inverted_residual(x: keras.KerasTensor, stage: Stage, stride: int, name: st
     shortcut, channels = x, x.shape[-1]
     if stage.expansion != 1:
         x = _convolution(x, channels * stage.expansion, kernel=1, stride=1, name=f"{name}_expand")
-    x = keras.layers.DepthwiseConv2D(
-        stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(x)
+    x = keras.layers.DepthwiseConv2D(stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     x = _batch_norm(x, f"{name}_depthwise")
     x = keras.layers.ReLU(6, name=f"{name}_depthwise_relu")(x)
     x = keras.layers.Conv2D(stage.channels, 1, use_bias=False, name=f"{name}_project")(x)
@@ -96,18 +94,16 @@ def _inverted_residual(x: keras.KerasTensor, stage: Stage, stride: int, name: st
     return x
 
 
-def _convolution(
-    x: keras.KerasTensor, channels: int, kernel: int, stride: int, name: str
-) -> keras.KerasTensor:
+def _convolution(x: keras.KerasTensor, channels: int, kernel: int, stride: int, name: str) -> keras.KerasTensor:
     x = keras.layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, name=name)(x)
     x = _batch_norm(x, name)
     return keras.layers.ReLU(6, name=f"{name}_relu")(x)
 
 
 def _batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return keras.layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=f"{name}_bn"
-    )(x)
+    return keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=f"{name}_bn")(
+        x
+    )
 
 
 def load_state_dict(model: keras.Model, state: dict[str, np.ndarray], source: str) -> None:

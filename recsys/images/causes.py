@@ -6,6 +6,7 @@ retried until its budget of attempts (`images.attempts`) is spent; then the imag
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
@@ -56,9 +57,14 @@ CAUSES: dict[str, Cause] = {
 
 
 def explain(cause: str) -> Cause:
-    """Return what a cause means; `http_<code>` is known for every code, and 5xx passes."""
+    """Return what a cause means; `http_<code>` is known for every code, and 5xx passes.
+
+    A word that is not known here (an older home's ledger may hold one) means nothing in particular.
+    """
     if cause in CAUSES:
         return CAUSES[cause]
+    if not re.fullmatch(r"http_\d{3}", cause):
+        return Cause("a cause that this version does not know", "check the image server")
     code = int(cause.removeprefix("http_"))
     phrase = HTTPStatus(code).phrase if code in set(HTTPStatus) else "an unknown code"
     return Cause(f"the host answers {code} ({phrase})", "check the image server", passing=500 <= code < 600)

@@ -79,7 +79,9 @@ PRINTED = ("plain", "plain", "stripes", "dots", "checks", "floral", "chevron")
 WOVEN = ("plain", "checks", "stripes", "ikat", "floral", "chevron")
 
 
-def _kind(drawing: str, path: str, noun: str, price: float, material: str, patterns: tuple[str, ...] = ("plain",)) -> Kind:
+def _kind(
+    drawing: str, path: str, noun: str, price: float, material: str, patterns: tuple[str, ...] = ("plain",)
+) -> Kind:
     return Kind(drawing, tuple(path.split(" >> ")), noun, price, material, patterns)
 
 
@@ -106,39 +108,51 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     ),
     "Mobiles & Accessories": (
         _kind("phone", "Mobiles & Accessories >> Mobiles", "Mobile Phone", 8999, "device"),
-        _kind("phone_case", "Mobiles & Accessories >> Mobile Accessories >> Cases & Covers", "Back Cover", 349, "plastic",
+        _kind("phone_case", "Mobiles & Accessories >> Mobile Accessories >> Cases & Covers", "Back Cover", 349,
+            "plastic",
               ("plain", "stripes", "dots", "floral", "chevron", "checks")),
-        _kind("headphones", "Mobiles & Accessories >> Mobile Accessories >> Headphones", "Headphones", 1299, "plastic"),
+        _kind("headphones", "Mobiles & Accessories >> Mobile Accessories >> Headphones", "Headphones", 1299,
+            "plastic"),
         _kind("charger", "Mobiles & Accessories >> Mobile Accessories >> Chargers", "Charger", 449, "device"),
     ),
     "Automotive": (
-        _kind("alloy_wheel", "Automotive >> Accessories & Spare parts >> Spares & Performance Parts >> Wheels", "Alloy Wheel",
+        _kind("alloy_wheel", "Automotive >> Accessories & Spare parts >> Spares & Performance Parts >> Wheels",
+            "Alloy Wheel",
               4499, "device"),
-        _kind("steering_wheel", "Automotive >> Accessories & Spare parts >> Car Interior & Exterior >> Steering Covers",
+        _kind("steering_wheel",
+            "Automotive >> Accessories & Spare parts >> Car Interior & Exterior >> Steering Covers",
               "Steering Cover", 799, "leather"),
-        _kind("helmet", "Automotive >> Accessories & Spare parts >> Bike Essentials >> Helmets", "Helmet", 1699, "gloss"),
-        _kind("car_mat", "Automotive >> Accessories & Spare parts >> Car Interior & Exterior >> Car Mats", "Car Mats", 1099,
+        _kind("helmet", "Automotive >> Accessories & Spare parts >> Bike Essentials >> Helmets", "Helmet", 1699,
+            "gloss"),
+        _kind("car_mat", "Automotive >> Accessories & Spare parts >> Car Interior & Exterior >> Car Mats",
+            "Car Mats", 1099,
               "device"),
     ),
     "Home Decor & Festive Needs": (
-        _kind("vase", "Home Decor & Festive Needs >> Flowers, Plants & Vases >> Flower Vase", "Flower Vase", 799, "ceramic", WOVEN),
-        _kind("wall_clock", "Home Decor & Festive Needs >> Wall Decor & Clocks >> Clocks", "Wall Clock", 899, "gloss"),
-        _kind("table_lamp", "Home Decor & Festive Needs >> Decorative Lighting & Lamps >> Table Lamps", "Table Lamp", 1499,
+        _kind("vase", "Home Decor & Festive Needs >> Flowers, Plants & Vases >> Flower Vase", "Flower Vase", 799,
+            "ceramic", WOVEN),
+        _kind("wall_clock", "Home Decor & Festive Needs >> Wall Decor & Clocks >> Clocks", "Wall Clock", 899,
+            "gloss"),
+        _kind("table_lamp", "Home Decor & Festive Needs >> Decorative Lighting & Lamps >> Table Lamps", "Table Lamp",
+            1499,
               "cloth", ("plain", "stripes", "dots", "ikat")),
         _kind("painting", "Home Decor & Festive Needs >> Wall Decor & Clocks >> Paintings", "Painting", 1299, "wood"),
     ),
     "Home Furnishing": (
-        _kind("cushion", "Home Furnishing >> Cushions, Pillows & Covers >> Cushion Covers", "Cushion Cover", 349, "cloth", WOVEN),
+        _kind("cushion", "Home Furnishing >> Cushions, Pillows & Covers >> Cushion Covers", "Cushion Cover", 349,
+            "cloth", WOVEN),
         _kind("curtain", "Home Furnishing >> Curtains & Accessories >> Curtains", "Curtain", 899, "cloth", PRINTED),
         _kind("rug", "Home Furnishing >> Floor Coverings >> Carpets & Rugs", "Rug", 1799, "cloth", WOVEN),
         _kind("sofa", "Furniture >> Living Room >> Sofas & Sectionals", "Sofa", 18999, "cloth"),
-        _kind("chair", "Furniture >> Kitchen & Dining Furniture >> Dining Tables, Chairs & Sets", "Chair", 4499, "wood"),
+        _kind("chair", "Furniture >> Kitchen & Dining Furniture >> Dining Tables, Chairs & Sets", "Chair", 4499,
+            "wood"),
     ),
     "Beauty and Personal Care": (
         _kind("perfume", "Beauty and Personal Care >> Fragrances >> Perfumes", "Eau de Parfum", 899, "gem"),
         _kind("lipstick", "Beauty and Personal Care >> Makeup >> Lips", "Lipstick", 399, "lips"),
         _kind("nail_polish", "Beauty and Personal Care >> Makeup >> Nails", "Nail Polish", 149, "lips"),
-        _kind("hair_dryer", "Health & Personal Care Appliances >> Personal Care Appliances >> Hair Dryers", "Hair Dryer", 1199,
+        _kind("hair_dryer", "Health & Personal Care Appliances >> Personal Care Appliances >> Hair Dryers",
+            "Hair Dryer", 1199,
               "plastic"),
     ),
     "Kitchen & Dining": (
@@ -164,26 +178,31 @@ KINDS: dict[str, tuple[Kind, ...]] = {
               ("plain", "stripes", "dots", "checks")),
         _kind("feeding_bottle", "Baby Care >> Baby Feeding >> Bottles", "Feeding Bottle", 299, "pastel"),
         _kind("pram", "Baby Care >> Baby Gear >> Prams & Strollers", "Pram", 5499, "cloth"),
-        _kind("bib", "Baby Care >> Infant Wear >> Bibs", "Bib", 199, "pastel", ("plain", "stripes", "dots", "checks")),
+        _kind("bib", "Baby Care >> Infant Wear >> Bibs", "Bib", 199, "pastel",
+            ("plain", "stripes", "dots", "checks")),
     ),
     "Tools & Hardware": (
         _kind("hammer", "Tools & Hardware >> Tools >> Hand Tools >> Hammers", "Claw Hammer", 449, "wood"),
         _kind("screwdriver", "Tools & Hardware >> Tools >> Hand Tools >> Screwdrivers", "Screwdriver", 199, "gloss"),
-        _kind("watering_can", "Tools & Hardware >> Tools >> Gardening Tools >> Watering Cans", "Watering Can", 599, "gloss"),
+        _kind("watering_can", "Tools & Hardware >> Tools >> Gardening Tools >> Watering Cans", "Watering Can", 599,
+            "gloss"),
         _kind("spanner", "Home Improvement >> Tools >> Hand Tools >> Spanners", "Spanner", 249, "gloss"),
         _kind("potted_plant", "Home Improvement >> Lawn & Gardening >> Plants", "Potted Plant", 349, "ceramic"),
     ),
     "Toys & School Supplies": (
         _kind("teddy_bear", "Toys & School Supplies >> Soft Toys >> Teddy Bears", "Teddy Bear", 699, "fur"),
         _kind("toy_car", "Toys & School Supplies >> Remote Control Toys >> Cars", "Toy Car", 899, "gloss"),
-        _kind("stacking_rings", "Toys & School Supplies >> Learning & Educational Toys >> Stacking Toys", "Stacking Rings", 399,
+        _kind("stacking_rings", "Toys & School Supplies >> Learning & Educational Toys >> Stacking Toys",
+            "Stacking Rings", 399,
               "gloss"),
-        _kind("pencil_box", "Toys & School Supplies >> School Supplies >> Geometry & Pencil Boxes", "Pencil Box", 249, "gloss",
+        _kind("pencil_box", "Toys & School Supplies >> School Supplies >> Geometry & Pencil Boxes", "Pencil Box",
+            249, "gloss",
               PRINTED),
     ),
     "Pens & Stationery": (
         _kind("pen", "Pens & Stationery >> Pens >> Ball Pens", "Ball Pen", 249, "gloss"),
-        _kind("notebook", "Pens & Stationery >> Diaries & Notebooks >> Notebooks", "Notebook", 199, "leather", PRINTED),
+        _kind("notebook", "Pens & Stationery >> Diaries & Notebooks >> Notebooks", "Notebook", 199, "leather",
+            PRINTED),
         _kind("scissors", "Pens & Stationery >> Office Supplies >> Scissors", "Scissors", 149, "gloss"),
         _kind("stapler", "Pens & Stationery >> Office Supplies >> Staplers", "Stapler", 299, "gloss"),
     ),
@@ -242,7 +261,8 @@ SHARES: dict[str, int] = {
 
 # Invented names, cheapest first. Where the price level of a label's brands spreads, so does the real shop's.
 BRAND_NAMES: dict[str, tuple[str, ...]] = {
-    "Clothing": ("Pallavo", "Tessavine", "Nimbara", "Café Indigo", "Juno Fields", "Kaashi Loom", "Orrin & Vale", "Maison Sérah"),
+    "Clothing": ("Pallavo", "Tessavine", "Nimbara", "Café Indigo", "Juno Fields", "Kaashi Loom", "Orrin & Vale",
+        "Maison Sérah"),
     "Jewellery": ("Glintly", "Ratnavi", "Moti Lane", "Zöya Gold", "Suvarnika", "Étoile Nine"),
     "Footwear": ("Stridello", "Padukaa", "Loopfoot", "Fennroad", "Brogan Hill", "Løkke"),
     "Mobiles & Accessories": ("Voltiq", "Snapkite", "Coralink", "Nuvio", "Halden"),
@@ -312,9 +332,10 @@ def label_cycle(seed: int) -> tuple[str, ...]:
 def charm_price(rupees: float) -> int:
     """Return whole rupees that end as a shop's prices do: 149, 1,299, 24,990."""
     step = 10 if rupees < 2000 else 100
-    return max(49, int(round(rupees / step)) * step - (1 if rupees < 10_000 else 10))
+    return max(49, round(rupees / step) * step - (1 if rupees < 10_000 else 10))
 
 
+@lru_cache(maxsize=1024)
 def product(seed: int, index: int) -> Product:
     """Return product number `index` of the shop that `seed` draws."""
     rng = stream(seed, index, TRAITS)
@@ -338,6 +359,4 @@ def product(seed: int, index: int) -> Product:
     colour = colours[first]
     name = f"{brand.name} {adjective} {colour.name} {kind.noun}"
     views = int(rng.choice([1, 2, 3], p=[0.65, 0.28, 0.07]))
-    return Product(
-        seed, index, label, kind, brand, colour, colours[second], pattern, name, discounted, retail, views
-    )
+    return Product(seed, index, label, kind, brand, colour, colours[second], pattern, name, discounted, retail, views)

@@ -84,7 +84,9 @@ def pictures(seed: int, index: int) -> list[Picture]:
     index = original(seed, index)
     shown = product(seed, index)
     return [
-        Picture(shown, view, f"{digest(seed, 'drawing', DRAWING, index, view)}.{image_format(seed, index, view).suffix}")
+        Picture(
+            shown, view, f"{digest(seed, 'drawing', DRAWING, index, view)}.{image_format(seed, index, view).suffix}"
+        )
         for view in range(shown.views)
     ]
 

@@ -208,7 +208,9 @@ class SampleHost:
                 return self._reset(writer)
             case "truncated":
                 body = self._files[name].read_bytes()
-                await self._reply(writer, 200, body[: len(body) // 2], _type(name), length=len(body), keep=keep, bare=bare)
+                await self._reply(
+                    writer, 200, body[: len(body) // 2], _type(name), length=len(body), keep=keep, bare=bare
+                )
                 return bare and keep
             case "empty":
                 return await self._reply(writer, 200, b"", _type(name), keep=keep)
@@ -286,7 +288,8 @@ class SampleHost:
 img{{width:9rem;height:9rem;object-fit:contain;margin:.25rem;border:1px solid #ddd}}</style>
 <h1>The sample shop</h1>
 <p>{self.shop.products} products, {self.shop.images} images, seed {self.shop.seed}.
-<a href="/catalogue.csv">catalogue.csv</a> · <a href="/faults.json">faults.json</a> · <a href="/stats.json">stats.json</a>
+<a href="/catalogue.csv">catalogue.csv</a> · <a href="/faults.json">faults.json</a> ·
+<a href="/stats.json">stats.json</a>
 <p>{images}<h2>Broken on purpose</h2><ul>{faults}</ul></html>
 """.encode()
 

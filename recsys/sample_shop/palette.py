@@ -49,7 +49,9 @@ MATERIALS: dict[str, tuple[Colour, ...]] = {
         "White f1eee6, Cream ecdcba, Terracotta c46a45, Cobalt Blue 2b55a4, Teal 2b8c8a, Sage 9db08c, Mustard d9a638, "
         "Charcoal 474a50, Blush e6b3a8, Red bf3b38, Turquoise 4fb8b5"
     ),
-    "wood": _colours("Oak c79a63, Walnut 6f4a31, Teak a8703e, Pine dcb67c, Mahogany 7c3a28, Ebony 3d3029, White e9e4da"),
+    "wood": _colours(
+        "Oak c79a63, Walnut 6f4a31, Teak a8703e, Pine dcb67c, Mahogany 7c3a28, Ebony 3d3029, White e9e4da"
+    ),
     "gem": _colours(
         "Amber eaa344, Rose ee9bb0, Aqua 8fd0dd, Lilac bda0dd, Emerald 4fae86, Ruby c63b58, Sapphire 4a72c4, "
         "Champagne ecd9a6"
@@ -62,7 +64,9 @@ MATERIALS: dict[str, tuple[Colour, ...]] = {
         "Baby Blue a9d0ee, Baby Pink f6bccb, Mint b4e2cb, Lemon f7e499, Lilac d3c2ec, Peach f9cfb0, White f3f0ea, "
         "Grey c6cad0"
     ),
-    "fur": _colours("Honey d79f58, Brown 8b5a38, Cream ecd9b4, White f0ebe2, Grey 9aa0a6, Pink f0aebd, Chocolate 5d3b29"),
+    "fur": _colours(
+        "Honey d79f58, Brown 8b5a38, Cream ecd9b4, White f0ebe2, Grey 9aa0a6, Pink f0aebd, Chocolate 5d3b29"
+    ),
     "ball": _colours("Orange dd7a31, Brown b0622f, Red c23c33, Blue 3a66b5, Black 33343a"),
 }
 
@@ -75,7 +79,7 @@ ACCENTS: tuple[RGB, ...] = (
 
 def mix(first: RGB, second: RGB, share: float) -> RGB:
     """Return the colour that lies `share` (0..1) of the way from `first` to `second`."""
-    a, b, c = (int(round(x + (y - x) * share)) for x, y in zip(first, second, strict=True))
+    a, b, c = (round(x + (y - x) * share) for x, y in zip(first, second, strict=True))
     return a, b, c
 
 

@@ -147,13 +147,13 @@ def load_shop(folder: Path) -> SampleShop:
 def _is_whole(folder: Path, marker: dict[str, Any]) -> bool:
     """Tell whether every file that the marker counts is there."""
     images = folder / "images"
-    there = sum(IMAGE_NAME.fullmatch(name) is not None for name in os.listdir(images)) if images.is_dir() else 0
+    there = sum(IMAGE_NAME.fullmatch(entry.name) is not None for entry in os.scandir(images)) if images.is_dir() else 0
     return there == marker["images"] and (folder / "catalogue.csv").is_file()
 
 
 def _shop(folder: Path, marker: dict[str, Any], drawn: int = 0) -> SampleShop:
-    names = ("products", "rows", "images", "faults", "base_url", "seed")
-    return SampleShop(folder, folder / "catalogue.csv", *(marker[name] for name in names), drawn=drawn)
+    known = {name: marker[name] for name in ("products", "rows", "images", "faults", "base_url", "seed")}
+    return SampleShop(folder=folder, catalogue=folder / "catalogue.csv", drawn=drawn, **known)
 
 
 def _marker(folder: Path) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import threading
 import time
 import zipfile
@@ -705,11 +704,8 @@ def test_ids_with_quotes_and_other_scripts_survive_the_store(read: Any, store: S
 
 
 @pytest.mark.shared
-def test_the_real_20000_rows_are_read_whole(tmp_path: Path) -> None:
-    folder = os.environ.get("SHARED_DATA")
-    if not folder or not (Path(folder) / "flipkart-20k" / "catalogue.csv").is_file():
-        pytest.skip("SHARED_DATA does not name a folder with flipkart-20k/catalogue.csv")
-    reading = read_catalogue(f"{folder}/flipkart-20k/catalogue.csv", Configuration(), tmp_path)
+def test_the_real_20000_rows_are_read_whole(tmp_path: Path, shared_data: Path) -> None:
+    reading = read_catalogue(str(shared_data / "flipkart-20k" / "catalogue.csv"), Configuration(), tmp_path)
     assert (reading.rows, len(reading.products), len(reading.rejects)) == (20_000, 20_000, 0)
     assert reading.products["price"].isna().sum() == 78
     assert reading.products["image_urls"].map(len).eq(1).all()

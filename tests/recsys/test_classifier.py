@@ -24,16 +24,12 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
-def test_one_step_changes_the_unfrozen_weights_and_no_frozen_one(
-    classifier: keras.Model, images: np.ndarray
-) -> None:
+def test_one_step_changes_the_unfrozen_weights_and_no_frozen_one(classifier: keras.Model, images: np.ndarray) -> None:
     before = {weight.path: np.array(weight) for weight in classifier.weights}
     loss, accuracy = classifier.train_on_batch(images, np.eye(LABELS)[[0, 1, 2, 0]])
     assert np.isfinite(loss) and 0 <= accuracy <= 1
     changed = {
-        weight.path
-        for weight in classifier.weights
-        if not np.array_equal(np.array(weight), before[weight.path])
+        weight.path for weight in classifier.weights if not np.array_equal(np.array(weight), before[weight.path])
     }
     of_last_stage = {path for path in before if path.startswith(("conv5", "labels"))}
     assert changed <= of_last_stage

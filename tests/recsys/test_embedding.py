@@ -11,9 +11,7 @@ from recsys import backbones, embedding
 from recsys.backbones.quiet_keras import keras
 
 
-def slow_triplet_loss(
-    anchor: np.ndarray, positive: np.ndarray, negative: np.ndarray, margin: float
-) -> list[float]:
+def slow_triplet_loss(anchor: np.ndarray, positive: np.ndarray, negative: np.ndarray, margin: float) -> list[float]:
     """Return the losses as the slide has them, one triplet after the other."""
     losses = []
     for a, p, n in zip(anchor, positive, negative, strict=True):
@@ -23,9 +21,7 @@ def slow_triplet_loss(
     return losses
 
 
-def gradients(
-    anchor: np.ndarray, positive: np.ndarray, negative: np.ndarray, margin: float
-) -> list[np.ndarray]:
+def gradients(anchor: np.ndarray, positive: np.ndarray, negative: np.ndarray, margin: float) -> list[np.ndarray]:
     """Return the loss's gradients by the three embeddings; a training step finds them on any backend."""
 
     class Triplet(keras.layers.Layer):
@@ -85,9 +81,7 @@ def test_normalising_gives_unit_length_and_leaves_zero_at_zero() -> None:
 
 
 def test_the_embedder_takes_pixels_and_gives_unit_vectors() -> None:
-    embedder = embedding.build_embedder(
-        backbones.build("efficientnet_lite0", input_size=64), embedding_size=16
-    )
+    embedder = embedding.build_embedder(backbones.build("efficientnet_lite0", input_size=64), embedding_size=16)
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     vectors = embedder.predict_on_batch(images)
     assert vectors.shape == (3, 16) and vectors.dtype == np.float32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from datetime import UTC, datetime
 from pathlib import Path
@@ -279,12 +278,9 @@ def test_balancing_is_repeatable_and_follows_the_configured_seed() -> None:
 
 
 @pytest.mark.shared
-def test_the_real_20000_rows_have_the_originals_20_labels_and_counts(tmp_path: Path) -> None:
-    folder = os.environ.get("SHARED_DATA")
-    if not folder or not (Path(folder) / "flipkart-20k" / "catalogue.csv").is_file():
-        pytest.skip("SHARED_DATA does not name a folder with flipkart-20k/catalogue.csv")
+def test_the_real_20000_rows_have_the_originals_20_labels_and_counts(tmp_path: Path, shared_data: Path) -> None:
     store, configuration = Store(tmp_path / "home"), Configuration()
-    reading = read_catalogue(f"{folder}/flipkart-20k/catalogue.csv", configuration, tmp_path / "scratch")
+    reading = read_catalogue(str(shared_data / "flipkart-20k" / "catalogue.csv"), configuration, tmp_path / "scratch")
     update_products(store, reading, NOW)
     for shard in labels.missing(store, configuration):
         labels.label_shard(store, shard, configuration)

@@ -61,6 +61,13 @@ def test_threads_commit_side_by_side(tmp_path: Path) -> None:
     assert len(stored(store)) == 32
 
 
+@pytest.mark.parametrize("attempt", range(5))
+def test_threads_that_make_a_table_together_lose_nothing(tmp_path: Path, attempt: int) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: Store(tmp_path).write("labels", labels((f"p{n}", "Pens"))), range(8)))
+    assert len(stored(Store(tmp_path))) == 8
+
+
 def _write_for_ever(home: Path) -> None:
     store = Store(home)
     for number in range(10_000):

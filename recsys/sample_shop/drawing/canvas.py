@@ -22,7 +22,7 @@ from recsys.sample_shop.drawing.geometry import Outline, Points, ellipse, smooth
 from recsys.sample_shop.palette import RGB, darker, lighter
 
 Pixels = NDArray[Any]  # uint8
-GRID = 60  # cells along a shape's longer side on the coarse grid
+GRID = 48  # cells along a shape's longer side on the coarse grid
 DARK = 40  # a colour whose channels are all below this is a shadow
 SPECK = 14  # pixels below which a shape shows no light
 SUBPIXEL = 4  # bits: OpenCV takes points in sixteenths of a pixel
@@ -156,9 +156,7 @@ class Canvas:
             at = np.array([start, min(start + length, steps[-1])])
             self.line(np.column_stack([np.interp(at, steps, p[:, 0]), np.interp(at, steps, p[:, 1])]), width, colour)
 
-    def soft(
-        self, outline: Points, colour: RGB, strength: float = 0.4, blur: float = 0.02, atop: bool = True
-    ) -> None:
+    def soft(self, outline: Points, colour: RGB, strength: float = 0.4, blur: float = 0.02, atop: bool = True) -> None:
         """Paint a blurred shape: a highlight, a fold, a shadow; by default only on the product itself."""
         contour = self._place(outline)
         area = self._area(contour, int(3 * blur * self.scale) + 2)
@@ -189,7 +187,7 @@ class Canvas:
             return
         x0, y0, x1, y1 = area
         region = self.pixels[y0:y1, x0:x1]
-        mask = np.zeros(region.shape[:2], np.uint8)
+        mask: Pixels = np.zeros(region.shape[:2], np.uint8)
         cv2.fillPoly(mask, [_fixed(contour - (x0, y0))], round(255 * strength), cv2.LINE_AA, SUBPIXEL)
         if atop:
             mask = cv2.multiply(mask, cv2.extractChannel(region, 3), scale=1 / 255)
@@ -197,7 +195,9 @@ class Canvas:
 
     # -- marks of a brand ----------------------------------------------------------------------------------------
 
-    def text(self, words: str, x: float, y: float, height: float, colour: RGB, angle: float = 0, width: float = 1) -> None:
+    def text(
+        self, words: str, x: float, y: float, height: float, colour: RGB, angle: float = 0, width: float = 1
+    ) -> None:
         """Write words around (x, y), capitals about `height` tall, no wider than `width`; a mirrored view has none."""
         if self.is_mirrored:
             return
@@ -231,7 +231,10 @@ class Canvas:
                 for i in (-1, 0, 1):
                     lean = r * 0.35
                     left, right = x + i * size * 0.36 - size * 0.1, x + i * size * 0.36 + size * 0.1
-                    self.flat([(left + lean, y - r), (right + lean, y - r), (right - lean, y + r), (left - lean, y + r)], colour)
+                    self.flat(
+                        [(left + lean, y - r), (right + lean, y - r), (right - lean, y + r), (left - lean, y + r)],
+                        colour,
+                    )
             case 4:
                 self.flat(smooth([(x - r, y - r * 0.1), (x - r * 0.3, y + r * 0.55), (x + r, y - r * 0.7),
                                   (x + r, y - r * 0.7), (x - r * 0.1, y + r * 0.05)]), colour)  # fmt: skip
@@ -263,7 +266,9 @@ class Canvas:
         if isinstance(fill, Print):
             paint = self._printed(fill, area)
             light = cv2.merge([shade, shade, shade, np.full_like(shade, 1)])
-            light = cv2.resize(cv2.convertScaleAbs(light, alpha=255), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+            light = cv2.resize(
+                cv2.convertScaleAbs(light, alpha=255), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR
+            )
             paint = cv2.multiply(paint, light, scale=1 / 255)
             if bevel or gloss:
                 grey = cv2.convertScaleAbs(shine, alpha=200)
@@ -285,8 +290,8 @@ class Canvas:
             return np.ones(size[::-1], np.float32), np.zeros(size[::-1], np.float32)
         low = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
         reach = max(0.6, reach)
-        height = cv2.GaussianBlur(low, (0, 0), reach, borderType=cv2.BORDER_CONSTANT)
-        height /= max(0.05, float(height.max()))  # a thin shape is as bright as a wide one
+        height: NDArray[Any] = cv2.GaussianBlur(low, (0, 0), reach, borderType=cv2.BORDER_CONSTANT)
+        height = height / max(0.05, float(height.max()))  # a thin shape is as bright as a wide one
         slope = reach * 2.5 / 8  # makes the slope of an edge about one
         facing = cv2.filter2D(height, cv2.CV_32F, SLOPE * slope, borderType=cv2.BORDER_REPLICATE)
         shade = 1 + bevel * (np.minimum(facing, 0) * 1.1 - (1 - height) * 0.28)
@@ -295,7 +300,9 @@ class Canvas:
             shine += gloss * np.clip((facing - 0.35) * 2.2, 0, 1) ** 2
         return np.clip(shade, 0, 1).astype(np.float32), np.clip(shine, 0, 1).astype(np.float32)
 
-    def _graded(self, fill: RGB | Gradient, area: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np.float32]:
+    def _graded(
+        self, fill: RGB | Gradient, area: tuple[int, int, int, int], size: tuple[int, int]
+    ) -> NDArray[np.float32]:
         if not isinstance(fill, Gradient):
             return np.array(fill, np.float32)
         x0, y0, x1, y1 = area
@@ -319,6 +326,47 @@ class Canvas:
         )
 
 
+class Gauge(Canvas):
+    """A canvas that paints nothing and keeps the bounds of what would be painted, in the product's frame."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, np.eye(2, 3))
+        self.start, self.end = (1.0, 1.0), (0.0, 0.0)
+
+    def _include(self, points: Points) -> None:
+        p = np.asarray(points, dtype=float)
+        (x0, y0), (x1, y1) = p.min(0).tolist(), p.max(0).tolist()
+        self.start = min(self.start[0], x0), min(self.start[1], y0)
+        self.end = max(self.end[0], x1), max(self.end[1], y1)
+
+    def shape(self, outline: Points, fill: Fill, *, atop: bool = False, **light: Any) -> None:
+        if not atop:
+            self._include(outline)
+
+    def flat(self, outline: Points, colour: RGB) -> None:
+        self._include(outline)
+
+    def line(self, points: Points, width: float, colour: RGB, closed: bool = False) -> None:
+        self._include(points)
+
+    def stitches(self, points: Points, colour: RGB, width: float = 0.004, length: float = 0.014) -> None:
+        pass  # always on the product
+
+    def soft(self, outline: Points, colour: RGB, strength: float = 0.4, blur: float = 0.02, atop: bool = True) -> None:
+        pass
+
+    def glass(self, outline: Points, colour: RGB, strength: float = 0.4, atop: bool = False) -> None:
+        pass
+
+    def text(
+        self, words: str, x: float, y: float, height: float, colour: RGB, angle: float = 0, width: float = 1
+    ) -> None:
+        pass
+
+    def emblem(self, which: int, x: float, y: float, size: float, colour: RGB) -> None:
+        pass
+
+
 def mean_colour(fill: Fill) -> RGB:
     """Return the colour that a fill looks like from afar."""
     if isinstance(fill, Print):
@@ -338,7 +386,7 @@ def _ramp(stops: tuple[tuple[float, RGB], ...]) -> NDArray[np.float32]:
 
 
 def _fixed(points: Outline) -> NDArray[np.int32]:
-    return np.round(points * (1 << SUBPIXEL)).astype(np.int32)
+    return (points * (1 << SUBPIXEL)).astype(np.int32)
 
 
 def _blend(region: Pixels, paint: Pixels | RGB, mask: Pixels) -> None:
@@ -364,4 +412,3 @@ def _glyphs(words: str) -> Pixels:
     image = Image.new("L", (int(right - left) + 4, int(bottom - top) + 4))
     ImageDraw.Draw(image).text((2 - left, 2 - top), words, fill=255, font=font, stroke_width=1)
     return np.asarray(image)
-

@@ -1,6 +1,7 @@
 """Clothing and what babies wear."""
 
-# fmt: off  (an outline reads as rows of points, not as a column)
+# An outline reads as rows of points, not as a column.
+# fmt: off
 from __future__ import annotations
 
 import numpy as np
@@ -33,8 +34,10 @@ def t_shirt(c: Canvas, look: Look) -> None:
     sleeve_fill = look.figure if look.pattern == "plain" and look.chance(0.25) else cloth
     left, hem = 0.5 - body, look.vary(0.86, 0.93)
     if long_sleeves:
-        sleeve = [(0.35, 0.14), (0.25, 0.2), (0.13, 0.5), (0.07, 0.77), (0.155, 0.8), (0.23, 0.56),
-            (left, 0.4), (0.33, 0.3)]
+        sleeve = [
+            (0.35, 0.14), (0.25, 0.2), (0.13, 0.5), (0.07, 0.77), (0.155, 0.8), (0.23, 0.56), (left, 0.4),
+            (0.33, 0.3),
+        ]
         cuff = [(0.07, 0.755), (0.155, 0.785), (0.15, 0.815), (0.062, 0.785)]
     else:
         sleeve = [(0.35, 0.13), (0.24, 0.18), (0.06, 0.39), (0.17, 0.485), (left + 0.01, 0.4), (0.33, 0.3)]
@@ -43,15 +46,19 @@ def t_shirt(c: Canvas, look: Look) -> None:
         c.shape(side, sleeve_fill, bevel=0.34)
     c.shape(ellipse(0.5, 0.135, 0.105, 0.045), darker(look.colour, 0.55), bevel=0)
     depth = (0.19, 0.3, 0.22)[neck]
-    neckline = [(0.5, depth), (0.44, depth - 0.012), (0.41, 0.17),
-        (0.392, 0.115)] if neck != 1 else [(0.5, depth), (0.392, 0.115)]
+    neckline = (
+        [(0.5, depth), (0.44, depth - 0.012), (0.41, 0.17), (0.392, 0.115)]
+        if neck != 1
+        else [(0.5, depth), (0.392, 0.115)]
+    )
     outline = symmetric(
-        [*neckline, (0.3, 0.155), (left + 0.005, 0.3), (left + waist, 0.6), (left, hem),
-            (0.36, hem + 0.012), (0.5, hem + 0.016)]
+        [
+            *neckline, (0.3, 0.155), (left + 0.005, 0.3), (left + waist, 0.6), (left, hem), (0.36, hem + 0.012),
+            (0.5, hem + 0.016),
+        ]
     )
     c.shape(outline, cloth, bevel=0.3)
-    rim = ribbon(smooth(symmetric(neckline[::-1]), closed=False)
-        if neck != 1 else symmetric(neckline[::-1]), 0.024)
+    rim = ribbon(smooth(symmetric(neckline[::-1]), closed=False) if neck != 1 else symmetric(neckline[::-1]), 0.024)
     trim = look.mark if look.chance(0.5) else darker(look.colour, 0.22)
     if neck == 2:
         for flap in ([(0.385, 0.1), (0.44, 0.12), (0.5, 0.22), (0.43, 0.275), (0.36, 0.15)],):
@@ -64,9 +71,12 @@ def t_shirt(c: Canvas, look: Look) -> None:
     for side in (np.array(cuff), mirrored(cuff)):
         c.shape(side, trim if neck == 2 else darker(look.colour, 0.15), bevel=0.1)
     c.stitches([(left + 0.004, hem - 0.02), (1 - left - 0.004, hem - 0.02)], darker(look.colour, 0.35))
-    _folds(c, [(left + 0.01, 0.42), (0.36, 0.5), (0.4, 0.62)],
+    _folds(
+        c,
+        [(left + 0.01, 0.42), (0.36, 0.5), (0.4, 0.62)],
         [(1 - left - 0.01, 0.42), (0.63, 0.52), (0.6, 0.66)],
-           [(0.33, 0.88), (0.36, 0.76), (0.34, 0.66)])
+        [(0.33, 0.88), (0.36, 0.76), (0.34, 0.66)],
+    )
     match look.pick("large", "chest", "word") if look.pattern == "plain" else 1:
         case 0:
             c.emblem(look.emblem, 0.5, 0.42, 0.17, look.mark)
@@ -93,20 +103,25 @@ def dress(c: Canvas, look: Look) -> None:
             c.shape(smooth(mirrored(arm)), cloth, bevel=0.4)
     c.shape(ellipse(0.5, 0.15, 0.1, 0.06), darker(plain, 0.55), bevel=0)
     top = 0.06 if sleeves == 0 else 0.09
-    bodice = [(0.5, 0.25), (0.44, 0.22), (0.41, top), (0.375, top), (0.365, 0.2), (0.345, 0.27),
-        (0.375, 0.37), (0.395, 0.44), (0.5, 0.445)]
-    skirt_side = [(0.395, 0.425), (0.395 - flare * 0.4, 0.6), (0.395 - flare * 0.8, hem - 0.1),
-        (0.395 - flare, hem)]
-    scallops = [(0.395 - flare + (0.105 + flare) * k / 4,
-        hem + 0.022 * (1.2 if k % 2 else 0.5) + 0.006 * k) for k in range(1, 5)]
+    bodice = [
+        (0.5, 0.25), (0.44, 0.22), (0.41, top), (0.375, top), (0.365, 0.2), (0.345, 0.27), (0.375, 0.37),
+        (0.395, 0.44), (0.5, 0.445),
+    ]
+    skirt_side = [(0.395, 0.425), (0.395 - flare * 0.4, 0.6), (0.395 - flare * 0.8, hem - 0.1), (0.395 - flare, hem)]
+    scallops = [
+        (0.395 - flare + (0.105 + flare) * k / 4, hem + 0.022 * (1.2 if k % 2 else 0.5) + 0.006 * k)
+        for k in range(1, 5)
+    ]
     skirt = symmetric([(0.5, 0.425), *skirt_side, *scallops])
     c.shape(skirt, cloth, bevel=0.35, depth=0.05)
     pleats = look.pick(3, 5, 7) * 2 + 3
     for k in range(pleats):
         at = (k + 0.5) / pleats * 2 - 1
         x0, x1 = 0.5 + at * 0.095, 0.5 + at * (0.09 + flare)
-        c.soft(ribbon([(x0, 0.45), ((x0 + x1) / 2, 0.62), (x1, hem + 0.01)], [0.004, 0.016, 0.03]),
-            (20, 14, 30), 0.26, 0.012)
+        c.soft(
+            ribbon([(x0, 0.45), ((x0 + x1) / 2, 0.62), (x1, hem + 0.01)], [0.004, 0.016, 0.03]),
+            (20, 14, 30), 0.26, 0.012,
+        )
         c.soft(ribbon([(x0 + 0.014, 0.48), (x1 + 0.05, hem)], [0.003, 0.022]), (255, 255, 255), 0.14, 0.012)
     c.shape(symmetric(bodice), cloth, bevel=0.4)
     c.soft(ellipse(0.44, 0.29, 0.035, 0.045), (255, 255, 255), 0.2, 0.025)
@@ -118,9 +133,16 @@ def dress(c: Canvas, look: Look) -> None:
             c.shape(smooth(mirrored(loop)), sash, bevel=0.5)
         c.shape(ellipse(0.5, 0.436, 0.016), darker(sash, 0.2))
     if look.chance(0.4):
-        c.shape(ribbon(smooth([(0.395 - flare + 0.01, hem - 0.025), (0.5, hem + 0.008),
-            (0.605 + flare - 0.01, hem - 0.025)], False), 0.018),
-                sash, bevel=0.1, atop=True)
+        c.shape(
+            ribbon(
+                smooth(
+                    [(0.395 - flare + 0.01, hem - 0.025), (0.5, hem + 0.008), (0.605 + flare - 0.01, hem - 0.025)],
+                    False,
+                ),
+                0.018,
+            ),
+            sash, bevel=0.1, atop=True,
+        )
 
 
 def kurta(c: Canvas, look: Look) -> None:
@@ -138,8 +160,10 @@ def kurta(c: Canvas, look: Look) -> None:
     for side in (np.array(cuff), mirrored(cuff)):
         c.shape(side, trim, bevel=0.2)
     hem = look.vary(0.9, 0.95)
-    body = [(0.5, 0.16), (0.44, 0.135), (0.41, 0.085), (0.36, 0.1), (0.315, 0.2), (0.335, 0.36),
-        (0.295, 0.62), (0.275, hem), (0.5, hem + 0.012)]
+    body = [
+        (0.5, 0.16), (0.44, 0.135), (0.41, 0.085), (0.36, 0.1), (0.315, 0.2), (0.335, 0.36), (0.295, 0.62),
+        (0.275, hem), (0.5, hem + 0.012),
+    ]
     c.shape(ellipse(0.5, 0.1, 0.09, 0.035), darker(look.colour, 0.55), bevel=0)
     c.shape(symmetric(body), cloth, bevel=0.35, depth=0.04)
     border = symmetric([(0.5, hem - 0.055), (0.281, hem - 0.065), (0.275, hem), (0.5, hem + 0.012)])
@@ -147,18 +171,26 @@ def kurta(c: Canvas, look: Look) -> None:
     c.stitches([(0.285, hem - 0.045), (0.715, hem - 0.045)], gold, 0.007, 0.012)
     for k in range(11):
         c.flat(ellipse(0.3 + 0.04 * k, hem - 0.02, 0.009), gold)
-    for side in (1, -1):
-        c.line([(0.5 + side * 0.19, 0.7), (0.5 + side * 0.2, hem)], 0.006, darker(look.colour, 0.5))
-    yoke = symmetric([(0.5, 0.155), (0.445, 0.135), (0.415, 0.088), (0.395, 0.1), (0.42, 0.18),
-        (0.46, 0.22), (0.472, 0.42), (0.5, 0.45)])
+    for sign in (1, -1):
+        c.line([(0.5 + sign * 0.19, 0.7), (0.5 + sign * 0.2, hem)], 0.006, darker(look.colour, 0.5))
+    yoke = symmetric(
+        [
+            (0.5, 0.155), (0.445, 0.135), (0.415, 0.088), (0.395, 0.1), (0.42, 0.18), (0.46, 0.22),
+            (0.472, 0.42), (0.5, 0.45),
+        ]
+    )
     c.shape(yoke, trim, bevel=0.25)
     for k in range(6):
         c.flat(ellipse(0.5, 0.215 + k * 0.04, 0.008), gold)
     for k in range(5):
-        for side in (1, -1):
-            c.flat(ellipse(0.5 + side * (0.04 + 0.012 * k), 0.2 - 0.024 * k, 0.006), gold)
-    _folds(c, [(0.36, 0.42), (0.38, 0.6), (0.35, 0.8)], [(0.62, 0.45), (0.6, 0.62), (0.64, 0.84)],
-        [(0.46, 0.5), (0.45, 0.7), (0.47, 0.88)])
+        for sign in (1, -1):
+            c.flat(ellipse(0.5 + sign * (0.04 + 0.012 * k), 0.2 - 0.024 * k, 0.006), gold)
+    _folds(
+        c,
+        [(0.36, 0.42), (0.38, 0.6), (0.35, 0.8)],
+        [(0.62, 0.45), (0.6, 0.62), (0.64, 0.84)],
+        [(0.46, 0.5), (0.45, 0.7), (0.47, 0.88)],
+    )
 
 
 def jeans(c: Canvas, look: Look) -> None:
@@ -167,8 +199,10 @@ def jeans(c: Canvas, look: Look) -> None:
     width, spread = look.vary(0.085, 0.13), look.vary(0.02, 0.06)
     seam = (222, 164, 84) if look.chance(0.7) else lighter(look.colour, 0.4)
     ankle = 0.405 - spread
-    leg = [(0.32, 0.12), (0.29, 0.3), (ankle - width * 0.95, 0.65), (ankle - width, 0.95),
-        (ankle + width * 0.72, 0.955), (0.455, 0.65), (0.5, 0.38), (0.52, 0.12)]
+    leg = [
+        (0.32, 0.12), (0.29, 0.3), (ankle - width * 0.95, 0.65), (ankle - width, 0.95),
+        (ankle + width * 0.72, 0.955), (0.455, 0.65), (0.5, 0.38), (0.52, 0.12),
+    ]
     c.shape(mirrored(leg), denim, bevel=0.4, depth=0.035)
     c.shape(leg, denim, bevel=0.4, depth=0.035)
     faded = lighter(look.colour, 0.7)
@@ -193,11 +227,22 @@ def jeans(c: Canvas, look: Look) -> None:
             c.line([(0.35, y), (0.42, y + 0.006)], 0.008, lighter(look.colour, 0.82))
     if look.chance(0.4):
         for side in (np.array, mirrored):
-            c.shape(side([(ankle - width - 0.006, 0.88), (ankle + width * 0.74, 0.885),
-                (ankle + width * 0.76, 0.96), (ankle - width - 0.008, 0.956)]),
-                    lighter(look.colour, 0.35), bevel=0.4)
-    _folds(c, [(0.5, 0.36), (0.45, 0.41), (0.4, 0.43)], [(0.5, 0.36), (0.55, 0.41), (0.6, 0.43)],
-        [(0.36, 0.8), (0.4, 0.83), (0.42, 0.81)])
+            c.shape(
+                side(
+                    [
+                        (ankle - width - 0.006, 0.88), (ankle + width * 0.74, 0.885),
+                        (ankle + width * 0.76, 0.96), (ankle - width - 0.008, 0.956),
+                    ]
+                ),
+                lighter(look.colour, 0.35),
+                bevel=0.4,
+            )
+    _folds(
+        c,
+        [(0.5, 0.36), (0.45, 0.41), (0.4, 0.43)],
+        [(0.5, 0.36), (0.55, 0.41), (0.6, 0.43)],
+        [(0.36, 0.8), (0.4, 0.83), (0.42, 0.81)],
+    )
 
 
 def jacket(c: Canvas, look: Look) -> None:
@@ -213,8 +258,16 @@ def jacket(c: Canvas, look: Look) -> None:
         if style == 0:
             for k in range(5):
                 y = 0.36 + 0.09 * k
-                c.line(side(smooth([(0.2 - 0.03 * k, y - 0.01), (0.235 - 0.022 * k, y + 0.025),
-                    (0.295 - 0.02 * k, y + 0.03)], False)), 0.005, darker(look.colour, 0.35))
+                c.line(
+                    side(
+                        smooth(
+                            [(0.2 - 0.03 * k, y - 0.01), (0.235 - 0.022 * k, y + 0.025), (0.295 - 0.02 * k, y + 0.03)],
+                            False,
+                        )
+                    ),
+                    0.005,
+                    darker(look.colour, 0.35),
+                )
     if style == 2:
         hood = [(0.37, 0.17), (0.355, 0.08), (0.42, 0.03), (0.5, 0.022)]
         c.shape(symmetric(smooth(hood, False)[::-1]), look.colour, bevel=0.5)
@@ -227,11 +280,13 @@ def jacket(c: Canvas, look: Look) -> None:
         for k in range(6):
             y = 0.27 + 0.1 * k
             c.soft(ribbon([(0.265, y + 0.045), (0.735, y + 0.045)], 0.03), (255, 255, 255), 0.16, 0.014)
-            c.line(smooth([(0.272, y), (0.4, y + 0.012), (0.5, y + 0.006), (0.6, y + 0.012), (0.728, y)],
-                False), 0.005, darker(look.colour, 0.35))
+            c.line(
+                smooth([(0.272, y), (0.4, y + 0.012), (0.5, y + 0.006), (0.6, y + 0.012), (0.728, y)], False),
+                0.005,
+                darker(look.colour, 0.35),
+            )
     elif look.chance(0.6):
-        c.shape(symmetric([(0.5, 0.3), (0.268, 0.27), (0.266, 0.38), (0.5, 0.41)]), trim, bevel=0.2,
-            atop=True)
+        c.shape(symmetric([(0.5, 0.3), (0.268, 0.27), (0.266, 0.38), (0.5, 0.41)]), trim, bevel=0.2, atop=True)
     c.shape(symmetric([(0.5, 0.825), (0.275, 0.815), (0.285, 0.895), (0.5, 0.905)]), rib, bevel=0.4)
     for k in range(24):
         x = 0.295 + k * 0.0178
@@ -243,8 +298,12 @@ def jacket(c: Canvas, look: Look) -> None:
         c.line(side([(0.34, 0.6), (0.39, 0.74)]), 0.012, darker(look.colour, 0.5))
         c.line(side([(0.343, 0.6), (0.393, 0.74)]), 0.004, steel)
     c.emblem(look.emblem, 0.62, 0.33, 0.055, look.mark if style != 1 else lighter(trim, 0.7))
-    _folds(c, [(0.29, 0.4), (0.36, 0.45), (0.4, 0.52)], [(0.71, 0.4), (0.64, 0.45), (0.6, 0.52)],
-        [(0.2, 0.5), (0.17, 0.56), (0.2, 0.62)])
+    _folds(
+        c,
+        [(0.29, 0.4), (0.36, 0.45), (0.4, 0.52)],
+        [(0.71, 0.4), (0.64, 0.45), (0.6, 0.52)],
+        [(0.2, 0.5), (0.17, 0.56), (0.2, 0.62)],
+    )
 
 
 def romper(c: Canvas, look: Look) -> None:
@@ -252,19 +311,23 @@ def romper(c: Canvas, look: Look) -> None:
     cloth = look.cloth(look.vary(0.12, 0.2))
     trim = look.mark if look.chance(0.5) else mix(look.figure, (255, 255, 255), 0.15)
     for side in (np.array, mirrored):
-        c.shape(side(smooth([(0.36, 0.12), (0.22, 0.2), (0.1, 0.36), (0.2, 0.45), (0.33, 0.36)], steps=5)),
-            cloth, bevel=0.4)
+        c.shape(
+            side(smooth([(0.36, 0.12), (0.22, 0.2), (0.1, 0.36), (0.2, 0.45), (0.33, 0.36)], steps=5)), cloth, bevel=0.4
+        )
         c.shape(side([(0.1, 0.335), (0.215, 0.435), (0.19, 0.462), (0.075, 0.362)]), trim, bevel=0.3)
     c.shape(ellipse(0.5, 0.135, 0.12, 0.05), darker(look.colour, 0.4), bevel=0)
-    body = [(0.5, 0.2), (0.42, 0.175), (0.375, 0.11), (0.31, 0.15), (0.27, 0.34), (0.255, 0.55),
-        (0.235, 0.72), (0.215, 0.86), (0.36, 0.9), (0.43, 0.83), (0.5, 0.8)]
+    body = [
+        (0.5, 0.2), (0.42, 0.175), (0.375, 0.11), (0.31, 0.15), (0.27, 0.34), (0.255, 0.55), (0.235, 0.72),
+        (0.215, 0.86), (0.36, 0.9), (0.43, 0.83), (0.5, 0.8),
+    ]
     c.shape(symmetric(body), cloth, bevel=0.4, depth=0.045)
-    c.shape(ribbon(smooth(symmetric([(0.375, 0.115), (0.42, 0.18), (0.5, 0.205)]), False), 0.026), trim,
-        bevel=0.3)
+    c.shape(ribbon(smooth(symmetric([(0.375, 0.115), (0.42, 0.18), (0.5, 0.205)]), False), 0.026), trim, bevel=0.3)
     for side in (np.array, mirrored):
         c.shape(side([(0.21, 0.845), (0.365, 0.89), (0.36, 0.925), (0.2, 0.88)]), trim, bevel=0.3)
-    c.shape(ribbon(smooth([(0.36, 0.9), (0.43, 0.83), (0.5, 0.8), (0.57, 0.83), (0.64, 0.9)], False),
-        0.028), trim, bevel=0.2, atop=True)
+    c.shape(
+        ribbon(smooth([(0.36, 0.9), (0.43, 0.83), (0.5, 0.8), (0.57, 0.83), (0.64, 0.9)], False), 0.028),
+        trim, bevel=0.2, atop=True,
+    )
     for x, y in ((0.4, 0.862), (0.45, 0.822), (0.5, 0.803), (0.55, 0.822), (0.6, 0.862)):
         c.flat(ellipse(x, y, 0.008), (250, 250, 250))
     face = look.pick("bear", "star", "pocket")
@@ -282,16 +345,17 @@ def romper(c: Canvas, look: Look) -> None:
     else:
         c.shape(box(0.4, 0.4, 0.6, 0.58, 0.03), trim, bevel=0.3)
         c.emblem(look.emblem, 0.5, 0.49, 0.09, look.colour)
-    _folds(c, [(0.3, 0.4), (0.36, 0.46), (0.37, 0.56)], [(0.7, 0.4), (0.64, 0.46), (0.63, 0.56)],
-        strength=0.16)
+    _folds(c, [(0.3, 0.4), (0.36, 0.46), (0.37, 0.56)], [(0.7, 0.4), (0.64, 0.46), (0.63, 0.56)], strength=0.16)
 
 
 def bib(c: Canvas, look: Look) -> None:
     """A baby's bib with piping and an animal on it."""
     cloth = look.cloth(look.vary(0.14, 0.22))
     trim = look.mark if brightness(look.mark) > 0.2 else lighter(look.mark, 0.3)
-    outer = [(0.5, 0.42), (0.42, 0.4), (0.37, 0.31), (0.4, 0.2), (0.46, 0.13), (0.44, 0.075), (0.35, 0.09),
-        (0.24, 0.2), (0.2, 0.38), (0.14, 0.55), (0.15, 0.76), (0.27, 0.91), (0.5, 0.945)]
+    outer = [
+        (0.5, 0.42), (0.42, 0.4), (0.37, 0.31), (0.4, 0.2), (0.46, 0.13), (0.44, 0.075), (0.35, 0.09),
+        (0.24, 0.2), (0.2, 0.38), (0.14, 0.55), (0.15, 0.76), (0.27, 0.91), (0.5, 0.945),
+    ]
     outline = symmetric(smooth(outer, False))
     c.shape(outline, cloth, bevel=0.35)
     c.shape(ribbon(outline, 0.03), trim, bevel=0.3)
@@ -315,11 +379,21 @@ def bib(c: Canvas, look: Look) -> None:
         c.flat([(0.475, 0.675), (0.525, 0.675), (0.5, 0.71)], (240, 140, 50))
     else:
         c.flat(ellipse(0.5, 0.685, 0.014, 0.01), (214, 110, 120))
-        c.line(smooth([(0.47, 0.705), (0.485, 0.718), (0.5, 0.702), (0.515, 0.718), (0.53, 0.705)], False),
-            0.006, (90, 60, 60))
+        c.line(
+            smooth([(0.47, 0.705), (0.485, 0.718), (0.5, 0.702), (0.515, 0.718), (0.53, 0.705)], False),
+            0.006,
+            (90, 60, 60),
+        )
     if look.pattern == "plain":
         c.text(look.brand, 0.5, 0.85, 0.032, look.mark, width=0.36)
 
 
-DRAWINGS: dict[str, Drawing] = {"t_shirt": t_shirt, "dress": dress, "kurta": kurta, "jeans": jeans,
-    "jacket": jacket, "romper": romper, "bib": bib}
+DRAWINGS: dict[str, Drawing] = {
+    "t_shirt": t_shirt,
+    "dress": dress,
+    "kurta": kurta,
+    "jeans": jeans,
+    "jacket": jacket,
+    "romper": romper,
+    "bib": bib,
+}

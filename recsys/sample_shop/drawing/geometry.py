@@ -101,7 +101,7 @@ def point(points: Points) -> Point:
 
 def moved(points: Points, dx: float, dy: float) -> Outline:
     """Return the points moved."""
-    return np.asarray(points, dtype=float) + (dx, dy)
+    return np.asarray(points, dtype=float) + np.array([dx, dy])
 
 
 def star(x: float, y: float, outer: float, inner: float, tips: int, tilt: float = -90) -> Outline:

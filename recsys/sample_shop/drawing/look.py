@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -69,4 +69,9 @@ class Look:
 
     def textured(self, name: str, colour: RGB, size: float, angle: float = 0) -> Print:
         """Return a material with a texture of its own: denim, wood, knit."""
-        return Print(pattern(name, colour, colour, colour, np.random.default_rng(1)), size, angle)
+        return Print(_texture(name, colour), size, angle)
+
+
+@lru_cache(maxsize=64)
+def _texture(name: str, colour: RGB) -> Pixels:
+    return pattern(name, colour, colour, colour, np.random.default_rng(1))

@@ -7,10 +7,11 @@ import numpy as np
 
 from recsys.sample_shop.drawing.canvas import Pixels
 from recsys.sample_shop.drawing.geometry import ellipse
-from recsys.sample_shop.palette import RGB, darker, lighter, mix
+from recsys.sample_shop.palette import RGB, lighter, mix
 
 TILE = 128  # pixels
-SHIFT = 4
+SHIFT = 4  # bits of sub-pixels
+LEAF: RGB = (78, 128, 78)
 
 
 def pattern(name: str, ground: RGB, figure: RGB, accent: RGB, rng: np.random.Generator) -> Pixels:
@@ -32,8 +33,8 @@ def pattern(name: str, ground: RGB, figure: RGB, accent: RGB, rng: np.random.Gen
             count = int(rng.choice([2, 3, 4]))
             for i in range(count):
                 for j in range(count):
-                    for k in (0, 0.5):
-                        _stamp(tile, ellipse(0, 0, TILE / count * rng.choice([0.17])), figure, (i + k) / count, (j + k) / count)
+                    for half in (0.0, 0.5):
+                        _stamp(tile, ellipse(0, 0, TILE / count * 0.17), figure, (i + half) / count, (j + half) / count)
         case "checks":
             count = int(rng.choice([2, 4]))
             cell = TILE // count
@@ -45,13 +46,15 @@ def pattern(name: str, ground: RGB, figure: RGB, accent: RGB, rng: np.random.Gen
                 tile[j * cell + cell * 3 // 4] = accent
                 tile[:, j * cell + cell * 3 // 4] = accent
         case "floral":
-            for x, y, size in ((0.25, 0.25, 21), (0.75, 0.72, 25), (0.72, 0.18, 13), (0.2, 0.75, 14)):
+            for across, down, size in ((0.25, 0.25, 21), (0.75, 0.72, 25), (0.72, 0.18, 13), (0.2, 0.75, 14)):
                 for leaf in (25, 155):
-                    _stamp(tile, ellipse(size * 1.2, 0, size * 0.7, size * 0.28), darker((90, 150, 90), 0.15), x, y, leaf)
+                    _stamp(tile, ellipse(size * 1.2, 0, size * 0.7, size * 0.28), LEAF, across, down, leaf)
                 petals = figure if size > 14 else accent
                 for petal in range(5):
-                    _stamp(tile, ellipse(size * 0.55, 0, size * 0.5, size * 0.36), petals, x, y, petal * 72 + 10)
-                _stamp(tile, ellipse(0, 0, size * 0.26), accent if size > 14 else lighter(figure, 0.5), x, y)
+                    _stamp(
+                        tile, ellipse(size * 0.55, 0, size * 0.5, size * 0.36), petals, across, down, petal * 72 + 10
+                    )
+                _stamp(tile, ellipse(0, 0, size * 0.26), accent if size > 14 else lighter(figure, 0.5), across, down)
         case "chevron":
             count = int(rng.choice([2, 4]))
             step = TILE // count
@@ -87,6 +90,5 @@ def _stamp(tile: Pixels, outline: np.ndarray, colour: RGB, x: float, y: float, t
     placed = outline @ np.array([[cos, sin], [-sin, cos]]) + (x * TILE, y * TILE)
     for dx in (-TILE, 0, TILE):
         for dy in (-TILE, 0, TILE):
-            fixed = np.round((placed + (dx, dy)) * (1 << SHIFT)).astype(np.int32)
+            fixed = np.round((placed + np.array([dx, dy])) * (1 << SHIFT)).astype(np.int32)
             cv2.fillPoly(tile, [fixed], colour, cv2.LINE_AA, SHIFT)
-

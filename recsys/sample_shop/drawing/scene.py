@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recsys.sample_shop.assortment import PICTURE, Product, stream
-from recsys.sample_shop.drawing.canvas import Canvas, Pixels
+from recsys.sample_shop.drawing.canvas import Canvas, Gauge, Pixels
 from recsys.sample_shop.drawing.kinds import DRAWINGS
 from recsys.sample_shop.drawing.look import Look
 from recsys.sample_shop.palette import RGB
 
 DRAWING = 1  # version: raised when pictures change, so that older ones are not taken for them
 LOOK = 8  # stream of random numbers that shape a product
-LARGEST_DRAWN = 576  # pixels of the longer side; larger pictures are enlarged, which costs far less
+LARGEST_DRAWN = 512  # pixels of the longer side; larger pictures are enlarged, which costs far less
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ FORMATS = (
 )
 HEAVY = {"png", "png with alpha", "webp", "gif"}  # slow to write: kept smaller
 HEAVY_LONGEST = 480  # pixels
+# How an EXIF orientation and the turn that it undoes belong together.
+ORIENTATIONS = ((6, Image.Transpose.ROTATE_90), (8, Image.Transpose.ROTATE_270), (3, Image.Transpose.ROTATE_180))
 
 ROOMS: tuple[tuple[RGB, RGB], ...] = (  # wall, floor
     ((226, 217, 203), (168, 132, 98)),
@@ -74,7 +78,7 @@ def draw_picture(product: Product, view: int) -> bytes:
     shrink = min(1.0, LARGEST_DRAWN / longest)
     drawn = (max(16, round(width * shrink)), max(16, round(height * shrink)))
 
-    canvas = Canvas(*drawn, _frame(rng, drawn, view))
+    canvas = Canvas(*drawn, _frame(rng, drawn, view, _extent(product.kind.drawing)))
     DRAWINGS[product.kind.drawing](canvas, _look(product))
     if kind.name == "png with alpha":
         return _encode_transparent(canvas.pixels)
@@ -105,17 +109,29 @@ def _size(rng: np.random.Generator, kind: ImageFormat) -> tuple[int, int]:
     return (longest, max(60, round(longest / aspect))) if aspect > 1 else (max(60, round(longest * aspect)), longest)
 
 
-def _frame(rng: np.random.Generator, size: tuple[int, int], view: int) -> NDArray[np.float64]:
-    """Return the affine map (2, 3) from the product's frame to pixels."""
+@cache
+def _extent(drawing: str) -> tuple[float, float, float, float]:
+    """Return the part of the frame that a kind fills, left, top, right, bottom; taken from a few of its kind."""
+    gauge, grey = Gauge(), (128, 128, 128)
+    for sample in range(5):
+        DRAWINGS[drawing](gauge, Look(grey, grey, "plain", "", grey, sample, np.random.default_rng(sample)))
+    return (*gauge.start, *gauge.end)
+
+
+def _frame(
+    rng: np.random.Generator, size: tuple[int, int], view: int, extent: tuple[float, float, float, float]
+) -> NDArray[np.float64]:
+    """Return the affine map (2, 3) from the product's frame to pixels; the product fills most of the picture."""
     width, height = size
-    scale = min(width, height) * float(rng.uniform(0.86, 0.95))
+    left, top, right, bottom = extent
+    scale = min(width / (right - left), height / (bottom - top)) * float(rng.uniform(0.82, 0.92))
     angle, flip = float(rng.normal(0, 1.5)), 1.0
     x, y = width / 2, height / 2
     if view > 0:
         match int(rng.integers(4)):
             case 0:  # turned
                 angle = float(rng.choice([-1, 1]) * rng.uniform(10, 28))
-                scale *= 0.88
+                scale *= 0.8
             case 1:  # its other side
                 flip = -1.0
             case 2:  # closer
@@ -128,10 +144,10 @@ def _frame(rng: np.random.Generator, size: tuple[int, int], view: int) -> NDArra
                 y += float(rng.uniform(0.02, 0.08)) * height
     cos, sin = np.cos(np.radians(angle)) * scale, np.sin(np.radians(angle)) * scale
     turn = np.array([[cos * flip, -sin], [sin * flip, cos]])
-    return np.column_stack([turn, np.array([x, y]) - turn @ (0.5, 0.5)])
+    return np.column_stack([turn, np.array([x, y]) - turn @ ((left + right) / 2, (top + bottom) / 2)])
 
 
-def _background(rng: np.random.Generator, size: tuple[int, int], view: int) -> NDArray[np.float32]:
+def _background(rng: np.random.Generator, size: tuple[int, int], view: int) -> NDArray[Any]:
     """Return a background, (h, w, 3) on a coarse grid: mostly a white studio, some grey, some a room."""
     width, height = max(8, size[0] // 8), max(8, size[1] // 8)
     chance = float(rng.random()) + (0.18 if view else 0)
@@ -152,7 +168,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int], view: int) -> N
     return np.clip(room + np.array(floor, np.float32) * (0.9 + 0.25 * (ys - line)) * mask * plain, 0, 255)
 
 
-def _shadow(canvas: Canvas) -> NDArray[np.float32]:
+def _shadow(canvas: Canvas) -> NDArray[Any]:
     """Return how much light reaches the ground, (h, w) on a coarse grid: 1 is all of it."""
     height, width = canvas.pixels.shape[:2]
     size = (max(8, width // 8), max(8, height // 8))
@@ -163,20 +179,26 @@ def _shadow(canvas: Canvas) -> NDArray[np.float32]:
     return 1 - 0.3 * cv2.warpAffine(wide, move, size)
 
 
-def _on_background(pixels: Pixels, background: NDArray[np.float32], shadow: NDArray[np.float32]) -> Pixels:
+def _on_background(pixels: Pixels, background: NDArray[Any], shadow: NDArray[Any]) -> Pixels:
     """Return the picture (h, w, 3) RGB."""
     height, width = pixels.shape[:2]
     if background.shape[:2] != shadow.shape:
         background = cv2.resize(background, shadow.shape[::-1])
-    ground = cv2.resize((background * shadow[..., None]).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    ground = cv2.resize(
+        (background * shadow[..., None]).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR
+    )
     alpha = cv2.bitwise_not(pixels[..., 3])
-    return cv2.add(cv2.multiply(ground, cv2.merge([alpha] * 3), scale=1 / 255), cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB))
+    return cv2.add(
+        cv2.multiply(ground, cv2.merge([alpha] * 3), scale=1 / 255), cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)
+    )
 
 
 def _encode_transparent(pixels: Pixels) -> bytes:
     """Return a PNG with alpha; its colours are no longer premultiplied."""
     straight = cv2.cvtColor(pixels, cv2.COLOR_mRGBA2RGBA)
-    return cv2.imencode(".png", cv2.cvtColor(straight, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    return cv2.imencode(".png", cv2.cvtColor(straight, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_PNG_COMPRESSION, 1])[
+        1
+    ].tobytes()
 
 
 def _encode(picture: Pixels, kind: ImageFormat, rng: np.random.Generator) -> bytes:
@@ -191,7 +213,7 @@ def _encode(picture: Pixels, kind: ImageFormat, rng: np.random.Generator) -> byt
             return cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         case "png":
             return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-    image, file, options = Image.fromarray(picture), io.BytesIO(), {}
+    image, file = Image.fromarray(picture), io.BytesIO()
     match kind.name:
         case "webp":
             image.save(file, "WEBP", quality=quality, method=0)
@@ -200,10 +222,8 @@ def _encode(picture: Pixels, kind: ImageFormat, rng: np.random.Generator) -> byt
         case "cmyk jpeg":
             image.convert("CMYK").save(file, "JPEG", quality=quality)
         case "exif jpeg":  # lies on its side; the orientation tells how to turn it upright
-            orientation, turn = ((6, Image.Transpose.ROTATE_90), (8, Image.Transpose.ROTATE_270), (3, Image.Transpose.ROTATE_180))[
-                int(rng.integers(3))
-            ]
+            orientation, turn = ORIENTATIONS[int(rng.integers(len(ORIENTATIONS)))]
             exif = Image.Exif()
             exif[0x0112] = orientation
-            image.transpose(turn).save(file, "JPEG", quality=quality, exif=exif, **options)
+            image.transpose(turn).save(file, "JPEG", quality=quality, exif=exif)
     return file.getvalue()

@@ -39,9 +39,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_features_are_float32_rows_of_unit_length(
-    extractor: backbones.FeatureExtractor, images: np.ndarray
-) -> None:
+def test_features_are_float32_rows_of_unit_length(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
     features = extractor(images)
     assert features.shape == (7, backbones.FEATURE_SIZE["efficientnet_lite0"])
     assert features.dtype == np.float32
@@ -76,9 +74,7 @@ def test_two_threads_get_what_one_gets(extractor: backbones.FeatureExtractor, im
             np.testing.assert_allclose(features, extractor(call), atol=1e-5)
 
 
-def test_images_of_another_size_are_resized_inside(
-    extractor: backbones.FeatureExtractor, images: np.ndarray
-) -> None:
+def test_images_of_another_size_are_resized_inside(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
     doubled = images.repeat(2, axis=1).repeat(2, axis=2)
     likeness = (extractor(doubled) * extractor(images)).sum(axis=1)
     assert (likeness > 0.95).all()
@@ -94,9 +90,7 @@ def test_the_version_names_backbone_weights_and_size_with_a_digest() -> None:
     assert re.fullmatch(r"resnet50-imagenet-256-[0-9a-f]{8}", backbones.version("resnet50"))
 
 
-def test_the_version_changes_with_size_weights_and_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_version_changes_with_size_weights_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "own.weights.h5"
     own.write_bytes(b"one")
     versions = [
@@ -113,9 +107,7 @@ def test_the_version_changes_with_size_weights_and_code(
 
 def test_an_unknown_backbone_is_an_error_that_names_those_there_are() -> None:
     for ask in (backbones.build, backbones.version, backbones.FeatureExtractor):
-        with pytest.raises(
-            ConfigurationError, match=r"backbone\.name.*vgg16.*efficientnet_lite0 and resnet50"
-        ):
+        with pytest.raises(ConfigurationError, match=r"backbone\.name.*vgg16.*efficientnet_lite0 and resnet50"):
             ask("vgg16")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,9 @@ def gradient_image() -> np.ndarray:
 
 
 @pytest.mark.shared
-def test_features_and_logits_equal_the_reference_implementation() -> None:
+def test_features_and_logits_equal_the_reference_implementation(shared_data: Path) -> None:
     """Measured: 1.3e-6 and 0.7e-6."""
-    shared = os.environ.get("RECSYS_SHARED_DATA")
-    if not shared or not (Path(shared) / REFERENCE).is_file():
-        pytest.skip(f"RECSYS_SHARED_DATA names no folder with {REFERENCE}")
-    reference = np.load(Path(shared) / REFERENCE)
+    reference = np.load(shared_data / REFERENCE)
     model = backbones.build("efficientnet_lite0", input_size=224)
     features = model.predict_on_batch(reference["rgb_uint8"]).mean(axis=(1, 2))  # (8, 1280)
     state = read_state_dict(locate("efficientnet_lite0", "imagenet"))
@@ -68,9 +64,7 @@ def test_it_has_the_published_number_of_weights(model: keras.Model) -> None:
     assert trainable + 1280 * 1000 + 1000 == 4_652_008
 
 
-def test_keras_weights_saved_and_named_by_path_give_the_same_features(
-    model: keras.Model, tmp_path: Path
-) -> None:
+def test_keras_weights_saved_and_named_by_path_give_the_same_features(model: keras.Model, tmp_path: Path) -> None:
     path = tmp_path / "backbone.weights.h5"
     model.save_weights(path)
     again = backbones.build("efficientnet_lite0", weights=str(path), input_size=256)
@@ -80,9 +74,7 @@ def test_keras_weights_saved_and_named_by_path_give_the_same_features(
 
 def test_weights_are_random_only_where_none_is_asked_for(model: keras.Model) -> None:
     trained = model.get_layer("stem").get_weights()[0]
-    random = (
-        backbones.build("efficientnet_lite0", weights=None, input_size=32).get_layer("stem").get_weights()[0]
-    )
+    random = backbones.build("efficientnet_lite0", weights=None, input_size=32).get_layer("stem").get_weights()[0]
     assert not np.allclose(random, trained, atol=0.01)
 
 

@@ -107,9 +107,7 @@ def test_code_in_a_pickle_is_refused_and_never_run(position: int, tmp_path: Path
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(
-    "function", ["builtins eval", "numpy.lib.format read_array", "torch.hub load", "torch load"]
-)
+@pytest.mark.parametrize("function", ["builtins eval", "numpy.lib.format read_array", "torch.hub load", "torch load"])
 def test_any_other_function_is_refused_by_name(function: str, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(b"c" + function.replace(" ", "\n").encode() + b"\n(V1\ntR.")
@@ -141,9 +139,7 @@ def test_a_file_cut_short_anywhere_is_refused(torch: types.ModuleType, tmp_path:
             read_state_dict(path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04 a zip", b"\x89HDF\r\n\x1a\n", b"not a pickle at all\n"]
-)
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip", b"\x89HDF\r\n\x1a\n", b"not a pickle at all\n"])
 def test_another_kind_of_file_is_a_one_line_error_that_names_it(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(content)

@@ -73,9 +73,7 @@ def test_a_download_with_other_content_is_refused_and_nothing_stays(
     assert list((keras_home / "models").iterdir()) == []
 
 
-def test_without_a_network_the_error_names_both_ways_out(
-    keras_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_network_the_error_names_both_ways_out(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:  # bound, not listening: a connection is refused
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setattr(weights, "RESNET50_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/")

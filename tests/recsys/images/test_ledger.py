@@ -251,13 +251,10 @@ def test_every_cause_says_what_it_means_and_what_to_do():
 
 
 @pytest.fixture
-def fault_host(unused_port_number) -> Iterator[tuple[str, Path]]:
+def fault_host(shared_data: Path, unused_port_number) -> Iterator[tuple[str, Path]]:
     """The real catalogue's image host; yields its address and the catalogue."""
-    folder = os.environ.get("SHARED_DATA")
-    if not folder:
-        pytest.skip("SHARED_DATA does not name the folder of the real catalogues")
-    catalogue = Path(folder) / "flipkart-photos" / "catalogue.csv"
-    command = [sys.executable, str(Path(folder).parent / "tools" / "image_host.py"), "--catalogue", str(catalogue)]
+    catalogue = shared_data / "flipkart-photos" / "catalogue.csv"
+    command = [sys.executable, str(shared_data.parent / "tools" / "image_host.py"), "--catalogue", str(catalogue)]
     command += ["--broken", "62", "--flaky", "40", "--port", str(unused_port_number)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None

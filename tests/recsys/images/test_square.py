@@ -50,13 +50,11 @@ def test_the_square_is_the_originals(width, height, side):
 
 
 def test_the_odd_pixel_of_white_goes_right_and_bottom():
-    black = np.zeros((100, 51, 3), np.uint8)  # 130 of 256 columns: 63 white left and right
-    columns = square(black)[128, :, 0]
-    assert (columns[:63] == 255).all() and (columns[63:193] == 0).all() and (columns[193:] == 255).all()
-    black = np.zeros((100, 255, 3), np.uint8)  # int(100.39) rows of 256; and for 101 rows int(101.4): 155 white
-    rows = square(np.zeros((101, 255, 3), np.uint8))[:, 128, 0]
+    black = np.zeros((101, 255, 3), np.uint8)  # int(101.4) of 256 rows, so 77 white above and 78 below
+    rows = square(black)[:, 128, 0]
     assert (rows[:77] == 255).all() and (rows[77:178] == 0).all() and (rows[178:] == 255).all()
-    assert 256 - 178 == 77 + 1
+    columns = square(black.transpose(1, 0, 2))[128, :, 0]
+    np.testing.assert_array_equal(columns, rows)
 
 
 LOSSLESS = {"PNG": {}, "BMP": {}, "TIFF": {}, "WEBP": {"lossless": True}}
@@ -199,7 +197,8 @@ def test_a_jpeg_is_decoded_smaller_but_at_least_twice_the_side(width, height, lo
 
 
 def test_a_jpeg_decoded_smaller_makes_the_same_square():
-    smooth = picture(30, 20).resize((3001, 2003), Image.Resampling.BICUBIC)
+    """Its proportions are the original's: 170 rows, where the smaller 750 × 501 pixels alone would give 171."""
+    smooth = picture(30, 20).resize((3000, 2001), Image.Resampling.BICUBIC)
     data = saved(smooth, "JPEG", quality=95)
     whole = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     difference = np.abs(decode(data, LIMIT, 256).square(256).astype(int) - img_to_square(whole, 256))

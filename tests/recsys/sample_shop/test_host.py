@@ -31,10 +31,9 @@ def named(shop: SampleShop, fault: str | None) -> str:
 
 
 def raw(host: SampleHost, request: bytes) -> bytes:
-    """Send bytes as they are and return all that comes back."""
+    """Send bytes as they are and return all that comes back until the host closes."""
     with socket.create_connection(("127.0.0.1", host.port), timeout=5) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
         answer = b""
         while block := connection.recv(65536):
             answer += block
@@ -51,7 +50,9 @@ def test_an_unbroken_image_is_served_as_it_lies_in_the_folder(shop: SampleShop, 
 
 
 @pytest.mark.parametrize("validator", [("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified")])
-def test_an_unchanged_image_is_answered_with_304_and_no_body(shop: SampleShop, host: SampleHost, validator: tuple[str, str]) -> None:
+def test_an_unchanged_image_is_answered_with_304_and_no_body(
+    shop: SampleShop, host: SampleHost, validator: tuple[str, str]
+) -> None:
     url = f"{host.url}/images/{named(shop, None)}"
     sent, given = validator
     answer = requests.get(url, headers={sent: requests.get(url, timeout=5).headers[given]}, timeout=5)
@@ -137,7 +138,14 @@ def test_every_kind_of_fault_is_in_a_shop_of_this_size(shop: SampleShop) -> None
 
 @pytest.mark.parametrize(
     "path",
-    ["/images/../shop.json", "/images/%2e%2e/shop.json", "/images//etc/passwd", "/images/", "/shop.json", "/images/none.jpg"],
+    [
+        "/images/../shop.json",
+        "/images/%2e%2e/shop.json",
+        "/images//etc/passwd",
+        "/images/",
+        "/shop.json",
+        "/images/none.jpg",
+    ],
 )
 def test_only_names_of_the_plan_are_served(host: SampleHost, path: str) -> None:
     answer = raw(host, f"GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
@@ -183,7 +191,10 @@ def test_head_tells_the_length_and_sends_no_body(shop: SampleShop, host: SampleH
 
 
 def test_a_taken_port_is_one_clear_sentence(shop: SampleShop, host: SampleHost) -> None:
-    with pytest.raises(ServerError, match=f"port {host.port} of 127.0.0.1 is taken") as error, SampleHost(shop.folder, port=host.port):
+    with (
+        pytest.raises(ServerError, match=f"port {host.port} of 127.0.0.1 is taken") as error,
+        SampleHost(shop.folder, port=host.port),
+    ):
         pass
     assert "\n" not in str(error.value)
 

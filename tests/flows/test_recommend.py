@@ -1,0 +1,145 @@
+"""The main flow on a real Prefect server, a real image host, a real MLflow store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from recsys.configuration import load
+from recsys.errors import NoImagesError, PendingImagesError
+from recsys.funnel import funnel
+from recsys.publication import report_path
+from recsys.sample_shop import SampleHost, SampleShop
+from recsys.store import Store
+
+FLAGS: dict[str, Any] = {
+    "images": {"timeout_s": 1, "backoff_s": 0.05, "shard_size": 16, "retry_after_max_s": 0.1},
+    "workflow": {"retries": 1, "retry_delay_s": 0.1},
+    "report": {"grids": 4},
+    "tsne": {"iterations": 250},
+}
+Run = Callable[..., dict[str, int]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home that is not there yet."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(prefect_url: str, home: Path) -> Run:
+    """Run the flow on that home."""
+    from flows.recommend import recommend
+
+    def run(catalogue: Path, stop_after: str = "results", **flags: Any) -> dict[str, int]:
+        return recommend(str(home), str(catalogue), FLAGS | flags, stop_after)
+
+    return run
+
+
+def mlflow_runs(home: Path) -> int:
+    with sqlite3.connect(home / "mlflow" / "mlflow.db") as database:
+        return int(database.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
+def test_a_catalogue_becomes_recommendations_and_a_rerun_does_nothing_twice(
+    run: Run, shop: SampleShop, host: SampleHost, home: Path, tmp_path: Path
+) -> None:
+    done = run(shop.catalogue)
+    store = Store(home)
+    counts = funnel(store)
+    assert done["catalogue"] >= counts.products and done["images"] == counts.products
+    assert counts.with_image + counts.broken == counts.products and counts.broken > 0
+    assert counts.recommended == counts.with_image > 40
+    neighbours = store.read("recommendations", ["product_id", "neighbour_id", "rank", "total"]).to_pandas()
+    assert (neighbours["product_id"] != neighbours["neighbour_id"]).all()
+    assert neighbours.groupby("product_id")["rank"].apply(lambda rank: sorted(rank) == list(range(1, 10))).all()
+    assert report_path(home).stat().st_size > 10_000
+    assert mlflow_runs(home) == 1
+
+    asked = sum(host.stats().values())
+    versions = {name: store._db.open_table(name).version for name in ("products", "images", "recommendations")}
+    assert run(shop.catalogue) == dict.fromkeys(done, 0)
+    assert sum(host.stats().values()) == asked
+    assert {name: store._db.open_table(name).version for name in versions} == versions
+    assert mlflow_runs(home) == 1
+
+    report_path(home).unlink()
+    assert run(shop.catalogue) == dict.fromkeys(done, 0) | {"results": 1}
+    assert report_path(home).exists()
+    assert sum(host.stats().values()) == asked
+
+    changed = pd.read_csv(shop.catalogue, dtype=str)
+    changed.loc[changed["discounted_price"].notna().idxmax(), "discounted_price"] = "123456"
+    changed.to_csv(tmp_path / "changed.csv", index=False)
+    again = run(tmp_path / "changed.csv")
+    assert (again["catalogue"], again["images"], again["features"]) == (1, 0, 0)
+    assert again["recommendations"] > 0 and sum(host.stats().values()) == asked
+
+
+def test_stages_are_named_in_prefect_and_leave_artifacts(
+    run: Run, shop: SampleShop, host: SampleHost, home: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    run(shop.catalogue, stop_after="images")
+    with get_client(sync_client=True) as client:
+        flow_run = max(client.read_flow_runs(), key=lambda found: found.start_time or found.created)
+        named = {run.name for run in client.read_task_runs() if run.flow_run_id == flow_run.id}
+        artifacts = {a.key for a in client.read_artifacts() if a.flow_run_id == flow_run.id}
+    assert {"labels: what is missing", "images 1/4", "images 4/4", "images: every link accounted for"} <= named
+    assert {"class-balance", "broken-links"} <= artifacts
+
+
+def test_it_stops_where_it_is_told(run: Run, shop: SampleShop, home: Path) -> None:
+    assert list(run(shop.catalogue, stop_after="catalogue")) == ["catalogue"]
+    assert Store(home).count("images") == 0
+
+
+def test_while_the_host_is_down_images_stay_pending_and_later_only_they_are_asked_for(
+    run: Run, shop: SampleShop, home: Path
+) -> None:
+    with pytest.raises(PendingImagesError, match="pending"):
+        run(shop.catalogue)
+    counts = funnel(Store(home))
+    assert counts.pending == counts.products and counts.broken == 0
+    with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])):
+        run(shop.catalogue, stop_after="images")
+    counts = funnel(Store(home))
+    assert counts.pending == 0 and counts.with_image > 40
+
+
+def test_a_catalogue_whose_every_url_is_broken_says_so(
+    run: Run, shop: SampleShop, host: SampleHost, home: Path, tmp_path: Path
+) -> None:
+    rows = pd.read_csv(shop.catalogue, dtype=str).dropna(subset=["uniq_id"]).drop_duplicates("uniq_id")
+    rows["image"] = [f'["{host.url}/images/nowhere-{n}.jpg"]' for n in range(len(rows))]
+    rows.to_csv(tmp_path / "broken.csv", index=False)
+    with pytest.raises(NoImagesError, match="http_404"):
+        run(tmp_path / "broken.csv")
+    assert funnel(Store(home)).broken == len(rows)
+
+
+def test_another_weight_ranks_again_without_looking_again(
+    run: Run, shop: SampleShop, host: SampleHost, home: Path
+) -> None:
+    first = run(shop.catalogue, stop_after="recommendations")
+    again = run(shop.catalogue, stop_after="recommendations", recommend={"price_weight": 0})
+    assert again == {"catalogue": 0, "images": 0, "features": 0, "recommendations": first["recommendations"]}
+    totals = Store(home).read("recommendations", ["colour", "total"]).to_pandas()
+    pd.testing.assert_series_equal(totals["colour"], totals["total"], check_names=False, atol=1e-6)
+
+
+def test_the_configuration_of_the_home_counts(run: Run, shop: SampleShop, home: Path) -> None:
+    Store(home)
+    (home / "recsys.toml").write_text('[labels.merge]\nEverything = ["Clothing", "Watches"]\n')
+    run(shop.catalogue, stop_after="catalogue", labels={"merge_coverage": 0})
+    assert load(home).labels.merge == {"Everything": ("Clothing", "Watches")}
+    labels = set(Store(home).read("labels", ["label"])["label"].to_pylist())
+    assert labels == {"Everything", None}
