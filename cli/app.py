@@ -31,6 +31,9 @@ EXIT_CODES = """
 MIN_FREE = 128 << 20
 """Bytes that the home's disk must have free before a run starts."""
 
+DEMO_IMAGES = {"timeout_s": 2}
+"""The demo's image host is this machine: what has not answered in two seconds hangs on purpose."""
+
 app = typer.Typer(
     name="recsys",
     help="A visual recommender that a shop's data team runs itself: a catalogue goes in; out come, for every product "
@@ -113,7 +116,7 @@ def demo(
     with lock(_use(home)):
         require_space(home, MIN_FREE)
         Store(home)
-        flags = {"sample": {"products": products}} if products else {}
+        flags: dict[str, Any] = {"images": DEMO_IMAGES} | ({"sample": {"products": products}} if products else {})
         settings = load(home, flags).sample
         folder = home / "sample-shop"
         with progress_shown():
@@ -163,8 +166,10 @@ def run(
     update what changed. Prefect runs it: on the server of PREFECT_API_URL where that is set, else on one that is
     started for this run over the home's own database ('recsys ui' shows it later).
     """
+    from recsys.catalogue.source import check_source
     from recsys.store import Store, lock, require_space
 
+    check_source(catalogue)
     rule = _given(filter=filter_, colour_weight=colour_weight, price_weight=price_weight)
     flags = {"recommend": rule} if rule else {}
     load(_use(home), flags)
@@ -205,7 +210,7 @@ def _run(home: Path, catalogue: str, flags: dict[str, Any], stop_after: Stage, a
 @app.command()
 def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
     """Show how many products got how far, and why the others did not."""
-    _use(home)
+    load(_use(home))
     if as_json:
         out.print_json(json.dumps(_status(home)))
     else:

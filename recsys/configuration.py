@@ -18,8 +18,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from recsys.errors import ConfigurationError
@@ -183,6 +184,39 @@ class Augmentation(Section):
     brightness: Share = 0.15
 
 
+class Scraping(Section):
+    """How small classes are grown from a marketplace's result pages, as the original did; only where asked for."""
+
+    url: str = "https://www.amazon.in/s?k={keyword}&page={page}"
+    """Of a result page; the original's marketplace was Amazon, another with the same layout may stand here."""
+    pages: Annotated[int, Field(ge=1, le=100)] = 2
+    """Of one keyword, at most."""
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """To connect, for an answer to begin, and for the whole of its body, each."""
+    max_bytes: Positive = 4 << 20
+    """Of one page; Amazon's have about 1 MiB."""
+    retries: Annotated[int, Field(ge=0, le=20)] = 3
+    """After a page's first request, for connections that fail and answers that pass: 429, 500, 502, 503, 504."""
+    backoff_s: Annotated[float, Field(ge=0, le=60)] = 0.5
+    """Doubled before each further retry, unless the host says Retry-After."""
+    wait_max_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """At most, when a host says Retry-After or robots.txt says Crawl-delay."""
+    delay_s: Annotated[float, Field(ge=0, le=600)] = 2.0
+    """Between two pages."""
+    user_agent: Annotated[str, Field(min_length=1)] = "visual-recommender/0.1 (catalogue scraping)"
+    """Says who asks; robots.txt is read for what is in front of the slash."""
+
+    @field_validator("url")
+    @classmethod
+    def _a_page_for_a_keyword(cls, url: str) -> str:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc:
+            raise ValueError("give a complete http or https address, without credentials")
+        if "{keyword}" not in url or "{" in address.netloc:
+            raise ValueError("write {keyword}, and {page}, behind the host's name")
+        return url
+
+
 class Backbone(Section):
     """The pretrained network whose pooled features the likeness is measured by."""
 
@@ -332,6 +366,7 @@ class Configuration(BaseSettings):
     labels: Labels = Labels()
     balance: Balance = Balance()
     augmentation: Augmentation = Augmentation()
+    scraping: Scraping = Scraping()
     backbone: Backbone = Backbone()
     classifier: Classifier = Classifier()
     embedding: Embedding = Embedding()

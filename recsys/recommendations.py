@@ -126,7 +126,15 @@ def recommend_photo(store: Store, configuration: Configuration, photo: Path) -> 
         PhotoError: the file is missing, not an image, or breaks a safety limit.
         WeightsError: the backbone's weights cannot be had.
     """
-    image = read_photo(photo, configuration.images)
+    return recommend_image(store, configuration, read_photo(photo, configuration.images), photo.name)
+
+
+def recommend_image(store: Store, configuration: Configuration, image: NDArray[np.uint8], name: str) -> Answer:
+    """Return the recommendations for a squared photo (side, side, 3) RGB, as `recommend_photo`; `name` is its own.
+
+    Raises:
+        WeightsError: the backbone's weights cannot be had.
+    """
     frame, gallery = _shop(store, configuration)
     embeddings, histograms = features.describe(image[None], configuration)
     neutral = configuration.price.neutral_level
@@ -138,7 +146,7 @@ def recommend_photo(store: Store, configuration: Configuration, photo: Path) -> 
         histograms=histograms,
     )
     items = _items(frame, gallery, recommend(query, gallery, configuration.recommend))
-    return Answer(None, photo.name, None, None, neutral, items)
+    return Answer(None, name, None, None, neutral, items)
 
 
 def _shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame, Gallery]:

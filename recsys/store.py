@@ -39,6 +39,9 @@ from recsys.lean_lancedb import lancedb
 FORMAT = 1
 """Of the home folder; raised when an older program could no longer read it."""
 
+BEFORE_A_SHOP = {"recsys.toml", "lock", "home.part", "lost+found"}
+"""What may lie in a folder that becomes a home."""
+
 TIME = pa.timestamp("us", tz="UTC")
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -184,37 +187,36 @@ class Store:
         self._db = lancedb.connect(str(self.home / "store"))
 
     def _open_home(self) -> str:
-        """Check the home's format, make a home where there is none, and return the store's identity."""
+        """Check the home, make one where there is none, and return the store's identity."""
         mark = self.home / "home.json"
         try:
-            if mark.is_file():
-                about = json.loads(mark.read_text())
-                if about["format"] > FORMAT:
-                    raise HomeError(
-                        f"home {self.home} has format {about['format']}, made by a newer version; "
-                        f"this one reads up to {FORMAT}: update the program or use another --home"
-                    )
-                if not self.read_only:
-                    tempfile.TemporaryFile(dir=self.home).close()  # can it be written to?
-                return str(about["id"])
-            if self.read_only:
+            with _making:
+                if not mark.is_file():
+                    self._make_home(mark)
+            about = json.loads(mark.read_text())
+            if about["format"] > FORMAT:
                 raise HomeError(
-                    f"home {self.home} holds no shop yet; run 'recsys run --catalogue FILE' or 'recsys demo'"
+                    f"home {self.home} has format {about['format']}, made by a newer version; "
+                    f"this one reads up to {FORMAT}: update the program or use another --home"
                 )
-            if self.home.exists() and (not self.home.is_dir() or any(self.home.iterdir())):
-                foreign = [p.name for p in self.home.iterdir()] if self.home.is_dir() else []
-                if not set(foreign) <= {"recsys.toml", "lost+found", "logs", "sample-shop", "lock"}:
-                    raise HomeError(f"home {self.home} is not empty and not ours; name an empty or new folder")
-            self.home.mkdir(parents=True, exist_ok=True)
-            identity = uuid.uuid4().hex
-            scratch = mark.with_suffix(".part")
-            scratch.write_text(json.dumps({"format": FORMAT, "id": identity}))
-            scratch.rename(mark)
-            return identity
+            if not self.read_only:
+                tempfile.TemporaryFile(dir=self.home).close()  # can it be written to?
+            return str(about["id"])
         except (ValueError, KeyError, TypeError) as error:
             raise HomeError(f"{mark} is damaged ({error}); restore it or use another --home") from error
         except OSError as error:
             raise home_error(self.home, error) from error
+
+    def _make_home(self, mark: Path) -> None:
+        """Make an empty folder, or one that holds only what may lie there before a shop does, into a home."""
+        if self.read_only:
+            raise HomeError(f"home {self.home} holds no shop yet; run 'recsys run --catalogue FILE' or 'recsys demo'")
+        if self.home.exists() and (not self.home.is_dir() or {p.name for p in self.home.iterdir()} - BEFORE_A_SHOP):
+            raise HomeError(f"home {self.home} is not empty and not ours; name an empty or new folder")
+        self.home.mkdir(parents=True, exist_ok=True)
+        scratch = mark.with_suffix(".part")
+        scratch.write_text(json.dumps({"format": FORMAT, "id": uuid.uuid4().hex}))
+        scratch.rename(mark)
 
     def exists(self, table: str) -> bool:
         """Return whether the table has been made."""

@@ -18,6 +18,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 import recsys
+from recsys.configuration import Configuration
 from recsys.errors import PendingImagesError, RecsysError
 from recsys.store import Store, digest
 
@@ -43,10 +44,15 @@ def may_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
 
 
 def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """Return the key of a task's result: the task, the store, the code, and all that the task was given."""
-    home = parameters["home"]
-    given = (repr(value) for name, value in sorted(parameters.items()) if name != "home")
-    return digest([context.task.name, Store(home, read_only=True).id, code_version(), *given])
+    """Return the key of a task's result: the task, the store, the code, and what the task was given.
+
+    Of the configuration counts what can change a result: not how many threads work on it, nor the sample shop.
+    """
+    given = {name: value for name, value in sorted(parameters.items()) if name != "home"}
+    if isinstance(configuration := given.get("configuration"), Configuration):
+        given["configuration"] = configuration.model_dump_json(exclude={"workflow", "sample"})
+    store = Store(parameters["home"], read_only=True)
+    return digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
 
 
 KEPT: dict[str, Any] = {"cache_key_fn": cache_key, "persist_result": True, "retry_condition_fn": may_pass}

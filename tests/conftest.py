@@ -62,7 +62,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SampleShop:
     from cli.servers import free_port
 
     folder = tmp_path_factory.mktemp("shop")
-    return draw_shop(folder, PRODUCTS, seed=7, base_url=f"http://127.0.0.1:{free_port()}")
+    return draw_shop(folder, PRODUCTS, seed=7, base_url=f"http://127.0.0.1:{free_port()}", processes=1)
 
 
 @pytest.fixture

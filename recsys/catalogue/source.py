@@ -91,6 +91,12 @@ def _is_http(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
+def check_source(source: str) -> None:
+    """Raise CatalogueError where a source can be seen to be wrong without reading it."""
+    if not _is_http(source):
+        _local_file(source)
+
+
 def _local_file(source: str) -> Path:
     """Return the existing regular file that a path or a file:// URL names."""
     scheme, mark, rest = source.partition("://")

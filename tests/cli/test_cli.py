@@ -1,0 +1,274 @@
+"""The command line as people use it: one-line errors, documented exit codes, a store that stays intact."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from recsys import features
+from recsys.catalogue.intake import take_in
+from recsys.configuration import load
+from recsys.sample_shop import SampleHost, SampleShop
+from recsys.store import SCHEMAS, Store, features_schema
+
+RECSYS = Path(sys.executable).with_name("recsys")
+QUICK = {
+    "RECSYS_IMAGES__TIMEOUT_S": "1",
+    "RECSYS_IMAGES__BACKOFF_S": "0.05",
+    "RECSYS_WORKFLOW__RETRIES": "0",
+    "RECSYS_REPORT__GRIDS": "3",
+}
+Recsys = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def recsys(prefect_url: str, tmp_path: Path) -> Recsys:
+    """Run a command in a process of its own, on a home of its own."""
+
+    def run(*arguments: str | Path, home: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+        env = os.environ | QUICK | {"RECSYS_HOME": str(home or tmp_path / "home"), "COLUMNS": "100"} | environ
+        command = [str(RECSYS), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, cwd=tmp_path)
+
+    return run
+
+
+def fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """Assert that a command failed as documented: its code, one error line with these words, no traceback."""
+    assert done.returncode == code, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and done.stderr.rstrip().endswith(errors[0]), done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    for word in words:
+        assert word in errors[0]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, shop: SampleShop) -> Path:
+    """A home with everything that questions are answered from, its features drawn by lot."""
+    home = tmp_path_factory.mktemp("filled") / "home"
+    store, configuration = Store(home), load(environ={})
+    take_in(store, str(shop.catalogue), configuration, pd.Timestamp.now("UTC").to_pydatetime())
+    ids = store.read("products", ["product_id"])["product_id"].to_pylist()
+    broken, shown = ids[0], ids[1:]
+    images = [{"product_id": key, "status": "ok", "image_digest": key} for key in shown]
+    images += [{"product_id": broken, "status": "broken", "cause": "http_404", "url": "http://shop.example/x.jpg"}]
+    store.write("images", pa.Table.from_pylist(images, schema=SCHEMAS["images"]))
+    rng = np.random.default_rng(0)
+    vectors = [rng.random((len(shown), size)).astype(np.float32) for size in (1280, 768)]
+    vectors[0] /= np.linalg.norm(vectors[0], axis=1, keepdims=True)
+    vectors[1] /= vectors[1].sum(axis=1, keepdims=True)
+    columns = [pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]) for x in vectors]
+    table = pa.table([pa.array(shown), *columns], schema=features_schema(1280, 768))
+    store.write(features.table_name(configuration), table)
+    return home
+
+
+def some_product(home: Path, row: int = 5) -> str:
+    return str(Store(home, read_only=True).read("products", ["product_id"])["product_id"][row])
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def test_recommend_prints_the_top_five_with_their_scores(recsys: Recsys, filled: Path) -> None:
+    product = some_product(filled)
+    shown = recsys("recommend", product, home=filled)
+    assert shown.returncode == 0 and "price level" in shown.stdout
+    told = json.loads(recsys("recommend", product, "--json", "--top", "3", home=filled).stdout)
+    assert told["query"]["product_id"] == product
+    assert [item["rank"] for item in told["recommendations"]] == [1, 2, 3]
+    for item in told["recommendations"]:
+        assert item["product_id"] != product and item["product_id"] in shown.stdout
+        assert item["total"] == pytest.approx(item["colour"] + item["price_score"], abs=1e-4)
+
+
+def test_the_weights_decide_the_order(recsys: Recsys, filled: Path) -> None:
+    arguments = ("recommend", some_product(filled), "--json", "--colour-weight", "0", "--price-weight", "3")
+    items = json.loads(recsys(*arguments, home=filled).stdout)["recommendations"]
+    assert [item["total"] for item in items] == pytest.approx([3 * item["price_score"] for item in items])
+
+
+def test_asking_writes_nothing(recsys: Recsys, filled: Path) -> None:
+    def state() -> dict[str, float]:
+        return {str(path): path.stat().st_mtime for path in filled.rglob("*")}
+
+    before = state()
+    assert recsys("recommend", some_product(filled), home=filled).returncode == 0
+    assert recsys("status", home=filled).returncode == 0
+    assert state() == before
+
+
+def test_a_wrong_question_is_answered_in_one_line(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
+    product = some_product(filled)
+    (tmp_path / "text.jpg").write_text("this is no picture")
+    fails(recsys("recommend", "nobody", home=filled), 6, "'nobody' is not in the catalogue")
+    fails(recsys("recommend", some_product(filled, 0), home=filled), 6, "has no picture", "http_404")
+    fails(recsys("recommend", "--image", tmp_path / "text.jpg", home=filled), 7, "text.jpg")
+    fails(recsys("recommend", "--image", tmp_path / "nowhere.jpg", home=filled), 7, "nowhere.jpg")
+    fails(recsys("recommend", "--image", tmp_path, home=filled), 7, "is a folder")
+    fails(recsys("recommend", product, "--top", "0", home=filled), 2, "--top")
+    fails(recsys("recommend", product, "--price-weight", "-1", home=filled), 2, "--price-weight")
+    fails(recsys("recommend", product, "--top", "30", "--filter", "20", home=filled), 3, "filter (20)", "top (30)")
+    fails(recsys("recommend", home=filled), 2, "product id or a photo")
+    fails(recsys("recommend", product, home=tmp_path / "nowhere"), 5, "holds no shop yet")
+    fails(recsys("recommend", product, home=filled, RECSYS_BACKBONE__WEIGHTS="/none.h5"), 8, "/none.h5")
+    fails(recsys("status", home=filled, RECSYS_IMAGES__TIMOUT_S="1"), 3, "RECSYS_IMAGES__TIMOUT_S")
+    fails(recsys("frobnicate"), 2, "frobnicate")
+
+
+def test_a_catalogue_cannot_steer_the_terminal(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
+    store, product = Store(filled), some_product(filled)
+    row = store.read("products", where=f"product_id = '{product}'")
+    at = row.schema.get_field_index("name")
+    hostile = pa.array(["\x1b]0;owned\x07\x1b[2J[bold]name[/bold]"])
+    store.write("products", row.set_column(at, row.schema.field(at), hostile))
+    shown = recsys("recommend", product, home=filled).stdout
+    assert "\x1b]0" not in shown and "\x07" not in shown and "[bold]name[/bold]" in shown
+
+
+def test_export_writes_whole_files_only(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
+    fails(recsys("export", "--out", tmp_path / "x.csv", home=filled), 12, "no recommendations yet")
+    fails(recsys("export", "--out", tmp_path / "x.doc", home=filled), 12, ".csv, .jsonl, .parquet")
+    assert not list(tmp_path.glob("*.csv"))
+
+
+def test_config_tells_where_each_value_comes_from(recsys: Recsys, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "recsys.toml").write_text("[recommend]\ntop = 7\n")
+    values = json.loads(recsys("config", "--json").stdout)
+    assert values["recommend.top"] == {"value": 7, "source": str(tmp_path / "home" / "recsys.toml")}
+    assert values["images.timeout_s"] == {"value": 1.0, "source": "environment"}
+    assert values["tsne.perplexity"] == {"value": 40.0, "source": "default"}
+
+
+def test_help_teaches_every_command(recsys: Recsys) -> None:
+    top = recsys("--help").stdout
+    for command in ("demo", "run", "status", "recommend", "export", "sample", "serve-sample", "ui", "config"):
+        assert command in top
+        assert recsys(command, "--help").returncode == 0
+    assert "Exit codes" in top
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("nowhere.csv", None, ["nowhere.csv", "does not exist"]),
+        ("folder", "", ["folder", "directory"]),
+        ("empty.csv", b"", ["empty.csv", "empty"]),
+        ("header.csv", b"uniq_id,product_name,image,product_category_tree\n", ["discounted_price"]),
+        ("binary.csv", bytes(range(256)) * 40, ["binary.csv"]),
+    ],
+)
+def test_an_unusable_catalogue_is_refused(
+    recsys: Recsys, tmp_path: Path, name: str, content: bytes | str | None, words: list[str]
+) -> None:
+    if content == "":
+        (tmp_path / name).mkdir()
+    elif isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    fails(recsys("run", "--catalogue", tmp_path / name), 4, *words)
+
+
+def test_a_refused_catalogue_leaves_the_store_as_it_was(recsys: Recsys, shop: SampleShop, tmp_path: Path) -> None:
+    packed = tmp_path / "catalogue.csv.gz"
+    packed.write_bytes(gzip.compress(shop.catalogue.read_bytes()))
+    done = recsys("run", "--catalogue", packed, "--stop-after", "catalogue", "--json")
+    before = json.loads(done.stdout)["funnel"]
+    assert before["products"] > 50
+    bad = pd.read_csv(shop.catalogue, dtype=str)
+    bad["discounted_price"] = "expensive"
+    bad.to_csv(tmp_path / "bad.csv", index=False)
+    fails(recsys("run", "--catalogue", tmp_path / "bad.csv"), 4, "discounted_price", "line 2")
+    assert json.loads(recsys("status", "--json").stdout)["funnel"] == before
+
+
+def test_a_catalogue_whose_every_url_is_broken_says_so(recsys: Recsys, shop: SampleShop, host: SampleHost) -> None:
+    rows = pd.read_csv(shop.catalogue, dtype=str).dropna(subset=["uniq_id", "image"])
+    rows["image"] = f'["{host.url}/images/none.jpg"]'
+    broken = Path(shop.folder).parent / "broken.csv"
+    rows.to_csv(broken, index=False)
+    fails(recsys("run", "--catalogue", broken), 10, "http_404", "none is usable")
+
+
+def test_a_host_that_is_down_leaves_everything_pending(recsys: Recsys, shop: SampleShop) -> None:
+    fails(recsys("run", "--catalogue", shop.catalogue), 11, "pending", "run again")
+
+
+def test_a_home_that_cannot_be_used_is_refused(recsys: Recsys, shop: SampleShop, tmp_path: Path) -> None:
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    (newer / "home.json").write_text('{"format": 99, "id": "x"}')
+    fails(recsys("run", "--catalogue", shop.catalogue, home=newer), 5, "newer version")
+    fails(recsys("run", "--catalogue", shop.catalogue, home=Path("/proc/home")), 5, "/proc/home")
+    fails(recsys("status", home=newer), 5, "newer version")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own of 160 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_read_only_disk_is_refused_but_can_be_asked(
+    recsys: Recsys, filled: Path, small_disk: Path, shop: SampleShop
+) -> None:
+    subprocess.run(["cp", "-r", str(filled), str(small_disk / "home")], check=True)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused = recsys("run", "--catalogue", shop.catalogue, home=small_disk / "home")
+    fails(refused, 5, "cannot be written to")
+    assert recsys("recommend", some_product(filled), home=small_disk / "home").returncode == 0
+
+
+def test_a_disk_that_is_nearly_full_is_refused_at_once(recsys: Recsys, small_disk: Path, shop: SampleShop) -> None:
+    (small_disk / "fill").write_bytes(bytes(100 << 20))
+    fails(recsys("run", "--catalogue", shop.catalogue, home=small_disk / "home"), 5, "MB free")
+
+
+@pytest.mark.parametrize("stage", ["images", "features"])
+def test_a_disk_that_fills_up_keeps_what_was_committed(
+    recsys: Recsys, small_disk: Path, shop: SampleShop, host: SampleHost, stage: str
+) -> None:
+    home = small_disk / "home"
+
+    def fill_when_the_stage_begins() -> None:
+        while not list((home / "store").glob(f"{stage if stage == 'images' else 'images'}*.lance")):
+            time.sleep(0.02)
+        with (small_disk / "fill").open("wb") as file:
+            while True:
+                try:
+                    file.write(bytes(1 << 20))
+                    file.flush()
+                except OSError:
+                    return
+
+    threading.Thread(target=fill_when_the_stage_begins, daemon=True).start()
+    fails(
+        recsys("run", "--catalogue", shop.catalogue, home=home, RECSYS_IMAGES__SHARD_SIZE="8"), 5, "full", "run again"
+    )
+    kept: dict[str, Any] = json.loads(recsys("status", "--json", home=home).stdout)["funnel"]
+    assert kept["products"] > 50
+    (small_disk / "fill").unlink()
+    assert recsys("run", "--catalogue", shop.catalogue, "--stop-after", "images", home=home).returncode == 0
+    assert json.loads(recsys("status", "--json", home=home).stdout)["funnel"]["with_image"] > 40
