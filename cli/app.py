@@ -370,6 +370,25 @@ def serve_sample(
 
 
 @app.command()
+def serve(
+    home: HomeOption = HOME_DEFAULT,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on.")] = 8080,
+) -> None:
+    """Answer over HTTP, until Ctrl-C: similar products for a product or an uploaded photo, and the pictures.
+
+    GET /products/ID/similar, POST /similar (a photo as the body), GET /images/ID, /health, /ready, /openapi.json.
+    """
+    import uvicorn
+
+    from recsys.service import create_service
+
+    service = create_service(_use(home), load(home))
+    out.print(Text(f"Listening on http://{host}:{port}; Ctrl-C stops it"))
+    uvicorn.run(service, host=host, port=port, log_level="warning", server_header=False, limit_concurrency=64)
+
+
+@app.command()
 def ui(
     home: HomeOption = HOME_DEFAULT,
     prefect_port: Annotated[int | None, typer.Option(min=1, max=65_535, help="[4200, or a free one]")] = None,

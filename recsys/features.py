@@ -24,6 +24,9 @@ class FeatureCounts:
     images: int
     seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.images} images in {self.seconds:.1f} s, {self.images / max(self.seconds, 1e-3):.0f} a second"
+
 
 def model_version(configuration: Configuration) -> str:
     """Return what the features depend on: the backbone with its weights and input, and the histogram's bins."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -34,16 +36,14 @@ def products_with_image(store: Store) -> pd.DataFrame:
 def basis(frame: pd.DataFrame, configuration: Configuration) -> str:
     """Return the digest of all that the ranking of these products depends on."""
     rule = configuration.recommend
-    return digest(
-        [
-            RULE_VERSION,
-            rule.model_dump_json(exclude={"top", "demo_top", "shard_size"}),
-            rule.stored,
-            configuration.price.model_dump_json(),
-            features.model_version(configuration),
-            *(frame[column].map(str).str.cat(sep="\x1f") for column in DERIVED_FROM),
-        ]
-    )
+    settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size"})
+    return digest([RULE_VERSION, settings, rule.stored, _shop_digest(frame, configuration)])
+
+
+def _shop_digest(frame: pd.DataFrame, configuration: Configuration) -> str:
+    """Return the digest of all that a gallery of these products depends on."""
+    columns = (frame[column].map(str).str.cat(sep="\x1f") for column in DERIVED_FROM)
+    return digest([features.model_version(configuration), configuration.price.model_dump_json(), *columns])
 
 
 def current_basis(store: Store, configuration: Configuration) -> str:
@@ -57,14 +57,16 @@ def load_shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame,
     The last gallery is kept in memory, since every shard of a run asks for the same.
     """
     frame = products_with_image(store)
-    key = (str(store.home), store.id, basis(frame, configuration))
-    if key not in _galleries:
-        _galleries.clear()
-        _galleries[key] = _build(store, configuration, frame)
-    gallery = _galleries[key]
+    key = (str(store.home), store.id, _shop_digest(frame, configuration))
+    with _loading:
+        if key not in _galleries:
+            _galleries.clear()
+            _galleries[key] = _build(store, configuration, frame)
+        gallery = _galleries[key]
     return frame[frame["product_id"].isin(gallery.product_ids)].reset_index(drop=True), gallery
 
 
+_loading = threading.Lock()
 _galleries: dict[tuple[str, str, str], Gallery] = {}
 
 
@@ -86,4 +88,4 @@ def _matrix(table: pa.Table, column: str) -> NDArray[np.float32]:
     """Return a fixed-size list column as (n, size) float32."""
     chunk = table[column].combine_chunks()
     flat = chunk.flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat, dtype=np.float32).reshape(len(table), -1)
+    return np.asarray(flat, dtype=np.float32).reshape(len(table), chunk.type.list_size)

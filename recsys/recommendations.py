@@ -32,6 +32,9 @@ class RecommendationCounts:
     rows: int
     seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.rows} recommendations for {self.products} products in {self.seconds:.1f} s"
+
 
 def missing(store: Store, configuration: Configuration) -> list[Shard]:
     """Return shards of the products whose stored ranking is absent or rests on something that changed.
@@ -104,14 +107,14 @@ def recommend_product(store: Store, configuration: Configuration, product_id: st
         UnknownProductError: the catalogue does not list it, or it has no picture to be compared by.
     """
     frame, gallery = _shop(store, configuration)
-    rows = np.flatnonzero(gallery.product_ids == product_id)
+    rows = np.flatnonzero(frame["product_id"] == product_id)
     if not len(rows):
         raise _unknown(store, product_id, frame)
     query = Queries.of(gallery, rows)
     product = frame.set_index("product_id").loc[product_id]
     return Answer(
         product_id=product_id,
-        name=product["name"],
+        name=str(product["name"]),
         label=query.labels[0],
         price=None if pd.isna(product["price"]) else float(product["price"]),
         price_level=float(query.price_levels[0]),

@@ -24,7 +24,6 @@ from urllib.robotparser import RobotFileParser
 
 import requests
 from bs4 import BeautifulSoup, NavigableString, SoupStrainer, Tag
-from bs4.exceptions import ParserRejectedMarkup
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError, TimeoutError
@@ -62,7 +61,7 @@ CANDIDATE = re.compile(r"([^\s,]\S*?)(?:,(?=\s|$)|\s+([^,]*)(?:,|$)|$)")
 
 BLOCKED = re.compile(
     r"<title[^>]{0,100}>\s*(?:robot check|bot check|just a moment|attention required|access denied|pardon our)"
-    r"|\b(?:action|id|class|src)\s{0,5}=\s{0,5}[\"']?[^\"'?>]{0,300}captcha"  # not after "?": a search for captchas
+    r"|\b(?:action|id|class|src)\s{0,5}=\s{0,5}[\"']?[^\"'?>]{0,100}captcha"  # not after "?": a search for captchas
     r"|automated access to amazon data",
     re.IGNORECASE,
 )
@@ -117,7 +116,7 @@ def parse_results(html: str | bytes, base_url: str) -> list[Picture]:
     sprites, swatches, tracking pixels; http and https only. HTML that is broken gives what can be read of it.
 
     Args:
-        html: the page; bytes are taken for UTF-8, unless they are not and say otherwise.
+        html: the page; bytes are taken for UTF-8.
         base_url: its address, which relative ones are completed by.
     """
     pictures: dict[str, Picture] = {}
@@ -133,14 +132,14 @@ def parse_results(html: str | bytes, base_url: str) -> list[Picture]:
 
 def is_blocked(html: str | bytes) -> bool:
     """Return whether a page is a captcha or another robot check: it says so, and has no results."""
-    text = html.decode("utf-8", "replace") if isinstance(html, bytes) else html
+    text = _text(html)
     return RESULT not in text and BLOCKED.search(text) is not None
 
 
 def open_session(settings: Scraping) -> requests.Session:
     """Return connections that are kept alive, say who we are, and ask again where a fault may pass."""
     session = requests.Session()
-    session.headers |= {"User-Agent": settings.user_agent, "Accept": "text/html", "Accept-Encoding": "identity"}
+    session.headers.update({"User-Agent": settings.user_agent, "Accept": "text/html", "Accept-Encoding": "identity"})
     retry = _Retry(
         total=settings.retries,
         status_forcelist=(429, 500, 502, 503, 504),
@@ -157,7 +156,7 @@ def open_session(settings: Scraping) -> requests.Session:
 class _Retry(Retry):
     """Hangs up on an answer before it asks again; urllib3 would first read it to its end, which may never come."""
 
-    def increment(self, *args: Any, **kwargs: Any) -> Retry:
+    def increment(self, *args: Any, **kwargs: Any) -> Retry:  # type: ignore[override]
         following = super().increment(*args, **kwargs)
         if (response := kwargs.get("response")) is not None:
             response.close()
@@ -174,12 +173,8 @@ class _Card:
 
 def _cards(html: str | bytes) -> list[_Card]:
     """Return the result cards of a page; one that is never closed ends where the next begins."""
-    encoding = "utf-8" if isinstance(html, bytes) else None
     only = SoupStrainer("div", attrs={"data-component-type": RESULT})
-    try:
-        soup = BeautifulSoup(html, "html.parser", parse_only=only, from_encoding=encoding)
-    except ParserRejectedMarkup:
-        return []
+    soup = BeautifulSoup(_without_traps(_text(html)), "html.parser", parse_only=only)
     cards: list[_Card] = []
     for node in soup.descendants:
         if isinstance(node, Tag):
@@ -193,8 +188,22 @@ def _cards(html: str | bytes) -> list[_Card]:
     return cards
 
 
+def _text(html: str | bytes) -> str:
+    return html.decode("utf-8", "replace") if isinstance(html, bytes) else html
+
+
+def _without_traps(html: str) -> str:
+    """Return HTML without comments and declarations, and nothing left open at its end.
+
+    `html.parser` looks for the end of each one that never ends, which in a page of those takes it hours.
+    """
+    head, *rest = html.split("<!--")
+    html = head + "".join(part.partition("-->")[2] for part in rest)
+    return re.sub(r"<(?=[!?])", "&lt;", html[: html.rfind(">") + 1])
+
+
 def _is_sponsored(tag: Tag) -> bool:
-    values = {name: " ".join(map(str, tag.get_attribute_list(name, ""))) for name in SPONSORED if tag.has_attr(name)}
+    values = {name: " ".join(map(str, tag.get_attribute_list(name))) for name in SPONSORED if tag.has_attr(name)}
     return any(SPONSORED[name].search(value) for name, value in values.items())
 
 
@@ -202,7 +211,7 @@ def _address(image: Tag, base_url: str) -> str | None:
     """Return the complete address of an `img`'s largest version; None where it is no product's picture."""
     if any(SMALL.fullmatch(str(image.get(side, ""))) for side in ("width", "height")):
         return None
-    for candidate in _largest_first(str(image.get("srcset", ""))) + [str(image.get("src", ""))]:
+    for candidate in [*_largest_first(str(image.get("srcset", ""))), str(image.get("src", ""))]:
         try:
             url = urljoin(base_url, candidate.strip())
             parts = urlsplit(url)

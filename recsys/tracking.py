@@ -18,6 +18,7 @@ from recsys.features import model_version
 from recsys.funnel import Funnel
 
 EXPERIMENT = "recommendations"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its faces the MLflow UI shows
 TAG_FLOW_RUN = "prefect.flow_run_id"
 TAG_STATE = "recsys.state"
 LOGGED_SECTIONS = {"images", "backbone", "colour", "price", "recommend", "evaluation", "tsne"}
@@ -62,7 +63,7 @@ def log_run(
     experiment = client.get_experiment_by_name(EXPERIMENT)
     local = "MLFLOW_TRACKING_URI" not in os.environ
     artifacts = (home / "mlflow" / "artifacts").absolute().as_uri() if local else None
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, artifacts)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, artifacts, KIND)
 
     run_id = _resumable(client, experiment_id, flow_run_id)
     if run_id is None:

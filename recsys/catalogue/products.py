@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import pandas as pd
@@ -26,6 +26,9 @@ class CatalogueChange:
     unchanged: int = 0
     removed: int = 0
     returned: int = 0
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} {name}" for name, count in asdict(self).items())
 
     @property
     def written(self) -> int:
