@@ -48,7 +48,8 @@ SPONSORED = {
 """What an attribute of an advertisement's card, or inside it, holds, in whatever language its label is."""
 
 DECORATION = re.compile(
-    r"(?<![a-z])(sprites?|logos?|icons?|badges?|spacer|blank|1x1|(grey|transparent|tracking)?[-_.]?pixel\.)(?![a-z])",
+    r"(?<![a-z])(?:sprites?|logos?|icons?|badges?|spacer|1x1|no[-_]?ima?ge?|(?:grey|tracking)[-_]pixel|pixel\.gif)"
+    r"(?![a-z])",
     re.IGNORECASE,
 )
 """File names that are no product's; a product lost to it costs less than a logo among the products."""
@@ -138,7 +139,7 @@ def is_blocked(html: str | bytes) -> bool:
 
 def open_session(settings: Scraping) -> requests.Session:
     """Return connections that are kept alive, say who we are, and ask again where a fault may pass."""
-    session = requests.Session()
+    session = _Session()
     session.headers.update({"User-Agent": settings.user_agent, "Accept": "text/html", "Accept-Encoding": "identity"})
     retry = _Retry(
         total=settings.retries,
@@ -151,6 +152,13 @@ def open_session(settings: Scraping) -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session
+
+
+class _Session(requests.Session):
+    """Leaves redirects to `_get`; requests would read a redirect's body to its end, also where it follows none."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class _Retry(Retry):
@@ -212,15 +220,18 @@ def _address(image: Tag, base_url: str) -> str | None:
     if any(SMALL.fullmatch(str(image.get(side, ""))) for side in ("width", "height")):
         return None
     for candidate in [*_largest_first(str(image.get("srcset", ""))), str(image.get("src", ""))]:
-        try:
-            url = urljoin(base_url, candidate.strip())
-            parts = urlsplit(url)
-            if not candidate.strip() or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-                continue
-        except ValueError:
-            continue
-        return None if DECORATION.search(parts.path.rpartition("/")[2]) else url.partition("#")[0]
+        if candidate.strip() and (url := _complete(candidate, base_url)):
+            return None if DECORATION.search(urlsplit(url).path.rpartition("/")[2]) else url
     return None
+
+
+def _complete(address: str, base_url: str) -> str | None:
+    """Return an address completed by that of its page; None where it is not http or https, or holds credentials."""
+    try:
+        parts = urlsplit(urljoin(base_url, address.strip()))._replace(fragment="")
+    except ValueError:
+        return None
+    return parts.geturl() if parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc else None
 
 
 def _largest_first(srcset: str) -> list[str]:
@@ -261,11 +272,11 @@ def _get(session: requests.Session, url: str, settings: Scraping, redirects: int
     code, target = response.status_code, response.headers.get("Location", "")
     if is_blocked(body) or "captcha" in target.partition("?")[0].lower():
         raise TransientFetchError("blocked", f"{url} answers with a robot check; wait, or ask for less", code)
-    if response.is_redirect and redirects:
-        return _get(session, urljoin(url, target), settings, redirects - 1)
+    if redirects and response.is_redirect and (moved := _complete(target, url)):
+        return _get(session, moved, settings, redirects - 1)
     if not 200 <= code < 300:
-        moved = f", which points to {target[:200]}; set scraping.url to where the results are" if target else ""
-        raise fetch_error(f"http_{code}", f"{url} answers {code}{moved}", code)
+        hint = f" and points to {target[:200]}; set scraping.url to where the results are" if target else ""
+        raise fetch_error(f"http_{code}", f"{url} answers {code}{hint}", code)
     return body
 
 
@@ -283,13 +294,13 @@ def _body(response: requests.Response, url: str, settings: Scraping) -> bytes:
 def _failure(error: Exception, url: str) -> FetchError:
     """Return what an error of the connection means."""
     reason = getattr(error.args[0] if error.args else None, "reason", error)  # of urllib3, in the error of requests
-    match reason:
-        case requests.Timeout() | TimeoutError():
-            return fetch_error("timeout", f"{url} does not answer in time")
+    match reason:  # urllib3 counts the first two among its time-outs
         case NameResolutionError():
             return fetch_error("dns", f"{url}: the host's name does not resolve")
         case NewConnectionError():
             return fetch_error("refused", f"{url}: the host takes no connection")
+        case requests.Timeout() | TimeoutError():
+            return fetch_error("timeout", f"{url} does not answer in time")
         case SSLError() | requests.exceptions.SSLError():
             return fetch_error("tls", f"{url}: no valid certificate")
         case requests.exceptions.InvalidSchema() | requests.exceptions.InvalidURL():
