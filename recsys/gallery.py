@@ -57,7 +57,8 @@ def load_shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame,
     The last gallery is kept in memory, since every shard of a run asks for the same.
     """
     frame = products_with_image(store)
-    key = (str(store.home), store.id, _shop_digest(frame, configuration))
+    version = store.version(features.table_name(configuration))
+    key = (str(store.home), store.id, version, _shop_digest(frame, configuration))
     with _loading:
         if key not in _galleries:
             _galleries.clear()
@@ -67,7 +68,7 @@ def load_shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame,
 
 
 _loading = threading.Lock()
-_galleries: dict[tuple[str, str, str], Gallery] = {}
+_galleries: dict[tuple[str, str, int, str], Gallery] = {}
 
 
 def _build(store: Store, configuration: Configuration, frame: pd.DataFrame) -> Gallery:

@@ -267,6 +267,10 @@ class Store:
             query = query.where(where)
         return query.to_arrow()
 
+    def version(self, table: str) -> int:
+        """Return how many commits the table has seen; 0 where it was never written."""
+        return int(self._db.open_table(table).version) if self.exists(table) else 0
+
     def count(self, table: str, where: str | None = None) -> int:
         """Return how many rows match."""
         return int(self._db.open_table(table).count_rows(where)) if self.exists(table) else 0

@@ -64,10 +64,10 @@ def test_a_catalogue_becomes_recommendations_and_a_rerun_does_nothing_twice(
     assert mlflow_runs(home) == 1
 
     asked = sum(host.stats().values())
-    versions = {name: store._db.open_table(name).version for name in ("products", "images", "recommendations")}
+    versions = {name: store.version(name) for name in ("products", "images", "recommendations")}
     assert run(shop.catalogue) == dict.fromkeys(done, 0)
     assert sum(host.stats().values()) == asked
-    assert {name: store._db.open_table(name).version for name in versions} == versions
+    assert {name: store.version(name) for name in versions} == versions
     assert mlflow_runs(home) == 1
 
     report_path(home).unlink()
