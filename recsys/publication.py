@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from recsys import progress
 from recsys.configuration import Configuration
 from recsys.features import model_version
 from recsys.funnel import funnel
@@ -52,7 +53,9 @@ def publish(
         flow_run_id: of the Prefect flow run, if any.
         links: shown in the report's head, by title.
     """
+    progress.begin("report", 3)
     data = gather(store, configuration, model_version(configuration), retrieval, links)
+    progress.advance("report")
     pictures = {}
     if data.grids:
         spread = data.grids[:: max(1, len(data.grids) // GRID_ROWS)][:GRID_ROWS]  # they come label by label
@@ -69,5 +72,9 @@ def publish(
         pictures=pictures,
         flow_run_id=flow_run_id,
     )
+    progress.advance("report")
     linked = dataclasses.replace(data, links={**data.links, "MLflow run": run_id})
-    return Publication(write_report(store.home, linked), run_id, flow_run_id)
+    report = write_report(store.home, linked)
+    progress.advance("report")
+    progress.finish("report", "figures and pictures are in MLflow and the report")
+    return Publication(report, run_id, flow_run_id)
