@@ -6,7 +6,8 @@
     total        price score × price weight + colour score × colour weight
     answer       the `top` candidates by total; equal totals stay in the order of their likeness
 
-A product without a label, or whose label has too few others to fill the answer, is compared with the whole shop.
+A product without a label, or alone in its label, is compared with the whole shop; one whose label has fewer others
+than `top` gets a shorter answer, since something of another kind would be worse than nothing.
 """
 
 from __future__ import annotations
@@ -92,18 +93,18 @@ def recommend(queries: Queries, gallery: Gallery, rule: Recommend, top: int | No
             for name in ("visual", "colour", "price", "total")
         },
     )
-    for members, candidates in _searches(queries, gallery, top):
+    for members, candidates in _searches(queries, gallery):
         for block in _blocks(members, max(4 * len(candidates), 8 * rule.filter * gallery.histograms.shape[1])):
             _recommend_block(queries, block, gallery, candidates, rule, top, answer)
     return answer
 
 
-def _searches(queries: Queries, gallery: Gallery, top: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _searches(queries: Queries, gallery: Gallery) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield (rows of queries, rows of the gallery to search for them): one pair a label, one for the whole shop."""
     whole_shop = np.ones(len(queries.rows), dtype=bool)
     for label in sorted({label for label in queries.labels if label is not None}):
         candidates = np.flatnonzero(gallery.labels == label)
-        if len(candidates) > top:
+        if len(candidates) > 1:
             members = queries.labels == label
             whole_shop &= ~members
             yield np.flatnonzero(members), candidates

@@ -25,7 +25,7 @@ def gallery(n: int, labels: list[str | None], seed: int = 0) -> Gallery:
 def slowly(shop: Gallery, row: int, rule: Recommend) -> list[tuple[int, float]]:
     """The original's rule for one product, as on its slides."""
     pool = [i for i in range(len(shop)) if i != row and shop.labels[i] == shop.labels[row]]
-    if shop.labels[row] is None or len(pool) < rule.top:
+    if shop.labels[row] is None or not pool:
         pool = [i for i in range(len(shop)) if i != row]
     nearest = sorted(pool, key=lambda i: -float(shop.embeddings[row] @ shop.embeddings[i]))[: rule.filter]
     scored = []
@@ -64,12 +64,19 @@ def test_a_labelled_product_is_compared_within_its_label() -> None:
     assert set(shop.labels[answer.neighbours[watches]].ravel()) == {"Watches"}
 
 
-def test_a_label_too_small_for_the_answer_searches_the_whole_shop() -> None:
+def test_a_product_alone_in_its_label_searches_the_whole_shop() -> None:
     shop = gallery(40, ["Watches"])
-    shop.labels[:5] = "Pens"
-    answer = recommend(Queries.of(shop, np.arange(5)), shop, RULE)
-    assert (answer.neighbours >= 0).all()
-    assert "Watches" in set(shop.labels[answer.neighbours].ravel())
+    shop.labels[0] = "Pens"
+    answer = recommend(Queries.of(shop, np.array([0])), shop, RULE)
+    assert (answer.neighbours >= 1).all()
+
+
+def test_a_small_label_gives_a_shorter_answer_and_no_other_kind() -> None:
+    shop = gallery(40, ["Watches"])
+    shop.labels[:4] = "Pens"
+    answer = recommend(Queries.of(shop, np.arange(4)), shop, RULE)
+    for row in range(4):
+        assert sorted(answer.neighbours[row]) == [-1, -1, *sorted({0, 1, 2, 3} - {row})]
 
 
 def test_equal_totals_stay_in_the_order_of_likeness() -> None:
