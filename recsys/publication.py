@@ -13,7 +13,6 @@ from recsys import progress
 from recsys.configuration import Configuration
 from recsys.features import model_version
 from recsys.funnel import funnel
-from recsys.report import gather, grid_picture, tsne_picture, write_report
 from recsys.store import Store
 from recsys.tracking import log_run
 
@@ -53,6 +52,8 @@ def publish(
         flow_run_id: of the Prefect flow run, if any.
         links: shown in the report's head, by title.
     """
+    from recsys.report import gather, grid_picture, tsne_picture, write_report  # draws: a second to import
+
     progress.begin("report", 3)
     data = gather(store, configuration, model_version(configuration), retrieval, links)
     progress.advance("report")
