@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -17,6 +18,7 @@ from recsys.errors import HomeError, RecsysError, ServerError
 
 def main() -> None:
     """Run the command line; every failure is one line on standard error and a documented exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is a Ctrl-C
     sys.exit(_run(sys.argv[1:]))
 
 

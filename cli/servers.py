@@ -111,7 +111,8 @@ def mlflow_server(home: Path, port: int | None = None) -> Iterator[Server]:
         *("--backend-store-uri", tracking_uri(home)),
         *("--default-artifact-root", (home / "mlflow" / "artifacts").absolute().as_uri()),
     ]
-    with _process("MLflow", command, port, home, "/health", {}) as server:
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # seven processes for what is not used here
+    with _process("MLflow", command, port, home, "/health", environment) as server:
         yield server
 
 

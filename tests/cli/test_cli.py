@@ -5,10 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -272,3 +276,35 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(
     (small_disk / "fill").unlink()
     assert recsys("run", "--catalogue", shop.catalogue, "--stop-after", "images", home=home).returncode == 0
     assert json.loads(recsys("status", "--json", home=home).stdout)["funnel"]["with_image"] > 40
+
+
+def test_a_run_can_stop_after_each_stage_of_the_flow(prefect_url: str) -> None:
+    from typing import get_args
+
+    from cli.app import Stage
+    from flows.recommend import Stage as FlowStage
+
+    assert [stage.value for stage in Stage] == list(get_args(FlowStage))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_servers_of_a_home_come_up_and_stop_together(tmp_path: Path, filled: Path, stop: signal.Signals) -> None:
+    log = tmp_path / "ui.log"
+    free = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    with log.open("w") as output:
+        ui = subprocess.Popen([str(RECSYS), "ui", "--home", str(filled)], stdout=output, stderr=output, env=free)
+    try:
+        deadline = time.monotonic() + 120
+        while "Ctrl-C stops both" not in log.read_text() and ui.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        urls = re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
+        assert len(urls) == 2, log.read_text()
+        for url, path in zip(urls, ("/api/health", "/health"), strict=True):
+            with urllib.request.urlopen(url + path) as answer:
+                assert answer.status == 200
+    finally:
+        ui.send_signal(stop)
+        assert ui.wait(30) == 0
+    for url in urls:
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(url)
