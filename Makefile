@@ -33,7 +33,7 @@ format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev  ## write the installed versions into constraints.txt
+lock: $(VENV)/.dev  ## write the installed versions into constraints.txt (with the oldest Python: newer ones may get newer pins)
 	{ echo "# Every version that this project is tested with, on Python 3.11, 3.12 and 3.13. Made by 'make lock'."; \
 	  $(BIN)/pip freeze --all --exclude visual-recommender --exclude pip; } > constraints.txt
 
