@@ -1,10 +1,14 @@
 """The arrows between the rooms: cli → flows → tasks → recsys, and nothing the other way."""
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from cli.app import EXIT_CODES
+from recsys import errors
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
@@ -62,3 +66,15 @@ def test_nothing_large_is_committed() -> None:
 
 def test_no_index_address_is_pinned() -> None:
     assert "://" not in (ROOT / "constraints.txt").read_text()
+
+
+def test_every_exit_code_is_documented() -> None:
+    def all_codes(error: type[errors.RecsysError]) -> set[int]:
+        return {error.exit_code}.union(*(all_codes(kind) for kind in error.__subclasses__()))
+
+    codes = all_codes(errors.RecsysError)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(codes) == 11
+    for code in codes:
+        assert re.search(rf"^\| {code} \|", readme, re.MULTILINE), f"README.md lacks exit code {code}"
+        assert re.search(rf"\b{code} [a-z]", EXIT_CODES), f"recsys --help lacks exit code {code}"
