@@ -58,9 +58,7 @@ class Stage(enum.StrEnum):
 
 HomeOption = Annotated[
     Path,
-    typer.Option(
-        "--home", envvar="RECSYS_HOME", help="The folder that holds everything of one shop.", show_default=True
-    ),
+    typer.Option("--home", envvar="RECSYS_HOME", help="The folder that holds everything of one shop."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
 FilterOption = Annotated[

@@ -31,17 +31,6 @@ class Funnel:
         """Return the counts by name."""
         return asdict(self)
 
-    @property
-    def stages(self) -> list[tuple[str, int]]:
-        """The steps from the file to the answer; products without a label are recommended from the whole shop."""
-        return [
-            ("rows", self.rows),
-            ("valid", self.products),
-            ("labelled", self.labelled),
-            ("with image", self.with_image),
-            ("recommended", self.recommended),
-        ]
-
 
 def funnel(store: Store) -> Funnel:
     """Return the funnel of what the store holds now."""

@@ -52,19 +52,24 @@ def current_basis(store: Store, configuration: Configuration) -> str:
 
 
 def load_shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame, Gallery]:
-    """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row.
+    """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row."""
+    frame = products_with_image(store)
+    gallery = load_gallery(store, configuration, frame)
+    return frame[frame["product_id"].isin(gallery.product_ids)].reset_index(drop=True), gallery
+
+
+def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame) -> Gallery:
+    """Return what these products are compared by; those without features yet are left out.
 
     The last gallery is kept in memory, since every shard of a run asks for the same.
     """
-    frame = products_with_image(store)
     version = store.version(features.table_name(configuration))
     key = (str(store.home), store.id, version, _shop_digest(frame, configuration))
     with _loading:
         if key not in _galleries:
             _galleries.clear()
             _galleries[key] = _build(store, configuration, frame)
-        gallery = _galleries[key]
-    return frame[frame["product_id"].isin(gallery.product_ids)].reset_index(drop=True), gallery
+        return _galleries[key]
 
 
 _loading = threading.Lock()

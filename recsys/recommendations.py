@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recsys import features
 from recsys.configuration import Configuration
 from recsys.errors import ExportError, NoImagesError, UnknownProductError
-from recsys.gallery import basis, current_basis, load_shop, products_with_image
+from recsys.gallery import basis, load_gallery, load_shop, products_with_image
 from recsys.images.square import read_photo
 from recsys.recommender import Gallery, Queries, Recommendations, recommend
 from recsys.store import SCHEMAS, Shard, Store, among, literal, shards
@@ -54,8 +54,9 @@ def missing(store: Store, configuration: Configuration) -> list[Shard]:
 def recommend_shard(store: Store, shard: Shard, configuration: Configuration) -> RecommendationCounts:
     """Rank and commit the recommendations of a shard's products: `Recommend.stored` each, by the configured rule."""
     started = time.monotonic()
-    now = current_basis(store, configuration)
-    _, gallery = load_shop(store, configuration)
+    frame = products_with_image(store)
+    now = basis(frame, configuration)
+    gallery = load_gallery(store, configuration, frame)
     rows = np.flatnonzero(np.isin(gallery.product_ids, np.array(shard.keys, dtype=object)))
     rule = configuration.recommend
     answer = recommend(Queries.of(gallery, rows), gallery, rule, top=rule.stored)

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys import features
+from recsys import features, recommendations
 from recsys.catalogue.intake import take_in
 from recsys.configuration import load
 from recsys.sample_shop import SampleHost, SampleShop
@@ -148,6 +149,22 @@ def test_export_writes_whole_files_only(recsys: Recsys, filled: Path, tmp_path: 
     fails(recsys("export", "--out", tmp_path / "x.csv", home=filled), 12, "no recommendations yet")
     fails(recsys("export", "--out", tmp_path / "x.doc", home=filled), 12, ".csv, .jsonl, .parquet")
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_export_writes_every_recommendation(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
+    home = tmp_path / "copy"
+    shutil.copytree(filled, home)
+    store, configuration = Store(home), load(environ={})
+    for shard in recommendations.missing(store, configuration):
+        recommendations.recommend_shard(store, shard, configuration)
+    readers = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}
+    for suffix, read in readers.items():
+        out = tmp_path / "out" / f"all.{suffix}"
+        assert recsys("export", "--out", out, home=home).returncode == 0
+        rows = read(out)
+        assert len(rows) == store.count("recommendations") > 100
+        assert {"product_id", "rank", "neighbour_id", "visual", "colour", "price", "total"} <= set(rows.columns)
+        assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
 
 
 def test_config_tells_where_each_value_comes_from(recsys: Recsys, tmp_path: Path) -> None:
