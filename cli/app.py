@@ -25,14 +25,18 @@ EXIT_CODES = """
 
 0 done · 1 a defect of this program · 2 a wrong command line · 3 configuration · 4 catalogue · 5 home folder ·
 6 unknown product · 7 unusable photo · 8 weights · 9 a server did not start · 10 no usable image · 11 images pending ·
-12 export · 130 stopped by Ctrl-C
+12 export · 13 scraping · 130 stopped by Ctrl-C
 """
 
 MIN_FREE = 128 << 20
 """Bytes that the home's disk must have free before a run starts."""
 
-DEMO_IMAGES = {"timeout_s": 2}
+DEMO_IMAGES = {"timeout_s": 2, "allow_hosts": ["127.0.0.1"]}
 """The demo's image host is this machine: what has not answered in two seconds hangs on purpose."""
+
+DEMO_LABELS = ["Cameras & Accessories", "Eyewear", "Pet Supplies"]
+DEMO_SCRAPING = {"delay_s": 0, "pages": 1}
+"""The demo's marketplace is this machine too; searched for Eyewear, it asks for a captcha twice."""
 
 app = typer.Typer(
     name="recsys",
@@ -66,6 +70,11 @@ FilterOption = Annotated[
 ]
 ColourOption = Annotated[float | None, typer.Option(min=0, help="Weight of the colour score. [1]")]
 PriceOption = Annotated[float | None, typer.Option(min=0, help="Weight of the price score. [1]")]
+
+AllowHostOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A host of your own whose images may come from a private address; may be repeated."),
+]
 
 _home = HOME_DEFAULT
 
@@ -105,9 +114,10 @@ def demo(
 ) -> None:
     """Draw a sample shop, run the whole workflow on it, and show what came out.
 
-    The shop's image host breaks 7.77 % of its image URLs, as the original project's catalogue had it. Running the
-    demo again does nothing twice.
+    The shop's image host breaks 7.77 % of its image URLs, as the original project's catalogue had it; a marketplace on
+    the same host is scraped for three small classes. Running the demo again does nothing twice.
     """
+    from cli.servers import prefect_server
     from recsys.sample_shop import SampleHost
     from recsys.store import Store, lock, require_space
 
@@ -120,9 +130,11 @@ def demo(
         with progress_shown():
             shop = _drawn(folder, settings.products, settings.seed, _sample_url(folder, settings.port))
         port = int(shop.base_url.rsplit(":", 1)[1])
-        with SampleHost(shop.folder, port=port) as host:
-            _run(home, str(shop.catalogue), flags, Stage.RESULTS)
+        with SampleHost(shop.folder, port=port) as host, prefect_server(home):
+            _run(home, {"catalogue": str(shop.catalogue), "flags": flags})
             requests = sum(host.stats().values())
+            scraping = DEMO_SCRAPING | {"url": f"{host.url}/s?k={{keyword}}&page={{page}}"}
+            _scrape(home, DEMO_LABELS, flags | {"scraping": scraping, "workflow": {"retry_delay_s": 0.5}})
         out.print(f"\nThe sample shop's image host was asked for {requests:,} images.")
         _example(home, load(home, flags))
         _where_to_look(home)
@@ -156,6 +168,7 @@ def run(
     filter_: FilterOption = None,
     colour_weight: ColourOption = None,
     price_weight: PriceOption = None,
+    allow_host: AllowHostOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the home up to date with a catalogue: fetch, label, compare, recommend, report.
@@ -169,18 +182,169 @@ def run(
 
     check_source(catalogue)
     rule = _given(filter=filter_, colour_weight=colour_weight, price_weight=price_weight)
-    flags = {"recommend": rule} if rule else {}
+    flags = ({"recommend": rule} if rule else {}) | _allowing(allow_host)
     load(_use(home), flags)
     with lock(home):
         Store(home)
         require_space(home, MIN_FREE)
-        _run(home, catalogue, flags, stop_after, as_json)
+        _run(home, {"catalogue": catalogue, "flags": flags, "stop_after": str(stop_after)}, as_json)
         if not as_json:
             _where_to_look(home)
 
 
-def _run(home: Path, catalogue: str, flags: dict[str, Any], stop_after: Stage, as_json: bool = False) -> None:
-    """Run the flow on a Prefect server and tell what it did."""
+@app.command()
+def retry(
+    home: HomeOption = HOME_DEFAULT,
+    broken: Annotated[bool, typer.Option("--broken", help="Also the broken links, which may be mended.")] = False,
+    cause: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the broken ones, those with this cause (404, timeout, ...); may be repeated."),
+    ] = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Instead: look for pictures that changed at their address.")
+    ] = False,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only what was last checked so long ago: 7d, 12h, 30m.")
+    ] = None,
+    stop_after: Annotated[Stage, typer.Option(help="The last stage to run.")] = Stage.RESULTS,
+    allow_host: AllowHostOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask again only for the images that failed, and bring what depends on them up to date.
+
+    Without an option: those that are pending, because their host was down. With --broken: broken links as well. With
+    --changed: pictures that are there, on the condition that they changed, so that an unchanged one is not sent again.
+    """
+    from recsys.images.ledger import broken_by_cause
+    from recsys.store import Store, lock, require_space
+
+    if changed and (broken or cause):
+        raise typer.BadParameter(
+            "--changed looks at pictures that are there, --broken and --cause at those that are not"
+        )
+    days = _days(older_than) if older_than else 0.0
+    if older_than and not (broken or cause or changed):
+        raise typer.BadParameter("--older-than goes with --broken, --cause or --changed")
+    load(_use(home), flags := _allowing(allow_host))
+    with lock(home):
+        store = Store(home)
+        require_space(home, MIN_FREE)
+        causes = [f"http_{word}" if word.isdecimal() else word for word in cause or ()]
+        known = [str(word) for word in broken_by_cause(store)["cause"]]
+        if unknown := [word for word in causes if word not in known]:
+            there = f"the ledger has {', '.join(known)}" if known else "no link is broken"
+            raise typer.BadParameter(f"no link is broken for the cause '{unknown[0]}'; {there}")
+        status = "ok" if changed else "broken" if broken or cause else "pending"
+        asked = {"status": status, "causes": causes, "older_than_days": days}
+        _run(home, asked | {"flags": flags, "stop_after": str(stop_after)}, as_json, flow="recheck")
+
+
+def _allowing(hosts: list[str] | None) -> dict[str, Any]:
+    """Return the flags that allow hosts of one's own, beside those of the file and the environment."""
+    if not hosts:
+        return {}
+    return {"images": {"allow_hosts": [*load(current_home()).images.allow_hosts, *hosts]}}
+
+
+def _days(age: str) -> float:
+    """Return the days in 7d, 12h or 30m."""
+    units = {"d": 1.0, "h": 24.0, "m": 24.0 * 60}
+    try:
+        return float(age[:-1]) / units[age[-1]]
+    except (ValueError, KeyError):
+        raise typer.BadParameter(f"'{age}' is no age; write 7d, 12h or 30m") from None
+
+
+@app.command()
+def broken(
+    home: HomeOption = HOME_DEFAULT,
+    to: Annotated[Path | None, typer.Option("--out", "-o", help="A .csv with one row a broken link.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the broken image links by cause and by host, and write them out for whoever mends the catalogue."""
+    from recsys.images.ledger import broken_by_cause, broken_by_host, write_broken_links
+    from recsys.store import Store
+
+    load(_use(home))
+    store = Store(home, read_only=True)
+    causes, hosts = broken_by_cause(store), broken_by_host(store)
+    links = write_broken_links(store, to) if to else 0
+    if as_json:
+        out.print_json(json.dumps({"by_cause": causes.to_dict("records"), "by_host": hosts.to_dict("records")}))
+        return
+    if causes.empty:
+        out.print("No link is broken.")
+        return
+    rows = [(c["cause"], f"{c['products']:,}", c["meaning"], c["remedy"]) for c in causes.to_dict("records")]
+    out.print(table("By cause", ["cause", "products", "what it means", "what to do"], rows, right=["products"]))
+    out.print()
+    rows = [(h["host"] or "no host", f"{h['products']:,}", h["causes"]) for h in hosts.head(20).to_dict("records")]
+    out.print(table("By host", ["host", "products", "causes"], rows, right=["products"]))
+    out.print(
+        Text(f"\n{links:,} links in {to}" if to else "\nAs a table for a spreadsheet: recsys broken --out FILE.csv")
+    )
+
+
+@app.command()
+def scrape(
+    home: HomeOption = HOME_DEFAULT,
+    label: Annotated[
+        list[str] | None, typer.Option(help="A label to grow, whatever its size; may be repeated. [all small ones]")
+    ] = None,
+    allow_host: AllowHostOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Grow small classes: search a marketplace for them, and keep the pictures apart from the catalogue's.
+
+    Searched is scraping.url, for the labels with fewer pictures than scraping.grow_below; whether its terms allow
+    this is for you to know. robots.txt is obeyed, and a robot check fails its keyword alone. What was searched for is
+    not asked for again; after a failure that is only what failed.
+    """
+    from recsys.store import Store, lock, require_space
+
+    load(_use(home), flags := _allowing(allow_host))
+    Store(home, read_only=True)
+    with lock(home):
+        require_space(home, MIN_FREE)
+        _scrape(home, label, flags, as_json)
+
+
+def _scrape(home: Path, labels: list[str] | None, flags: dict[str, Any], as_json: bool = False) -> None:
+    """Run the scraping flow on a Prefect server and tell what became of each keyword, also where some failed."""
+    from cli.servers import prefect_server
+    from recsys.errors import ScrapingError
+    from recsys.store import Store
+
+    done: dict[str, int] = {}
+    failure: ScrapingError | None = None
+    with prefect_server(home):
+        from flows.scrape import scrape as flow
+        from recsys.scraping.harvest import outcomes
+
+        try:
+            with progress_shown():
+                done = flow(str(home), labels, flags)
+        except ScrapingError as error:
+            failure = error
+    keywords = outcomes(Store(home, read_only=True)).to_dict("records")
+    if as_json:
+        out.print_json(json.dumps({"done": done, "keywords": keywords}, default=str))
+    else:
+        counts = ["found", "kept", "duplicates", "broken"]
+        rows = [
+            (k["label"], k["keyword"], k["cause"] or k["status"], *(f"{k[count]:,}" for count in counts))
+            for k in keywords
+        ]
+        out.print()
+        out.print(table("Scraped", ["label", "keyword", "status", *counts], rows, right=counts))
+        if done and not done["searches"]:
+            out.print("\nNothing to search for: no small class is left that was not searched for.")
+    if failure:
+        raise failure
+
+
+def _run(home: Path, parameters: dict[str, Any], as_json: bool = False, flow: str = "recommend") -> None:
+    """Run a flow on a Prefect server and tell what it did."""
     from cli.servers import prefect_server
 
     started = time.monotonic()
@@ -188,19 +352,18 @@ def _run(home: Path, catalogue: str, flags: dict[str, Any], stop_after: Stage, a
         err.print(Text("Prefect server: starting, or taking the one that runs"))
     with prefect_server(home):
         ready = time.monotonic()
-        from prefect.task_runners import ThreadPoolTaskRunner
+        from flows.recheck import recheck
+        from flows.recommend import recommend
 
-        from flows.recommend import recommend as flow
-
-        runner: Any = ThreadPoolTaskRunner(max_workers=load(home, flags).workflow.workers)
+        run: Any = recommend if flow == "recommend" else recheck
         with progress_shown():
-            done = flow.with_options(task_runner=runner)(str(home), catalogue, flags, str(stop_after))
+            done = run(str(home), **parameters)
         work = time.monotonic() - ready
     if as_json:
         out.print_json(json.dumps({"done": done, "seconds": work, **_status(home)}))
         return
     if not any(done.values()):
-        out.print("\n[bold]Nothing to do:[/bold] everything is up to date with this catalogue.")
+        out.print("\n[bold]Nothing to do:[/bold] everything is up to date.")
     _tell(home)
     out.print(f"\nWork {work:.1f} s, Prefect server's start {ready - started:.1f} s.")
 

@@ -64,11 +64,12 @@ class Bars:
             TextColumn("{task.description:<16}"),
             BarColumn(bar_width=32),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}{task.fields[tally]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         self._progress = Progress(*columns, console=err)
         self._tasks: dict[str, TaskID] = {}
+        self._tallies: dict[str, progress.Tally] = {}
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -79,14 +80,16 @@ class Bars:
 
     def begin(self, stage: str, total: int) -> None:
         """Add a bar."""
-        self._tasks[stage] = self._progress.add_task(stage, total=total, rate="")
+        self._tasks[stage] = self._progress.add_task(stage, total=total, rate="", tally="")
+        self._tallies[stage] = progress.Tally()
 
-    def advance(self, stage: str, items: int = 1) -> None:
+    def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
         """Move a bar."""
         if stage in self._tasks:
+            self._tallies[stage].advance(stage, items, outcome)
             task = self._progress.tasks[self._tasks[stage]]
             rate = f"{task.speed:,.0f}/s" if task.speed else ""
-            self._progress.update(self._tasks[stage], advance=items, rate=rate)
+            self._progress.update(self._tasks[stage], advance=items, rate=rate, tally=str(self._tallies[stage]))
 
     def finish(self, stage: str, outcome: str) -> None:
         """Leave the bar as it ended."""
@@ -105,6 +108,7 @@ class Lines:
         self._lock = threading.Lock()
         self._stages: dict[str, tuple[int, float]] = {}  # total, start
         self._done: dict[str, int] = {}
+        self._tallies: dict[str, progress.Tally] = {}
         self._said = 0.0
 
     def begin(self, stage: str, total: int) -> None:
@@ -112,18 +116,23 @@ class Lines:
         with self._lock:
             self._stages[stage] = (total, time.monotonic())
             self._done[stage] = 0
+            self._tallies[stage] = progress.Tally()
             self._say(f"{stage}: {total:,} to do")
 
-    def advance(self, stage: str, items: int = 1) -> None:
+    def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
         """Say how far it is, now and then."""
         with self._lock:
             if stage not in self._stages:
                 return
             self._done[stage] += items
+            tally = self._tallies[stage]
+            tally.advance(stage, items, outcome)
             total, start = self._stages[stage]
             now = time.monotonic()
             if now - self._said > LINE_EVERY_S:
-                self._say(f"{stage}: {self._done[stage]:,} of {total:,}, {self._done[stage] / (now - start):,.0f}/s")
+                done, rate = self._done[stage], self._done[stage] / (now - start)
+                left = (total - done) / rate if rate else 0.0
+                self._say(f"{stage}: {done:,} of {total:,}, {rate:,.0f}/s, about {left:,.0f} s left{tally}")
 
     def finish(self, stage: str, outcome: str) -> None:
         """Say what it did."""

@@ -12,9 +12,10 @@ from prefect.runtime import flow_run
 from flows.stages import over_shards
 from recsys import publication
 from recsys.configuration import Configuration, load
+from recsys.images.ledger import Recheck
 from tasks.catalogue import read_catalogue
 from tasks.features import extract_features, missing_features
-from tasks.images import account_for_images, fetch_images, missing_images
+from tasks.images import account_for_images, fetch_images, missing_images, placeholders_to_replace
 from tasks.labels import label_products, missing_labels, show_class_balance
 from tasks.recommendations import missing_recommendations, recommend_products
 from tasks.results import evaluate_embedding, publish_results, show_results, state_of_shop
@@ -32,7 +33,16 @@ def process(home: str, catalogue: str, configuration: Configuration) -> Iterator
     show_class_balance(home)
     yield "catalogue", change.written + labelled
 
-    fetched = over_shards(missing_images, fetch_images, home, configuration)
+    yield from bring_up_to_date(home, configuration)
+
+
+def bring_up_to_date(
+    home: str, configuration: Configuration, again: Recheck | None = None
+) -> Iterator[tuple[Stage, int]]:
+    """The process behind the catalogue: images, also those to be asked for `again`, and what follows of them."""
+    at_once = configuration.images.shards_at_once
+    fetched = over_shards(missing_images, fetch_images, home, configuration, at_once=at_once, again=again)
+    fetched += over_shards(placeholders_to_replace, fetch_images, home, configuration, at_once=at_once)
     account_for_images(home, configuration)
     yield "images", fetched
 
@@ -63,10 +73,14 @@ def recommend(
     Returns:
         How many items each stage had to do: all 0 when there was nothing to do.
     """
-    configuration = load(Path(home), flags)
+    return until(stop_after, process(home, catalogue, load(Path(home), flags)))
+
+
+def until(last: Stage, stages: Iterator[tuple[Stage, int]]) -> dict[Stage, int]:
+    """Go through the stages up to the last one that is wanted, and return how many items each had to do."""
     done: dict[Stage, int] = {}
-    for stage, items in process(home, catalogue, configuration):
+    for stage, items in stages:
         done[stage] = items
-        if stage == stop_after:
+        if stage == last:
             break
     return done

@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from queue import SimpleQueue
 from typing import Any
 
-from prefect import Task, unmapped
+from prefect import Task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.futures import PrefectFuture
 
 from recsys import progress
 from recsys.configuration import Configuration
 from recsys.errors import PendingImagesError
 from recsys.store import Shard
+from tasks.policy import patiently
 
 
-def over_shards(missing: Task[..., list[Shard]], work: Task[..., Any], home: str, configuration: Configuration) -> int:
+def over_shards(
+    missing: Task[..., list[Shard]],
+    work: Task[..., Any],
+    home: str,
+    configuration: Configuration,
+    *,
+    at_once: int | None = None,
+    **parameters: Any,
+) -> int:
     """Run a stage and return how many items were missing: `missing` says which, `work` does one shard of them.
 
     Shards with pending images do not end the stage, whose next step decides whether too many are pending; any other
     failure does, after all shards have ended.
+
+    Args:
+        missing: returns the shards.
+        work: does one of them.
+        home: of the shop.
+        configuration: given to both.
+        at_once: shards at once (default: `workflow.workers`).
+        parameters: given to both as well.
     """
-    shards = missing(home, configuration)
+    given = {"home": home, "configuration": configuration, **parameters}
+    shards = missing(**given)
     items = sum(len(shard.keys) for shard in shards)
     if not shards:
         return 0
-    settings = configuration.workflow
-    patient = work.with_options(
-        retries=settings.retries,
-        retry_delay_seconds=[settings.retry_delay_s * 2**attempt for attempt in range(settings.retries)],
-    )
-    progress.begin(shards[0].stage, items)
-    futures = patient.map(home=unmapped(home), shard=shards, configuration=unmapped(configuration))
-    results = [future.result(raise_on_failure=False) for future in futures]
-    failures = [result for result in results if isinstance(result, Exception)]
-    progress.finish(shards[0].stage, f"{items:,} in {len(shards)} shards")
+    patient = patiently(work, configuration)
+    stage = shards[0].stage
+    artifact = create_progress_artifact(0.0, key=f"{stage}-progress", description=f"{stage}: {items:,} to do")
+    progress.begin(stage, items)
+    tally = progress.Tally()
+    failures: list[Exception] = []
+    with progress.listen(tally):
+        for done, future in enumerate(_ended(patient, shards, at_once or configuration.workflow.workers, given), 1):
+            result = future.result(raise_on_failure=False)
+            if isinstance(result, Exception):
+                failures.append(result)
+            told = f"{stage}: {done} of {len(shards)} shards{tally}"
+            update_progress_artifact(artifact, round(100 * done / len(shards), 1), told)
+    progress.finish(stage, f"{items:,} in {len(shards)} shards{tally}")
     for failure in failures:
         if not isinstance(failure, PendingImagesError):
             raise failure
     return items
+
+
+def _ended(
+    work: Task[..., Any], shards: list[Shard], at_once: int, given: dict[str, Any]
+) -> Iterator[PrefectFuture[Any]]:
+    """Submit shards, so many at once, and give their futures as they end."""
+    ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
+    for number, shard in enumerate(shards):
+        if number >= at_once:
+            yield ended.get()
+        work.submit(shard=shard, **given).add_done_callback(ended.put)
+    for _ in shards[-at_once:]:
+        yield ended.get()

@@ -16,6 +16,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -126,11 +127,18 @@ class Images(Section):
     """Pixels; the longest side is scaled to it (cubic) and the rest is white."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
-    concurrency: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Requests under way at once in one shard."""
-    concurrency_per_host: Annotated[int, Field(ge=1, le=256)] = 32
+    shards_at_once: Annotated[int, Field(ge=1, le=256)] = 24
+    """Few are really under way; the others wait for their last slow links, which so hold up nobody."""
+    connections: Annotated[int, Field(ge=1, le=10_000)] = 512
+    """Open at once, over all hosts and shards of a process."""
+    concurrency_per_host: Annotated[int, Field(ge=1, le=1024)] = 128
+    """Requests under way at once that a host is never asked for more than, however well it answers."""
+    rate_per_host: Annotated[float, Field(ge=0)] = 0.0
+    """Requests a second that a host is never asked for more than; 0 leaves it to how well it answers."""
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
-    """For one attempt as a whole: connecting, headers and body."""
+    """For one attempt as a whole (connecting, headers and body), at most."""
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """For a product as a whole: all its URLs, attempts and waits. What is left then is pending."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     """The budget of one URL's attempts that fail for a passing cause; when it is spent the image is broken."""
     backoff_s: Annotated[float, Field(ge=0, le=60)] = 0.5
@@ -143,6 +151,24 @@ class Images(Section):
     pending_share: Share = 0.05
     """The run goes on while no more images than this are pending."""
     user_agent: str = "visual-recommender/0.1 (catalogue image check)"
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts that may have a private, loopback or link-local address: `images.local`, `127.0.0.1:8765`, `10.0.0.0/8`."""
+    obey_robots_tag: bool = True
+    """Leave a picture alone whose answer says X-Robots-Tag: noai, noimageai, noindex, noimageindex or none."""
+    placeholder_products: Annotated[int, Field(ge=2)] = 20
+    """Identical bytes for more products than this, of three top levels or more, are no product's picture."""
+    placeholder_share: Share = 0.01
+    """And for a larger share of the catalogue than this."""
+
+    @field_validator("allow_hosts")
+    @classmethod
+    def _hosts_or_networks(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if "/" in host:
+                ip_network(host, strict=False)
+            elif not host or "@" in host or any(character.isspace() for character in host):
+                raise ValueError(f"{host!r} is no host, host:port or network")
+        return hosts
 
 
 class Labels(Section):
@@ -189,6 +215,13 @@ class Scraping(Section):
 
     url: str = "https://www.amazon.in/s?k={keyword}&page={page}"
     """Of a result page; the original's marketplace was Amazon, another with the same layout may stand here."""
+    grow_below: Annotated[int, Field(ge=0)] = 753
+    """Labels with fewer pictures are searched for: 1,500 of a cut class less the 747 between the original's largest
+    and smallest balanced class."""
+    keywords: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Label: what to search for in its place, `Eyewear = ["sunglasses", "spectacles"]`; an empty list is no search."""
+    pictures: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Of one keyword, at most; two of Amazon's pages show about as many."""
     pages: Annotated[int, Field(ge=1, le=100)] = 2
     """Of one keyword, at most."""
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
@@ -202,7 +235,7 @@ class Scraping(Section):
     wait_max_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """At most, when a host says Retry-After or robots.txt says Crawl-delay."""
     delay_s: Annotated[float, Field(ge=0, le=600)] = 2.0
-    """Between two pages."""
+    """Before each page."""
     user_agent: Annotated[str, Field(min_length=1)] = "visual-recommender/0.1 (catalogue scraping)"
     """Says who asks; robots.txt is read for what is in front of the slash."""
 

@@ -11,6 +11,7 @@
     ├── NoImagesError          10   not one product of the catalogue has a usable image
     ├── PendingImagesError     11   images are left to fetch; running again asks only for those
     ├── ExportError            12   the recommendations cannot be written where asked
+    ├── ScrapingError          13   keywords of a marketplace failed; running again asks only for those
     └── FetchError                  one attempt at one URL failed; never leaves the ledger
         ├── PermanentFetchError     will fail again: 404, not an image, truncated, ...
         └── TransientFetchError     may succeed later: time-out, reset, 429, 5xx
@@ -86,6 +87,12 @@ class ExportError(RecsysError):
     """The recommendations cannot be written where they were asked for."""
 
     exit_code = 12
+
+
+class ScrapingError(RecsysError):
+    """Some keywords could not be searched for; what was found for the others is kept."""
+
+    exit_code = 13
 
 
 class FetchError(RecsysError):

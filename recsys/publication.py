@@ -13,6 +13,7 @@ from recsys import progress
 from recsys.configuration import Configuration
 from recsys.features import model_version
 from recsys.funnel import funnel
+from recsys.images.ledger import write_broken_links
 from recsys.store import Store
 from recsys.tracking import log_run
 
@@ -76,6 +77,7 @@ def publish(
     progress.advance("report")
     linked = dataclasses.replace(data, links={**data.links, "MLflow run": run_id})
     report = write_report(store.home, linked)
+    write_broken_links(store, report.with_name("broken-links.csv"))
     progress.advance("report")
     progress.finish("report", "figures and pictures are in MLflow and the report")
     return Publication(report, run_id, flow_run_id)

@@ -6,6 +6,8 @@
     features-<model version>    image digest        embedding and colour histogram
     recommendations             product id + rank   neighbour, its scores, the total
     catalogues                  catalogue digest    each catalogue that was read: source, counts, when
+    scraped                     image digest        pictures of a marketplace, which are never products
+    searches                    label + keyword     how each search for them ended
 
 One table of features per model version, so that embeddings of two models can never meet in one search.
 
@@ -35,6 +37,8 @@ import pyarrow as pa
 
 from recsys.errors import HomeError
 from recsys.lean_lancedb import lancedb
+
+pa.set_memory_pool(pa.system_memory_pool())  # the default one keeps what it was once given: 100 MB a fetching run
 
 FORMAT = 1
 """Of the home folder; raised when an older program could no longer read it."""
@@ -69,8 +73,11 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("cause", pa.string()),  # null when ok
             ("http_code", pa.int32()),
             ("attempts", pa.int32()),  # that failed for a passing cause, over all runs
+            ("first_checked", TIME),  # since these URLs are in the catalogue
             ("checked_at", TIME),
             ("url", pa.string()),  # the one that won, else the last that failed
+            ("etag", pa.string()),  # what the host calls this version of the image, for a conditional request
+            ("last_modified", pa.string()),
             ("image_digest", pa.string()),  # of the bytes that the host sent
             ("bytes", pa.int64()),
             ("width", pa.int32()),  # pixels of the original
@@ -113,11 +120,42 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("read_at", TIME),  # the last time that it replaced another
         ]
     ),
+    "scraped": pa.schema(  # pictures of a marketplace: never products, so never in a test split, and so for ever
+        [
+            pa.field("image_digest", pa.string(), nullable=False),  # of the bytes that the host sent
+            ("label", pa.string()),  # that it was searched for
+            ("keyword", pa.string()),
+            ("title", pa.string()),  # as the result page gives it
+            ("url", pa.string()),
+            ("bytes", pa.int64()),
+            ("width", pa.int32()),  # pixels of the original
+            ("height", pa.int32()),
+            ("format", pa.string()),
+            ("jpeg", pa.large_binary()),  # the squared image
+            ("scraped_at", TIME),
+        ]
+    ),
+    "searches": pa.schema(
+        [
+            pa.field("label", pa.string(), nullable=False),
+            pa.field("keyword", pa.string(), nullable=False),
+            ("basis", pa.string()),  # digest of where and how far was searched
+            ("status", pa.string()),  # ok, failed
+            ("cause", pa.string()),  # null when ok
+            ("http_code", pa.int32()),
+            ("message", pa.string()),  # null when ok
+            ("found", pa.int64()),  # pictures on the result pages
+            ("kept", pa.int64()),  # of them, in `scraped` under this keyword
+            ("duplicates", pa.int64()),  # of them, there already as another's or the catalogue's
+            ("broken", pa.int64()),  # of them, not to be fetched
+            ("checked_at", TIME),
+        ]
+    ),
 }
 
 _making = threading.Lock()
 
-KEYS: dict[str, tuple[str, ...]] = {"recommendations": ("product_id", "rank")}
+KEYS: dict[str, tuple[str, ...]] = {"recommendations": ("product_id", "rank"), "searches": ("label", "keyword")}
 
 
 def features_schema(embedding_size: int, histogram_size: int) -> pa.Schema:
@@ -222,19 +260,24 @@ class Store:
         """Return whether the table has been made."""
         return (self.home / "store" / f"{table}.lance").is_dir()
 
-    def write(self, table: str, rows: pa.Table, *, replace: str | None = None) -> None:
+    def write(self, table: str, rows: pa.Table, *, replace: str | None = None, new: bool = False) -> None:
         """Merge rows by the table's key in one commit.
 
         Args:
             table: its name; it is made from `rows`' schema where there is none.
             rows: all columns of the table, at most one row a key.
             replace: a filter; existing rows that match it and are not among `rows` are dropped in the same commit.
+            new: the caller knows that none of the keys is there: the rows are appended, without looking for them.
 
         Raises:
             HomeError: the disk is full or read-only; nothing of `rows` was committed.
         """
         try:
-            merge = self._made(table, rows.schema).merge_insert(list(KEYS.get(table, (rows.schema.names[0],))))
+            made = self._made(table, rows.schema)
+            if new:
+                made.add(rows)
+                return
+            merge = made.merge_insert(list(KEYS.get(table, (rows.schema.names[0],))))
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             if replace is not None:
                 merge = merge.when_not_matched_by_source_delete(replace)

@@ -1,7 +1,7 @@
 """How tasks are retried and cached.
 
-Retried is what may pass: images that are pending, and errors that nobody foresaw. What the user must mend (a missing
-file, weights that cannot be had, a full disk) fails at once.
+Retried is what may pass: images that are pending, a marketplace that is busy or asks for a robot check, and errors
+that nobody foresaw. What the user must mend (a missing file, weights that cannot be had, a full disk) fails at once.
 
 Cached is by what the work depends on: the store, the shard's digest, the configuration and the code of `recsys`.
 Prefect's own policies would not do: the default one includes the flow run, and the source of a thin task does not
@@ -14,12 +14,13 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 import recsys
 from recsys.configuration import Configuration
-from recsys.errors import PendingImagesError, RecsysError
+from recsys.errors import PendingImagesError, RecsysError, TransientFetchError
 from recsys.store import Store, digest
 
 
@@ -34,7 +35,7 @@ def may_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Return whether a failed task is worth another try."""
     try:
         state.result()
-    except PendingImagesError:
+    except (PendingImagesError, TransientFetchError):
         return True
     except RecsysError:
         return False
@@ -53,6 +54,13 @@ def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
         given["configuration"] = configuration.model_dump_json(exclude={"workflow", "sample"})
     store = Store(parameters["home"], read_only=True)
     return digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
+
+
+def patiently(work: Task[..., Any], configuration: Configuration) -> Task[..., Any]:
+    """Return a task with the retries of `workflow`, the delay doubling before each."""
+    settings = configuration.workflow
+    delays = [settings.retry_delay_s * 2**attempt for attempt in range(settings.retries)]
+    return work.with_options(retries=settings.retries, retry_delay_seconds=delays)
 
 
 KEPT: dict[str, Any] = {"cache_key_fn": cache_key, "persist_result": True, "retry_condition_fn": may_pass}

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from recsys import evaluation, gallery, publication
 from recsys.configuration import Configuration
 from recsys.funnel import funnel
+from recsys.images.ledger import broken_by_cause
 from recsys.store import Store, digest
 from tasks import policy
 
@@ -21,7 +22,8 @@ from tasks import policy
 def state_of_shop(home: str, configuration: Configuration) -> str:
     """Return the digest of the data that figures, pictures and report belong to."""
     store = Store(home)
-    return digest([gallery.current_basis(store, configuration), funnel(store).as_dict()])
+    causes = broken_by_cause(store)[["cause", "products"]].to_dict("records")
+    return digest([gallery.current_basis(store, configuration), funnel(store).as_dict(), causes])
 
 
 @task(task_run_name="evaluation: precision and recall", **policy.KEPT)

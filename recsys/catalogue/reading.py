@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from recsys.catalogue.source import HTTP_TIMEOUT_S, display_name, is_parquet, pl
 from recsys.catalogue.table import Reject, Table, read_csv, read_parquet, shorten
 from recsys.configuration import Configuration
 from recsys.errors import CatalogueError
+from recsys.spreadsheet import write_csv
 from recsys.store import digest, home_error
 
 DTYPES: dict[str, Any] = {
@@ -31,8 +31,6 @@ DTYPES: dict[str, Any] = {
 LONGEST_ID = 256  # characters
 PRICE_BELOW = 1e12
 DUPLICATE = "duplicate id"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that starts so is run by a spreadsheet that opens the file."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +128,7 @@ def write_rejects(reading: Reading, path: Path) -> None:
         if reading.rejects.empty:
             path.unlink(missing_ok=True)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(reading.rejects.columns)
-            for row in reading.rejects.itertuples(index=False):
-                writer.writerow(f"'{cell}" if str(cell).startswith(FORMULA) else cell for cell in row)
+        write_csv(reading.rejects, path)
     except OSError as error:
         raise home_error(path.parent, error) from error
 

@@ -29,6 +29,10 @@ CAUSES: dict[str, Cause] = {
     # the address
     "no_url": Cause("the catalogue gives no image URL", "add one to the catalogue"),
     "bad_url": Cause("not a complete http or https address", "correct the URL in the catalogue"),
+    "credentials": Cause("the URL holds a user name or a password", "publish the image openly, and remove them"),
+    "private_address": Cause(
+        "a private, loopback or link-local address", "list the host in images.allow_hosts if you trust it"
+    ),
     # the way there
     "dns": Cause("the host's name does not resolve", "check the host's name in the URL", passing=True),
     "refused": Cause("the host takes no connection", "check the host and port in the URL", passing=True),
@@ -41,10 +45,14 @@ CAUSES: dict[str, Cause] = {
     "bad_answer": Cause("the answer is not valid HTTP", "check the image server"),
     "too_large": Cause("more bytes than images.max_bytes", "publish a smaller image, or raise the limit"),
     "empty": Cause("the answer holds no data", "upload the image again"),
+    "opted_out": Cause("the host forbids this use (X-Robots-Tag)", "lift it, or set images.obey_robots_tag to false"),
     # the picture
     "not_an_image": Cause("something else than a picture, often an error page", "replace the URL or the file"),
     "truncated": Cause("the picture's data is incomplete or damaged", "upload the image again"),
     "too_many_pixels": Cause("more pixels than images.max_pixels", "publish a smaller image, or raise the limit"),
+    "placeholder": Cause(
+        "the same picture as many other products: 'no image available'", "upload the product's own image"
+    ),
     # the status codes that mean something of their own
     "http_401": Cause("the host wants a login", "publish the image openly"),
     "http_403": Cause("the host forbids it", "allow this user agent, or publish the image openly"),
@@ -52,7 +60,7 @@ CAUSES: dict[str, Cause] = {
     "http_408": Cause("the host gave up waiting", "run again", passing=True),
     "http_410": Cause("the host removed the image for good", "replace the URL"),
     "http_425": Cause("the host says it is too early", "run again", passing=True),
-    "http_429": Cause("the host asks for fewer requests", "lower images.concurrency_per_host", passing=True),
+    "http_429": Cause("the host asks for fewer requests", "set images.rate_per_host", passing=True),
 }
 
 

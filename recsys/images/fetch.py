@@ -4,25 +4,31 @@
     Outcome        what became of it, with its cause and, when ok, its squared image
     fetch_images   items → outcomes
 
-One batch is one asyncio loop with its own connections (kept alive, so many per host and so many in all), and two
-threads that decode and square, so that the loop is never kept from the network.
+All batches that a process fetches at the same time share one event loop, its connections (kept alive) and what it has
+learned of each host (`hosts`), and a few threads that decode and square, so that the loop is never kept from the
+network. A batch that only waits for its last slow links costs nothing, so others go on meanwhile.
 
 The rules: a permanent fault is final, a passing one is retried with exponential backoff until the URL's budget of
 attempts is spent, and the next URL of the product is tried when one is broken. A host that is down as a whole
-spends nobody's budget: once it has refused `DOWN_AFTER` attempts on end it is asked no more and its items stay
-pending.
+spends nobody's budget: it is asked no more and its items stay pending. A product whose deadline has passed stays
+pending too, with what it has spent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import os
 import random
-from collections.abc import Callable, Coroutine, Sequence
+import threading
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import aiohttp
@@ -32,14 +38,13 @@ from yarl import URL
 
 from recsys.configuration import Images
 from recsys.errors import FetchError, PermanentFetchError, TransientFetchError
+from recsys.images.addresses import CheckedResolver, checked, literal, parse
 from recsys.images.causes import Status, fetch_error
+from recsys.images.hosts import Host
 from recsys.images.square import PictureError, decode, encode
 
-DECODERS = 2
-"""Threads that decode and square; OpenCV and Pillow let go of the GIL meanwhile."""
-
-DOWN_AFTER = 10
-"""Attempts on end that a host must refuse, none getting through, to count as down."""
+DECODERS = min(8, os.cpu_count() or 1)
+"""Threads that decode and square; the decoders let go of the GIL meanwhile."""
 
 CONNECT_SHARE = 0.5
 """Of an attempt's time-out, for connecting: a host that takes longer to pick up is not answering."""
@@ -47,9 +52,33 @@ CONNECT_SHARE = 0.5
 KEEP_ALIVE_S = 4.0
 """An idle connection is given up before the server does so (Apache and Node.js: 5 s) and breaks the next request."""
 
+READ_BUFFER = 1 << 17
+"""Bytes that a connection takes in before it has to be read: most images as a whole."""
+
+LARGE_BODY = 1 << 20
+LARGE_BODIES = 4
+"""Bodies over a megabyte that are held at once; others wait for their turn, so that memory has a bound."""
+
 REDIRECTS = {301, 302, 303, 307, 308}
 
+OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}
+"""Directives of X-Robots-Tag that forbid what we do with a picture."""
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of an image that was fetched before; asked for again only if it has changed (RFC 9110, 13)."""
+
+    url: str
+    etag: str | None
+    last_modified: str | None
+
+    def conditions(self) -> dict[str, str]:
+        """Return the headers of a conditional request."""
+        conditions = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in conditions.items() if value}
 
 
 @dataclass(frozen=True)
@@ -57,15 +86,17 @@ class Item:
     """One product to fetch an image for.
 
     Attributes:
-        urls: its image URLs in the catalogue's order; the first good one wins.
+        urls: its image URLs in the order to try them; the first good one wins.
         attempts: that earlier runs spent at the first of them.
         host_was_down: when it was last asked for.
+        known: the image that is there already, if one is.
     """
 
     product_id: str
     urls: tuple[str, ...]
     attempts: int = 0
     host_was_down: bool = False
+    known: Known | None = None
 
 
 @dataclass(frozen=True)
@@ -73,11 +104,12 @@ class SquaredImage:
     """A fetched image as the store keeps it.
 
     Attributes:
-        digest: of the bytes that the host sent (BLAKE2b-128, hex).
+        digest: of the bytes that the host sent, see `digest_of`.
         size: how many bytes.
         width, height: of the original, in pixels.
         format: of the original: JPEG, PNG, ...
         jpeg: the squared image.
+        etag, last_modified: what the host calls this version of it.
     """
 
     digest: str
@@ -86,11 +118,17 @@ class SquaredImage:
     height: int
     format: str
     jpeg: bytes
+    etag: str | None = None
+    last_modified: str | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item; the fields are those of the ledger, see `recsys.store.SCHEMAS["images"]`."""
+    """What became of an item; the fields are those of the ledger, see `recsys.store.SCHEMAS["images"]`.
+
+    An item that is ok without an `image` is unchanged: the host says that it has what is `known`. `placeholder` is the
+    digest of the picture that was taken for one.
+    """
 
     product_id: str
     status: Status
@@ -100,19 +138,25 @@ class Outcome:
     checked_at: datetime
     url: str | None
     image: SquaredImage | None = None
+    placeholder: str | None = None
 
 
 def fetch_images(
-    items: Sequence[Item], settings: Images, on_progress: Callable[[str], None] | None = None
+    items: Sequence[Item],
+    settings: Images,
+    on_progress: Callable[[str], None] | None = None,
+    placeholders: Collection[str] = (),
 ) -> list[Outcome]:
-    """Return the outcome of each item, in their order; blocks until all are known.
+    """Return the outcome of each item, in their order; blocks until all are known. Safe to call from many threads.
 
     Args:
         items: the products of one shard.
         settings: limits, time-outs and budgets.
-        on_progress: called with the status of each item as it ends.
+        on_progress: called with the status of each item as it ends, from another thread.
+        placeholders: digests of pictures that stand for "no image available".
     """
-    return _run(_fetch_all(items, settings, on_progress or (lambda status: None)))
+    with _client(settings) as client:
+        return client.run(client.fetch_all(items, on_progress or (lambda status: None), frozenset(placeholders)))
 
 
 def square_image(data: bytes, settings: Images) -> SquaredImage:
@@ -126,7 +170,7 @@ def square_image(data: bytes, settings: Images) -> SquaredImage:
     except PictureError as error:
         raise PermanentFetchError(error.cause, str(error), 200) from error
     return SquaredImage(
-        digest=hashlib.blake2b(data, digest_size=16).hexdigest(),
+        digest=digest_of(data),
         size=len(data),
         width=picture.width,
         height=picture.height,
@@ -135,109 +179,225 @@ def square_image(data: bytes, settings: Images) -> SquaredImage:
     )
 
 
-@dataclass
-class _Host:
-    """What one batch knows of one host.
-
-    Attributes:
-        slots: requests that it may have under way at once.
-        refusals: attempts on end that did not get through.
-    """
-
-    slots: asyncio.Semaphore
-    refusals: int = 0
-    down: bool = False
-
-    def refused(self) -> None:
-        self.refusals += 1
-        self.down = self.down or self.refusals >= DOWN_AFTER
-
-    def answered(self) -> None:
-        self.refusals = 0
+def digest_of(data: bytes) -> str:
+    """Return the digest that a picture is known by: SHA-256 of its bytes, the first 128 bits, in hex."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
-class _UnreachableError(TransientFetchError):
-    """The host took no connection: a fault of the host, not of the URL."""
+class _NoLifeError(TransientFetchError):
+    """The host gave no sign of life: it may be the host's fault as a whole, and not this URL's."""
 
-    def __init__(self, host: _Host, cause: str, message: str) -> None:
+    def __init__(self, host: Host, cause: str, message: str) -> None:
         super().__init__(cause, message)
-        self.host = host
+        self.host, self.times_down = host, host.times_down - host.down
+
+    @property
+    def host_went_down(self) -> bool:
+        """Whether the host turned out to be down, then or since."""
+        return self.host.times_down > self.times_down
 
 
 @dataclass
 class _Trial:
-    """What one URL came to: an image or an error.
+    """What one URL came to: an image, an unchanged one, or an error.
 
     Attributes:
         attempts: that failed for a passing cause, over all runs, and count.
-        refusals: attempts of this batch that did not get through; they count unless the host is down.
+        unanswered: attempts of this batch without a sign of life; they count unless the host is down.
+        late: whether the product's deadline ended it.
     """
 
     url: str
     attempts: int = 0
-    refusals: int = 0
+    unanswered: int = 0
+    late: bool = False
+    unchanged: bool = False
+    placeholder: str | None = None
     image: SquaredImage | None = None
     error: FetchError | None = None
     ended: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
-    def pending(self) -> bool:
+    def host_is_down(self) -> bool:
         """Whether the host is to blame, all of it, and not this URL."""
-        return isinstance(self.error, _UnreachableError) and self.error.host.down
+        return isinstance(self.error, _NoLifeError) and self.error.host_went_down
+
+    @property
+    def spent(self) -> int:
+        """The attempts that count."""
+        return self.attempts + (0 if self.host_is_down else self.unanswered)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    body: bytes
+    etag: str | None
+    last_modified: str | None
+
+
+class _Deadline:
+    """The seconds that a product has for all its URLs, attempts and waits; the wait for a slot is not its own."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            yield
+        finally:
+            self.left -= loop.time() - began
 
 
 class _Client:
-    """The connections and the decoding threads of one batch."""
+    """The event loop in a thread of its own, its connections, and the decoding threads.
 
-    def __init__(self, session: aiohttp.ClientSession, decoders: ThreadPoolExecutor, settings: Images) -> None:
-        self.session, self.decoders, self.settings = session, decoders, settings
-        self.slots = asyncio.Semaphore(settings.concurrency)
-        self.hosts: dict[str, _Host] = {}
+    Attributes:
+        users: batches that use it; the last one closes it.
+    """
 
-    def host(self, address: URL) -> _Host:
+    def __init__(self, settings: Images) -> None:
+        self.settings = settings
+        self.users = 0
+        self.hosts: dict[str, Host] = {}
+        self.batches = 0
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="fetch", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop and return its result."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return future.result()
+        except BaseException:  # Ctrl-C as well
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        settings = self.settings
+        self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self.open = asyncio.Semaphore(settings.connections)
+        self.large = asyncio.Semaphore(LARGE_BODIES)
+        self.decoders = ThreadPoolExecutor(DECODERS, "decode", initializer=cv2.setNumThreads, initargs=(1,))
+        connector = aiohttp.TCPConnector(
+            limit=0,  # the slots limit
+            keepalive_timeout=KEEP_ALIVE_S,
+            resolver=CheckedResolver(settings.allow_hosts),
+        )
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(_connected)
+        trace.on_connection_reuseconn.append(_connected)
+        self.session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": settings.user_agent, "Accept": "image/*,*/*;q=0.8", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None, connect=settings.timeout_s * CONNECT_SHARE),
+            read_bufsize=READ_BUFFER,
+            trace_configs=[trace],
+        )
+        self.session._retry_connection = False  # aiohttp would ask twice in one attempt, past the budget
+        async with self.session:
+            self._ready.set()
+            await self._stop.wait()
+        self.decoders.shutdown(wait=False, cancel_futures=True)
+
+    # -- a batch --------------------------------------------------------------------------------------------------
+
+    async def fetch_all(
+        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
+    ) -> list[Outcome]:
+        """Return the outcome of each item, in their order."""
+        self._ask_anew(items)
+        batch, self.batches = self.batches, self.batches + 1
+
+        async def fetch(item: Item) -> list[_Trial]:
+            trials = await self._fetch(item, batch, placeholders)
+            on_progress(_judge(item, trials).status)
+            return trials
+
+        tasks = [asyncio.create_task(fetch(item)) for item in items]
+        try:
+            trials = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        # Judged when all is over: a host may turn out to be down after an item's last attempt.
+        return [_judge(item, its) for item, its in zip(items, trials, strict=True)]
+
+    def _ask_anew(self, items: Sequence[Item]) -> None:
+        """Give hosts that are down another chance, but no long one."""
+        for host in self.hosts.values():
+            if host.down:
+                host.suspect()
+        for item in items:
+            if item.host_was_down and item.urls:
+                with contextlib.suppress(FetchError):
+                    address = parse(item.urls[0])
+                    if _key(address) not in self.hosts:
+                        self.host(address).suspect()
+
+    def host(self, address: URL) -> Host:
         """Return what is known of the host and port of an address."""
-        key = f"{address.host}:{address.port}"
+        key = _key(address)
         if key not in self.hosts:
-            self.hosts[key] = _Host(asyncio.Semaphore(self.settings.concurrency_per_host))
+            self.hosts[key] = Host(self.settings)
         return self.hosts[key]
 
-    def suspect(self, url: str) -> None:
-        """Take the host for down at its first refusal, as it was when it was last asked."""
-        self.host(_address(url)).refusals = DOWN_AFTER - 1
-
-    async def fetch(self, item: Item) -> list[_Trial]:
+    async def _fetch(self, item: Item, batch: int, placeholders: frozenset[str]) -> list[_Trial]:
         """Try the URLs of an item until one gives an image; the last trial has it, if any has."""
         trials: list[_Trial] = []
+        deadline = _Deadline(self.settings.deadline_s)
         for number, url in enumerate(item.urls):
             trial = _Trial(url, attempts=item.attempts if number == 0 else 0)
-            await self._try(trial)
-            trial.ended = datetime.now(UTC)
             trials.append(trial)
-            if trial.image is not None:
+            known = item.known if item.known and item.known.url == url else None
+            await self._try(trial, batch, deadline, known, placeholders)
+            trial.ended = datetime.now(UTC)
+            if trial.image or trial.unchanged or trial.late:
                 break
         return trials
 
-    async def _try(self, trial: _Trial) -> None:
+    async def _try(
+        self, trial: _Trial, batch: int, deadline: _Deadline, known: Known | None, placeholders: frozenset[str]
+    ) -> None:
         """Ask for one URL until it succeeds, fails for good, its budget is spent or its host is down."""
-        retry = 0
-        while True:
+        for retry in range(self.settings.attempts):
             try:
-                trial.image = await self._attempt(_address(trial.url))
-                trial.error = None
+                download = await _Attempt(self, trial.url, retry, deadline, known).run(batch)
+                if download is None:
+                    trial.unchanged, trial.error = True, None
+                elif download.digest in placeholders:
+                    trial.placeholder = download.digest
+                    raise fetch_error("placeholder", "many other products have the same picture", 200)
+                else:
+                    trial.image, trial.error = download, None
                 return
             except PermanentFetchError as error:
                 trial.error = error
                 return
-            except _UnreachableError as error:
+            except _NoLifeError as error:
                 trial.error = error
-                trial.refusals += 1
+                trial.unanswered += 1
             except TransientFetchError as error:
                 trial.error = error
                 trial.attempts += 1
-            if trial.pending or trial.attempts + trial.refusals >= self.settings.attempts:
+            if trial.host_is_down or trial.attempts + trial.unanswered >= self.settings.attempts:
                 return
-            await asyncio.sleep(self._backoff(retry, trial.error))
-            retry += 1
+            wait = self._backoff(retry, trial.error)
+            if wait >= deadline.left:
+                trial.late = True
+                return
+            with deadline.running():
+                await asyncio.sleep(wait)
 
     def _backoff(self, retry: int, error: FetchError) -> float:
         """Return the seconds before the next attempt: what the host asked for, else doubling, with jitter."""
@@ -245,84 +405,181 @@ class _Client:
             return min(error.retry_after, self.settings.retry_after_max_s)
         return self.settings.backoff_s * 2**retry * random.uniform(0.5, 1.5)
 
-    async def _attempt(self, address: URL) -> SquaredImage:
-        """Ask for the image once; a slot is held until it is squared, which bounds what waits in memory."""
-        host = self.host(address)
-        async with host.slots, self.slots:
-            if host.down:
-                raise _UnreachableError(host, "host_down", f"{address.host} is down")
+    async def lives(self, address: URL, host: Host) -> bool:
+        """Return whether a host that leaves every request alone answers any: URLs may hang, hosts be down."""
+        async with host.checking:
+            if not host.seems_down or host.down:
+                return not host.down
             try:
-                async with asyncio.timeout(self.settings.timeout_s):
-                    body = await self._get(address)
-            except TimeoutError as error:
-                raise fetch_error("timeout", f"no complete answer in {self.settings.timeout_s:g} s") from error
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.decoders, square_image, body, self.settings)
+                async with (
+                    asyncio.timeout(self.settings.timeout_s * CONNECT_SHARE),
+                    self.session.head(address.origin(), allow_redirects=False),
+                ):
+                    pass
+            except (TimeoutError, aiohttp.ClientConnectorError):
+                host.is_down()
+                return False
+            except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, FetchError):
+                pass  # no good answer, but a sign of life
+            host.lives()
+            return True
 
-    async def _get(self, address: URL) -> bytes:
-        """Return the body at an address, following redirects by hand so that each target is checked."""
+
+class _Attempt:
+    """One request for one URL, with the redirects that it takes."""
+
+    def __init__(self, client: _Client, url: str, number: int, deadline: _Deadline, known: Known | None) -> None:
+        self.client, self.settings = client, client.settings
+        self.url, self.number, self.deadline, self.known = url, number, deadline, known
+        self.has_large = False
+        self.unanswered: Host | None = None  # that was asked and has not begun to answer
+
+    async def run(self, order: int) -> SquaredImage | None:
+        """Return the image; None where it is unchanged.
+
+        A slot of the host is held until the image is squared, which bounds what waits in memory.
+        """
+        address = parse(self.url)
+        host = self.client.host(address)
+        async with host.slot(order), self.client.open:
+            if host.down:
+                raise _NoLifeError(host, "host_down", f"{address.host} is down")
+            try:
+                answer = await self._download(address)
+                if answer is None:
+                    return None
+                squaring = self.client.loop.run_in_executor(
+                    self.client.decoders, square_image, answer.body, self.settings
+                )
+                return replace(await squaring, etag=answer.etag, last_modified=answer.last_modified)
+            except _NoLifeError as error:
+                if error.host.seems_down:
+                    await self.client.lives(address, error.host)
+                raise
+            finally:
+                if self.has_large:
+                    self.client.large.release()
+
+    async def _download(self, address: URL) -> _Answer | None:
+        """Return a good answer; None where the image is unchanged."""
+        limit = max(0.0, min(self.settings.timeout_s, self.deadline.left))
+        try:
+            with self.deadline.running():
+                async with asyncio.timeout(limit) as self.clock:
+                    return await self._get(address)
+        except TimeoutError as error:
+            if self.unanswered is not None:
+                raise self._silence(self.unanswered) from error
+            raise fetch_error("timeout", f"no complete answer in {limit:g} s") from error
+
+    async def _get(self, address: URL) -> _Answer | None:
+        """Return the answer at an address, following redirects by hand so that each target is checked."""
         seen = {address}
         while True:
-            host = self.host(address)
-            try:
-                async with self.session.get(address, allow_redirects=False) as response:
-                    host.answered()
-                    if response.status not in REDIRECTS or "Location" not in response.headers:
-                        return await self._body(response)
-                    code, target = response.status, response.headers["Location"]
-            except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
-                failure = _failure(error, host)
-                if isinstance(failure, _UnreachableError):
-                    host.refused()
-                raise failure from error
-            address = _address(target, address)
+            async with await self._ask(address) as response:
+                if response.status not in REDIRECTS or "Location" not in response.headers:
+                    return await self._answer(response)
+                code, target = response.status, response.headers["Location"]
+            address = parse(target, address)
             if address in seen or len(seen) > self.settings.max_redirects:
                 raise fetch_error("redirect_loop", f"redirected {len(seen)} times, to {address}", code)
             seen.add(address)
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the body of a good answer, raise what any other means."""
-        code = response.status
+    async def _ask(self, address: URL) -> aiohttp.ClientResponse:
+        """Return an answer whose head has come, within what the host usually takes."""
+        host, loop = self.client.host(address), self.client.loop
+        if address.host and literal(address.host):  # names are checked as they are resolved
+            checked(address.host, address.port or 0, [address.host], self.settings.allow_hosts)
+        asked, self.unanswered = loop.time(), host
+        try:
+            async with asyncio.timeout(None) as patience:
+
+                def connected() -> None:
+                    nonlocal asked
+                    asked = loop.time()
+                    patience.reschedule(asked + host.patience(self.number))
+
+                response = await self.client.session.get(
+                    address,
+                    allow_redirects=False,
+                    headers=self.known.conditions() if self.known else None,
+                    trace_request_ctx=connected,
+                )
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
+            self.unanswered = None
+            if type(error) is TimeoutError:  # our patience; those of aiohttp are of its own kinds
+                raise self._silence(host) from error
+            failure = _failure(error, host)
+            if isinstance(failure, _NoLifeError):
+                host.refused()
+            raise failure from error
+        self.unanswered = None
+        host.answered(loop.time() - asked, response.status, _retry_after(response))
+        return response
+
+    def _silence(self, host: Host) -> FetchError:
+        host.silent()
+        return _NoLifeError(host, "timeout", "no answer in time")
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> _Answer | None:
+        """Return a good answer, None where the image is unchanged; raise what any other answer means."""
+        code, headers = response.status, response.headers
+        if code == HTTPStatus.NOT_MODIFIED and self.known:
+            return None
         if not 200 <= code < 300:
             raise fetch_error(f"http_{code}", f"the host answers {code}", code, _retry_after(response))
+        if self.settings.obey_robots_tag and _opts_out(headers.getall("X-Robots-Tag", []), self.settings.user_agent):
+            raise fetch_error("opted_out", "the host forbids this use of the picture (X-Robots-Tag)", code)
+        try:
+            body = await self._body(response)
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
+            raise _failure(error, self.client.host(response.url)) from error
+        return _Answer(body, _validator(headers.get("ETag")), _validator(headers.get("Last-Modified")))
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         body, limit = bytearray(), self.settings.max_bytes
         if (response.content_length or 0) <= limit:
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > limit:
                     break
+                if len(body) > LARGE_BODY and not self.has_large:
+                    await self._wait_for_large()
             else:
                 return bytes(body)
-        raise fetch_error("too_large", f"it has more than {limit:,} bytes", code)
+        raise fetch_error("too_large", f"it has more than {limit:,} bytes", response.status)
+
+    async def _wait_for_large(self) -> None:
+        """Wait until another large body may be held; the clocks stand still meanwhile."""
+        began, when = self.client.loop.time(), self.clock.when()
+        self.clock.reschedule(None)
+        await self.client.large.acquire()
+        self.has_large = True
+        waited = self.client.loop.time() - began
+        self.clock.reschedule(when + waited if when is not None else None)
+        self.deadline.left += waited
 
 
-async def _fetch_all(items: Sequence[Item], settings: Images, on_progress: Callable[[str], None]) -> list[Outcome]:
-    decoders = ThreadPoolExecutor(DECODERS, "decode", initializer=cv2.setNumThreads, initargs=(1,))
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)  # the slots limit
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": settings.user_agent, "Accept": "image/*,*/*;q=0.8", "Accept-Encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None, connect=settings.timeout_s * CONNECT_SHARE),
-    )
-    session._retry_connection = False  # aiohttp would ask twice in one attempt, past the budget
+@contextlib.contextmanager
+def _client(settings: Images) -> Iterator[_Client]:
+    """Use the process's client for these settings; the first user opens it and the last one closes it."""
+    with _opening:
+        client = _clients.get(settings) or _clients.setdefault(settings, _Client(settings))
+        client.users += 1
     try:
-        async with session:
-            client = _Client(session, decoders, settings)
-            for item in items:
-                if item.host_was_down and item.urls:
-                    client.suspect(item.urls[0])
-
-            async def fetch(item: Item) -> list[_Trial]:
-                trials = await client.fetch(item)
-                on_progress(_judge(item, trials).status)
-                return trials
-
-            trials = await asyncio.gather(*(fetch(item) for item in items))
+        yield client
     finally:
-        decoders.shutdown(wait=False, cancel_futures=True)
-    # Judged when all is over: a host may turn out to be down after an item's last attempt.
-    return [_judge(item, its) for item, its in zip(items, trials, strict=True)]
+        with _opening:
+            client.users -= 1
+            last = not client.users
+            if last:
+                del _clients[settings]
+        if last:
+            client.close()
+
+
+_clients: dict[Images, _Client] = {}
+_opening = threading.Lock()
 
 
 def _judge(item: Item, trials: Sequence[_Trial]) -> Outcome:
@@ -330,47 +587,48 @@ def _judge(item: Item, trials: Sequence[_Trial]) -> Outcome:
     if not trials:
         return Outcome(item.product_id, "broken", "no_url", None, 0, datetime.now(UTC), None)
     last = trials[-1]
-    if last.image is not None:
-        return Outcome(
-            item.product_id, "ok", None, 200, last.attempts + last.refusals, last.ended, last.url, last.image
-        )
+    if last.image or last.unchanged:
+        code = 304 if last.unchanged else 200
+        return Outcome(item.product_id, "ok", None, code, last.spent, last.ended, last.url, last.image)
     for trial in trials:
-        if trial.pending:
-            return Outcome(item.product_id, "pending", "host_down", None, trial.attempts, trial.ended, trial.url)
+        if trial.host_is_down:
+            return Outcome(item.product_id, "pending", "host_down", None, trial.spent, trial.ended, trial.url)
     assert last.error is not None
-    attempts = last.attempts + last.refusals
-    return Outcome(item.product_id, "broken", last.error.cause, last.error.http_code, attempts, last.ended, last.url)
+    status: Status = "pending" if last.late else "broken"
+    error = last.error
+    return Outcome(
+        product_id=item.product_id,
+        status=status,
+        cause=error.cause,
+        http_code=error.http_code,
+        attempts=last.spent,
+        checked_at=last.ended,
+        url=last.url,
+        placeholder=last.placeholder,
+    )
 
 
-def _address(url: str, base: URL | None = None) -> URL:
-    """Return a URL, or a redirect's target relative to `base`, parsed.
-
-    Raises:
-        PermanentFetchError: it is not a complete http or https address.
-    """
-    try:
-        address = URL(url.strip())
-        address = (base.join(address) if base else address).with_fragment(None)
-        if address.scheme in ("http", "https") and address.host and address.port:
-            return address
-    except ValueError:
-        pass
-    raise fetch_error("bad_url", f"{url[:200]!r} is not a complete http or https address")
+def _key(address: URL) -> str:
+    return f"{address.host}:{address.port}"
 
 
-def _failure(error: Exception, host: _Host) -> FetchError:
+async def _connected(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+    """Tell whoever asks that the connection is there, new or kept alive."""
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx()
+
+
+def _failure(error: Exception, host: Host) -> FetchError:
     """Return what an error of the connection to a host means."""
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
             return fetch_error("tls", f"no valid certificate: {error}")
         case aiohttp.ClientConnectorDNSError():
-            return _UnreachableError(host, "dns", f"the host's name does not resolve: {error}")
+            return _NoLifeError(host, "dns", f"the host's name does not resolve: {error}")
         case aiohttp.ClientConnectorError():
-            return _UnreachableError(host, "refused", f"the host takes no connection: {error}")
+            return _NoLifeError(host, "refused", f"the host takes no connection: {error}")
         case aiohttp.ConnectionTimeoutError():
-            return _UnreachableError(host, "timeout", f"the host does not pick up: {error}")
-        case TimeoutError():
-            return fetch_error("timeout", "no complete answer in time")
+            return _NoLifeError(host, "timeout", f"the host does not pick up: {error}")
         case aiohttp.ClientPayloadError() if "ConnectionResetError" not in str(error):
             return fetch_error("truncated", "the answer is shorter than it promised, or damaged", 200)
         case aiohttp.ClientResponseError() | HttpProcessingError():
@@ -392,11 +650,19 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
         return None
 
 
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, from a notebook too, whose thread already runs a loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()
+def _opts_out(values: Sequence[str], user_agent: str) -> bool:
+    """Return whether X-Robots-Tag forbids our use; what it tells another robot by name is not for us."""
+    for value in values:
+        name, colon, directives = value.partition(":")
+        if not colon or "," in name or name.strip().lower() == "unavailable_after":
+            directives = value
+        elif name.strip().lower() != user_agent.partition("/")[0].strip().lower():
+            continue
+        if OPT_OUT & {directive.strip().lower() for directive in directives.split(",")}:
+            return True
+    return False
+
+
+def _validator(value: str | None) -> str | None:
+    """Return an ETag or a date to send back later; None for what is no plain text, or too long to be one."""
+    return value if value and value.isascii() and value.isprintable() and len(value) <= 512 else None

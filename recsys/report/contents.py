@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +14,15 @@ from numpy.typing import NDArray
 
 from recsys.configuration import Configuration
 from recsys.funnel import Funnel, funnel
+from recsys.images.addresses import without_credentials
 from recsys.images.causes import Cause, explain
+from recsys.images.ledger import broken_by_cause, broken_by_host, count_images
 from recsys.price import price_levels, price_quantiles
 from recsys.report.pictures import SEED, GridRow, Scores, Tile, tsne_points
 from recsys.store import Store, among, digest
+
+HOSTS = 20
+"""With broken links, that the page names; the CSV beside it has all."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ class BrokenLinks:
     count: int
     example: str
     cause: Cause
+
+
+@dataclass(frozen=True)
+class BrokenHost:
+    """The images that are broken at one host (empty: no URL), with their causes in words."""
+
+    host: str
+    count: int
+    causes: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,8 @@ class ReportData:
     Attributes:
         source: the catalogue's file or URL, as it was read.
         links: what to show: a web address or a command.
+        broken_hosts: those with the most broken links, first.
+        rescued: products that have a photo by another of their URLs than the first.
         labels: the largest first, the products without a label last.
         tsne_points: (n, 2), a sample of at most `tsne.sample` products with features.
         tsne_labels: n labels of the points.
@@ -74,6 +89,8 @@ class ReportData:
     links: Mapping[str, str]
     funnel: Funnel
     broken: tuple[BrokenLinks, ...] = ()
+    broken_hosts: tuple[BrokenHost, ...] = ()
+    rescued: int = 0
     labels: tuple[LabelSummary, ...] = ()
     retrieval: tuple[Retrieval, ...] = ()
     grids: tuple[GridRow, ...] = ()
@@ -122,7 +139,9 @@ def gather(
         configuration=configuration,
         links=dict(links or {}),
         funnel=funnel(store),
-        broken=_broken(products),
+        broken=_broken(store),
+        broken_hosts=_broken_hosts(store),
+        rescued=count_images(store).rescued,
         labels=_labels(products, shown, configuration),
         retrieval=_retrieval(evaluation),
         grids=_grids(store, shown, configuration),
@@ -145,21 +164,19 @@ def _products(store: Store) -> pd.DataFrame:
 def _catalogue(store: Store) -> tuple[str, str]:
     """Return source and digest of the catalogue that was read last, empty where none was."""
     readings = store.read("catalogues", ["source", "catalogue_digest", "read_at"]).sort_by("read_at").to_pylist()
-    return (_public(readings[-1]["source"] or ""), readings[-1]["catalogue_digest"]) if readings else ("", "")
-
-
-def _public(url: str) -> str:
-    """Return an address without the user and password that it may hold."""
-    return re.sub(r"//[^/\s]*@", "//", url)
-
-
-def _broken(products: pd.DataFrame) -> tuple[BrokenLinks, ...]:
-    broken = products[products["status"] == "broken"].fillna({"url": ""})
-    found = broken.groupby("cause", as_index=False)["url"].agg(["size", "first"])
-    return tuple(
-        BrokenLinks(str(word), int(count), _public(str(example)), explain(str(word)))
-        for word, count, example in found.sort_values(["size", "cause"], ascending=[False, True]).to_numpy()
+    return (
+        (without_credentials(readings[-1]["source"] or ""), readings[-1]["catalogue_digest"]) if readings else ("", "")
     )
+
+
+def _broken(store: Store) -> tuple[BrokenLinks, ...]:
+    found = broken_by_cause(store)[["cause", "products", "example_url"]].to_numpy()
+    return tuple(BrokenLinks(str(word), int(count), str(url), explain(str(word))) for word, count, url in found)
+
+
+def _broken_hosts(store: Store) -> tuple[BrokenHost, ...]:
+    found = broken_by_host(store)[["host", "products", "causes"]].head(HOSTS).to_numpy()
+    return tuple(BrokenHost(str(host), int(count), str(causes)) for host, count, causes in found)
 
 
 def _labels(products: pd.DataFrame, shown: pd.DataFrame, configuration: Configuration) -> tuple[LabelSummary, ...]:

@@ -5,7 +5,8 @@
         print(f"{host.url}/catalogue.csv")
 
 `assortment` says what it sells, `drawing` draws it, `catalogue` writes it down with the dirt of a real export,
-`faults` breaks 7.77 % of its image URLs, `shop` puts it into a folder, `host` serves that.
+`faults` breaks 7.77 % of its image URLs, `shop` puts it into a folder, `host` serves that, and beside it the
+`marketplace`, whose result pages can be scraped.
 """
 
 from recsys.sample_shop.host import SampleHost

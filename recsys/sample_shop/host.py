@@ -6,6 +6,8 @@
     GET /faults.json          {image name: fault}
     GET /stats.json           {image name: requests}
 
+and beside it a marketplace to scrape, see `recsys.sample_shop.marketplace`.
+
 Written on asyncio streams since faults need the bare connection: a reset, a body that ends early, silence.
 """
 
@@ -22,6 +24,7 @@ import socket
 import struct
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +32,7 @@ from typing import Self
 
 from recsys.errors import ServerError
 from recsys.sample_shop.faults import FAILURES_BEFORE_OK
+from recsys.sample_shop.marketplace import FAULTS, Marketplace, SearchFault
 from recsys.sample_shop.shop import load_shop
 
 HEADER_LIMIT = 16 * 1024  # bytes of request line and headers
@@ -57,6 +61,7 @@ class SampleHost:
         port: port to listen on; 0 takes a free one.
         hang_s: seconds that a hanging image keeps its client waiting before the connection is closed.
         latency_ms: milliseconds before each answer, as a far-away host would take.
+        searches: faults of the marketplace, by keyword.
 
     Raises:
         ServerError: on entering, when the port is taken or not allowed.
@@ -66,9 +71,17 @@ class SampleHost:
     port: int
 
     def __init__(
-        self, folder: Path, host: str = "127.0.0.1", port: int = 0, *, hang_s: float = 30, latency_ms: float = 0
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        hang_s: float = 30,
+        latency_ms: float = 0,
+        searches: Mapping[str, SearchFault] = FAULTS,
     ) -> None:
         self.shop = load_shop(folder)
+        self.marketplace = Marketplace(self.shop.seed + 1, searches)
         self.host, self.port = host, port
         self.url = f"http://{host}:{port}"
         self.hang_s, self.latency_s = hang_s, latency_ms / 1000
@@ -122,6 +135,7 @@ class SampleHost:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve(listener))
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
 
@@ -169,11 +183,12 @@ class SampleHost:
         keep = connection == "keep-alive" if minor == "0" else "close" not in connection
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
-        return await self._route(writer, target.partition("?")[0], headers, method == "HEAD", keep)
+        return await self._route(writer, target, headers, method == "HEAD", keep)
 
     async def _route(
-        self, writer: asyncio.StreamWriter, path: str, headers: dict[str, str], bare: bool, keep: bool
+        self, writer: asyncio.StreamWriter, target: str, headers: dict[str, str], bare: bool, keep: bool
     ) -> bool:
+        path = target.partition("?")[0]
         match path:
             case "/":
                 return await self._reply(writer, 200, self._page(), "text/html; charset=utf-8", keep=keep, bare=bare)
@@ -187,6 +202,8 @@ class SampleHost:
                 body = self.shop.catalogue.read_bytes().replace(self.shop.base_url.encode(), self.url.encode())
                 return await self._reply(writer, 200, body, "text/csv; charset=utf-8", keep=keep, bare=bare)
         name = path.removeprefix("/images/")
+        if name == path and (answer := await asyncio.to_thread(self.marketplace.answer, target)):  # it draws
+            return await self._reply(writer, answer.status, answer.body, answer.kind, keep=keep, bare=bare)
         if name == path or name not in self._files:
             return await self._reply(writer, 404, b"no such page", keep=keep, bare=bare)
         self._requests[name] += 1

@@ -33,6 +33,7 @@ RECSYS = Path(sys.executable).with_name("recsys")
 QUICK = {
     "RECSYS_IMAGES__TIMEOUT_S": "1",
     "RECSYS_IMAGES__BACKOFF_S": "0.05",
+    "RECSYS_IMAGES__ALLOW_HOSTS": '["127.0.0.1"]',
     "RECSYS_WORKFLOW__RETRIES": "0",
     "RECSYS_REPORT__GRIDS": "3",
 }

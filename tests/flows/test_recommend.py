@@ -18,7 +18,13 @@ from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
 
 FLAGS: dict[str, Any] = {
-    "images": {"timeout_s": 1, "backoff_s": 0.05, "shard_size": 16, "retry_after_max_s": 0.1},
+    "images": {
+        "timeout_s": 1,
+        "backoff_s": 0.05,
+        "shard_size": 16,
+        "retry_after_max_s": 0.1,
+        "allow_hosts": ["127.0.0.1"],
+    },
     "workflow": {"retries": 1, "retry_delay_s": 0.1},
     "report": {"grids": 4},
     "tsne": {"iterations": 250},

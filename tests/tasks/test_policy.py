@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from recsys.configuration import load
-from recsys.errors import CatalogueError, HomeError, PendingImagesError, WeightsError
+from recsys.errors import (
+    CatalogueError,
+    HomeError,
+    PendingImagesError,
+    PermanentFetchError,
+    TransientFetchError,
+    WeightsError,
+)
 from recsys.store import Store, shards
 
 
@@ -17,6 +24,8 @@ from recsys.store import Store, shards
     ("error", "again"),
     [
         (PendingImagesError("3 pending"), True),
+        (TransientFetchError("blocked", "a robot check"), True),
+        (PermanentFetchError("robots", "forbidden"), False),
         (ConnectionError("reset"), True),
         (CatalogueError("no such file"), False),
         (HomeError("disk full"), False),

@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from recsys.configuration import Configuration, load
 from recsys.store import SCHEMAS, Store
@@ -28,6 +30,9 @@ class FaultHost:
         self.requests: Counter[str] = Counter()
         self.times: dict[str, list[float]] = {}
         self.connections = self.under_way = self.most_under_way = 0
+        self.version = 1  # of what "etag" answers
+        self.latency = 0.0  # seconds before "late" answers
+        self.headers: dict[str, str] = {}  # of the last request
         self.jpeg = saved(picture(600, 400), "JPEG", quality=90)
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -62,8 +67,10 @@ class FaultHost:
         self.connections += 1
         try:
             while line := await reader.readline():
-                while (await reader.readline()).strip():
-                    pass
+                self.headers = {}
+                while header := (await reader.readline()).strip():
+                    name, _, value = header.decode("latin-1").partition(":")
+                    self.headers[name.lower()] = value.strip()
                 path = line.decode("latin-1").split()[1]
                 self.requests[path] += 1
                 self.times.setdefault(path, []).append(self._loop.time())
@@ -94,6 +101,36 @@ class FaultHost:
         match fault:
             case "ok":
                 return await reply("200 OK", self.jpeg)
+            case "late":
+                await asyncio.sleep(self.latency)
+                return await reply("200 OK", self.jpeg)
+            case "etag":
+                etag = f'"v{self.version}"'
+                if self.headers.get("if-none-match") == etag:
+                    return await reply("304 Not Modified", b"", f"ETag: {etag}")
+                body = self.jpeg + bytes(self.version)
+                return await reply("200 OK", body, f"ETag: {etag}", "Last-Modified: Sun, 01 Nov 2026 10:00:00 GMT")
+            case "tagged":  # the name is what X-Robots-Tag says
+                return await reply("200 OK", self.jpeg, f"X-Robots-Tag: {unquote(name)}")
+            case "429":
+                return await reply("429 Slow down", b"", "Retry-After: 3600")
+            case "429_if_many" if self.under_way > 4:
+                return await reply("429 Slow down", b"", "Retry-After: 0")
+            case "429_if_many":
+                await asyncio.sleep(0.01)
+                return await reply("200 OK", self.jpeg)
+            case "polyglot":
+                return await reply("200 OK", self.jpeg + b"PK\x03\x04<script>alert(1)</script>")
+            case "tight":
+                return await reply("200 OK", saved(Image.new("1", (10_000, 10_000)), "PNG", optimize=True))
+            case "redirect_to":
+                return await reply("302 Found", b"", f"Location: {unquote(name)}")
+            case "many_headers":
+                writer.write(b"HTTP/1.1 200 OK\r\n")
+                for number in range(1_000_000):
+                    writer.write(b"X-%d: %s\r\n" % (number, b"x" * 4096))
+                    await writer.drain()
+                return False
             case "slow":
                 await asyncio.sleep(0.05)
                 return await reply("200 OK", self.jpeg)
@@ -201,7 +238,10 @@ def unused_port() -> Iterator[int]:
 @pytest.fixture
 def configuration() -> Configuration:
     """Defaults, but with hardly a wait between attempts and a small limit on bytes."""
-    return load(flags={"images": {"timeout_s": 5, "backoff_s": 0.02, "max_bytes": 1_000_000}}, environ={})
+    return load(
+        flags={"images": {"timeout_s": 5, "backoff_s": 0.02, "max_bytes": 1_000_000, "allow_hosts": ["127.0.0.1"]}},
+        environ={},
+    )
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from recsys.configuration import Images
-from recsys.images import fetch
+from recsys.images import fetch, hosts
 from recsys.images.fetch import Item, Outcome, fetch_images
 from recsys.images.square import decode, decode_squared
 
@@ -35,7 +35,7 @@ def test_an_image_comes_squared_with_what_the_ledger_wants_to_know(host, setting
     assert outcome.url == host.url("ok")
     image = outcome.image
     assert (image.width, image.height, image.format, image.size) == (600, 400, "JPEG", len(host.jpeg))
-    assert image.digest == hashlib.blake2b(host.jpeg, digest_size=16).hexdigest()
+    assert image.digest == hashlib.sha256(host.jpeg).hexdigest()[:32]
     squared = decode_squared(image.jpeg)
     expected = decode(host.jpeg, settings.max_pixels, 256).square(256)
     assert squared.shape == (256, 256, 3)
@@ -218,15 +218,15 @@ def test_with_every_url_broken_the_last_cause_is_told(host, settings):
 
 def test_a_host_that_is_down_spends_nobodys_budget_and_is_soon_left_alone(host, settings, unused_port, monkeypatch):
     refusals = []
-    refused = fetch._Host.refused
-    monkeypatch.setattr(fetch._Host, "refused", lambda self: (refusals.append(self), refused(self)))
+    refused = hosts.Host.refused
+    monkeypatch.setattr(hosts.Host, "refused", lambda self: (refusals.append(self), refused(self)))
     settings = settings.model_copy(update={"concurrency_per_host": 4})
     items = [Item(str(n), (f"http://127.0.0.1:{unused_port}/{n}.jpg",), attempts=n % 2) for n in range(100)]
     outcomes = fetch_images([*items, Item("up", (host.url("ok"),))], settings)
     assert {(o.status, o.cause) for o in outcomes[:-1]} == {("pending", "host_down")}
     assert [o.attempts for o in outcomes[:-1]] == [n % 2 for n in range(100)]
     assert outcomes[-1].status == "ok"
-    assert fetch.DOWN_AFTER <= len(refusals) < fetch.DOWN_AFTER + 4
+    assert hosts.DOWN_AFTER <= len(refusals) < hosts.DOWN_AFTER + 4
 
 
 def test_a_host_that_was_down_and_still_is_leaves_even_a_single_item_pending(settings, unused_port):
@@ -263,7 +263,7 @@ def test_connections_are_kept_alive_and_limited_per_host(host, settings):
 
 
 def test_requests_under_way_are_limited_over_all_hosts(host, settings):
-    settings = settings.model_copy(update={"concurrency": 2})
+    settings = settings.model_copy(update={"connections": 2})
     fetch_images([Item(str(n), (host.url("slow", n),)) for n in range(10)], settings)
     assert host.most_under_way == 2
 

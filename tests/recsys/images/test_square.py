@@ -188,9 +188,10 @@ def test_the_limit_on_pixels_is_inclusive():
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "longest"), [(511, 300, 511), (1023, 600, 1023), (1024, 600, 512), (3000, 1999, 750)]
+    ("width", "height", "longest"),
+    [(767, 300, 767), (768, 600, 384), (1023, 600, 512), (3000, 1999, 750), (3072, 1999, 384)],
 )
-def test_a_jpeg_is_decoded_smaller_but_at_least_twice_the_side(width, height, longest):
+def test_a_jpeg_is_decoded_smaller_but_keeps_one_and_a_half_times_the_side(width, height, longest):
     decoded = decode(saved(picture(width, height), "JPEG"), LIMIT, 256)
     assert (decoded.width, decoded.height) == (width, height)
     assert max(decoded.pixels.shape) == longest
@@ -244,3 +245,19 @@ def test_a_photo_that_cannot_be_used_is_named_with_what_to_do(tmp_path, name, co
         read_photo(photo, Images(max_bytes=2_000))
     message = str(error.value)
     assert str(photo) in message and says in message and "\n" not in message
+
+
+def test_a_jpeg_that_ends_too_early_is_truncated_even_where_its_end_was_restored():
+    whole = saved(picture(600, 400), "JPEG", quality=90)
+    assert decode(whole + b"PK\x03\x04 another file's data", LIMIT, 256).width == 600
+    with pytest.raises(PictureError) as caught:
+        decode(whole[: len(whole) // 2] + b"\xff\xd9", LIMIT, 256)
+    assert caught.value.cause == "truncated"
+
+
+def test_a_picture_that_is_packed_too_tightly_is_a_bomb():
+    """A PNG of one colour: 100 megapixels in a tenth of a megabyte, and within the limit on pixels."""
+    tight = saved(Image.new("1", (10_000, 10_000)), "PNG", optimize=True)
+    with pytest.raises(PictureError) as caught:
+        decode(tight, LIMIT, 256)
+    assert caught.value.cause == "too_many_pixels"

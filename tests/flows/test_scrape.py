@@ -1,0 +1,143 @@
+"""The scraping flow on a real Prefect server, against the stand-in of a marketplace."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from recsys.errors import ConfigurationError, ScrapingError
+from recsys.sample_shop import SampleHost, SampleShop
+from recsys.sample_shop.faults import FAILURES_BEFORE_OK
+from recsys.sample_shop.marketplace import PRODUCTS, SearchFault
+from recsys.scraping.harvest import outcomes
+from recsys.store import SCHEMAS, Store
+
+LABELS = ("Cameras & Accessories", "Eyewear", "Pet Supplies")
+NOTHING = dict.fromkeys(("searches", "found", "kept", "duplicates", "broken"), 0)
+Scrape = Callable[..., dict[str, int]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A shop with one product of each label, none with a picture."""
+    store = Store(tmp_path / "home")
+    for table in ("products", "labels"):
+        rows = [{"product_id": label, "label": label} for label in LABELS]
+        store.write(table, pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
+    return store.home
+
+
+@pytest.fixture
+def scrape(prefect_url: str, home: Path) -> Scrape:
+    """Run the flow on that home against a host."""
+    from flows.scrape import scrape
+
+    def run(host: SampleHost, labels: list[str] | None = None, retries: int = 1) -> dict[str, int]:
+        url = f"{host.url}/s?k={{keyword}}&page={{page}}"
+        flags = {
+            "scraping": {"url": url, "pages": 1, "delay_s": 0, "retries": 0},
+            "images": {"allow_hosts": ["127.0.0.1"]},
+            "workflow": {"retries": retries, "retry_delay_s": 0.05},
+        }
+        return scrape(str(home), labels, flags)
+
+    return run
+
+
+def market(shop: SampleShop, **faults: SearchFault) -> SampleHost:
+    return SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1]), searches=faults)
+
+
+def searched(host: SampleHost) -> Counter[str]:
+    """How often each keyword was asked for, by its first word."""
+    asked: Counter[str] = Counter()
+    for target, times in host.marketplace.requests.items():
+        if target.startswith("/s?"):
+            asked[target.removeprefix("/s?k=").partition("&")[0].partition("%20")[0]] += times
+    return asked
+
+
+def last_tasks() -> dict[str, tuple[str, int]]:
+    """State and number of attempts of each task of the last flow run, once the server has them all."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        flow_run = max(client.read_flow_runs(), key=lambda found: found.start_time or found.created)
+        deadline = time.monotonic() + 20
+        while True:
+            runs = [run for run in client.read_task_runs() if run.flow_run_id == flow_run.id]
+            ended = {run.name: (run.state_name or "", run.run_count) for run in runs}
+            if "scraping: what was found" in ended and all(
+                state in ("Completed", "Failed") for state, _ in ended.values()
+            ):
+                return ended
+            assert time.monotonic() < deadline, ended
+            time.sleep(0.2)
+
+
+def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
+    scrape: Scrape, shop: SampleShop, home: Path
+) -> None:
+    with market(shop, Eyewear="captcha_then_ok") as host:
+        with pytest.raises(ScrapingError, match=r"1 of 3 keywords failed: Eyewear \(blocked\)"):
+            scrape(host, retries=FAILURES_BEFORE_OK - 1)
+        assert searched(host) == {"Cameras": 1, "Eyewear": FAILURES_BEFORE_OK, "Pet": 1}
+        tasks = last_tasks()
+        assert tasks["scrape: Cameras & Accessories"] == tasks["scrape: Pet Supplies"] == ("Completed", 1)
+        assert tasks["scrape: Eyewear"] == ("Failed", FAILURES_BEFORE_OK)
+        store = Store(home)
+        assert store.count("scraped") == 2 * PRODUCTS
+
+        again = scrape(host)
+        assert again == {"searches": 1, "found": PRODUCTS + 1, "kept": PRODUCTS, "duplicates": 1, "broken": 0}
+        assert searched(host) == {"Cameras": 1, "Eyewear": FAILURES_BEFORE_OK + 1, "Pet": 1}
+        assert store.count("scraped") == 3 * PRODUCTS and store.count("products") == len(LABELS)
+
+        asked, versions = dict(host.marketplace.requests), [store.version(table) for table in ("scraped", "searches")]
+        assert scrape(host) == NOTHING
+        assert dict(host.marketplace.requests) == asked
+        assert [store.version(table) for table in ("scraped", "searches")] == versions
+
+
+def test_a_passing_fault_is_retried_within_its_task(scrape: Scrape, shop: SampleShop) -> None:
+    with market(shop, Eyewear="503_then_ok") as host:
+        assert scrape(host, retries=FAILURES_BEFORE_OK)["kept"] == 3 * PRODUCTS
+        assert last_tasks()["scrape: Eyewear"] == ("Completed", FAILURES_BEFORE_OK + 1)
+
+
+def test_every_keyword_is_tried_though_all_of_them_fail(scrape: Scrape, shop: SampleShop, home: Path) -> None:
+    with market(shop, **dict.fromkeys(LABELS, "captcha")) as host, pytest.raises(ScrapingError, match="3 of 3"):
+        scrape(host, retries=0)
+    assert outcomes(Store(home))["cause"].tolist() == ["blocked"] * 3
+
+
+def test_what_cannot_pass_is_not_retried(scrape: Scrape, shop: SampleShop) -> None:
+    with market(shop) as host, pytest.raises(ScrapingError, match="http_404"):
+        host.url += "/nowhere"
+        scrape(host, ["Eyewear"], retries=2)
+    assert last_tasks()["scrape: Eyewear"] == ("Failed", 1)
+
+
+def test_labels_can_be_named_and_an_empty_result_is_no_failure(scrape: Scrape, shop: SampleShop) -> None:
+    with market(shop, Eyewear="empty") as host:
+        assert scrape(host, ["Eyewear"]) == NOTHING | {"searches": 1}
+        assert searched(host) == {"Eyewear": 1}
+        assert scrape(host, ["Eyewear"]) == NOTHING
+        with pytest.raises(ConfigurationError, match="no label 'Eyeware'"):
+            scrape(host, ["Eyeware"])
+
+
+def test_the_outcome_of_each_keyword_is_an_artifact(scrape: Scrape, shop: SampleShop) -> None:
+    from prefect.client.orchestration import get_client
+
+    with market(shop, Eyewear="captcha") as host, pytest.raises(ScrapingError):
+        scrape(host, retries=0)
+    with get_client(sync_client=True) as client:
+        artifact = max((a for a in client.read_artifacts() if a.key == "scraping"), key=lambda found: found.created)
+    assert '"keyword": "Eyewear", "status": "failed", "cause": "blocked"' in str(artifact.data)
+    assert str(artifact.data).count('"status": "ok"') == 2
