@@ -37,8 +37,9 @@ import pyarrow as pa
 
 from recsys.errors import HomeError
 from recsys.lean_lancedb import lancedb
+from recsys.memory import economise
 
-pa.set_memory_pool(pa.system_memory_pool())  # the default one keeps what it was once given: 100 MB a fetching run
+economise()  # before the store's threads are there
 
 FORMAT = 1
 """Of the home folder; raised when an older program could no longer read it."""

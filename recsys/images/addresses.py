@@ -106,6 +106,8 @@ def is_public(address: Address) -> bool:
 
 def literal(host: str) -> Address | None:
     """Return the IP address that a host is written as; None for a name."""
+    if not host[-1:].isdigit() and ":" not in host:
+        return None
     try:
         return ip_address(host)
     except ValueError:

@@ -16,8 +16,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from recsys.configuration import Images
 
@@ -73,33 +71,15 @@ class Host:
 
     # -- slots ----------------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def slot(self, order: int) -> AsyncIterator[None]:
-        """Hold one of the host's slots; of those who wait, the lowest order comes first.
+    def slot(self, order: int) -> _Slot:
+        """Return a context that holds one of the host's slots; of those who wait, the lowest order comes first.
 
         Once it is held for longer than the host's answers usually take, another may have it.
         """
-        await self._enter(order)
-        loop = asyncio.get_running_loop()
-        held = True
+        return _Slot(self, order)
 
-        def leave() -> None:
-            nonlocal held
-            if held:
-                held = False
-                self._active -= 1
-                self._admit()
-
-        usual = self.usual
-        overdue = loop.call_later(usual, leave) if usual is not None else None
-        try:
-            yield
-        finally:
-            if overdue is not None:
-                overdue.cancel()
-            leave()
-
-    async def _enter(self, order: int) -> None:
+    async def enter(self, order: int) -> None:
+        """Wait for a slot, and for the host's pace."""
         loop = asyncio.get_running_loop()
         if self._waiting or self._active >= int(self.limit):
             turn: asyncio.Future[None] = loop.create_future()
@@ -109,8 +89,7 @@ class Host:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self._active -= 1
-                    self._admit()
+                    self.leave()
                 raise
         else:
             self._active += 1
@@ -121,9 +100,13 @@ class Host:
             try:
                 await asyncio.sleep(start - loop.time())
             except asyncio.CancelledError:
-                self._active -= 1
-                self._admit()
+                self.leave()
                 raise
+
+    def leave(self) -> None:
+        """Give a slot back."""
+        self._active -= 1
+        self._admit()
 
     def _admit(self) -> None:
         while self._waiting and self._active < int(self.limit):
@@ -226,3 +209,28 @@ class Host:
     def _slow_down(self) -> None:
         self._objected = True
         self.limit = max(1.0, self.limit * SLOWER)
+
+
+class _Slot:
+    """One slot of a host, given back at the end or when it is overdue, whichever is first."""
+
+    def __init__(self, host: Host, order: int) -> None:
+        self._host, self._order = host, order
+        self._held = False
+        self._overdue: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> None:
+        await self._host.enter(self._order)
+        self._held = True
+        if (usual := self._host.usual) is not None:
+            self._overdue = asyncio.get_running_loop().call_later(usual, self._leave)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._held:
+            self._held = False
+            self._host.leave()

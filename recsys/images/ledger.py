@@ -118,14 +118,18 @@ def fetch_shard(
     began = time.monotonic()
     wanted = among("product_id", shard.keys)
     columns = [*STATE, "first_checked", "url", "etag", "last_modified", "bytes"]
-    ledger = _rows(store, "images", columns, wanted)
+    # One reading for both: it costs by the table's fragments, not by its rows.
+    told = store.read("images", [*columns, "image_digest"], f"{wanted} OR cause = {literal('placeholder')}").to_pylist()
+    keys = set(shard.keys)
+    ledger = {row["product_id"]: row for row in told if row["product_id"] in keys}
+    placeholders = {row["image_digest"] for row in told if row["cause"] == "placeholder"}
     products = {
         product["product_id"]: product
         for product in _products(store, ["product_id", "image_urls"], wanted)
         if _is_missing(ledger.get(product["product_id"]), _urls_digest(product), again)
     }
     items = [_item(product, ledger.get(key)) for key, product in products.items()]
-    outcomes = fetch_images(items, configuration.images, on_progress, _placeholders(store))
+    outcomes = fetch_images(items, configuration.images, on_progress, placeholders)
     kept = _kept(store, ledger, outcomes)
     rows = [
         kept.get(outcome.product_id) or _row(products[outcome.product_id], outcome, ledger.get(outcome.product_id))
@@ -328,12 +332,6 @@ def _is_missing(row: Mapping[str, Any] | None, urls_digest: str, again: Recheck 
 
 def _is_rescued(product: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     return row["status"] == "ok" and row["url"] != next(iter(product["image_urls"] or ()), row["url"])
-
-
-def _placeholders(store: Store) -> set[str]:
-    """Return the digests of the pictures that were found to be placeholders."""
-    rows = store.read("images", ["image_digest"], f"cause = {literal('placeholder')}")
-    return set(rows["image_digest"].drop_null().to_pylist())
 
 
 def _item(product: Mapping[str, Any], row: Mapping[str, Any] | None) -> Item:

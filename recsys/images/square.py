@@ -49,7 +49,6 @@ ENOUGH = 1.5
 """Times the side of the square that a picture must keep when it is decoded at a reduced scale."""
 
 ORIENTATION = 0x0112  # the EXIF tag
-EXIF_WITHIN = 1 << 18  # bytes; other metadata may come first
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -135,7 +134,7 @@ def _decode_plain_jpeg(data: bytes, max_pixels: int, side: int) -> Picture:
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         _require_pixels(width, height, max_pixels)
-        if space not in ("YCbCr", "RGB", "Gray") or (data.find(b"Exif\0\0", 0, EXIF_WITHIN) >= 0 and _is_turned(data)):
+        if space not in ("YCbCr", "RGB", "Gray") or (_has_exif(data) and _is_turned(data)):
             raise _UnusualError
         scale = _scale(max(width, height), side)
         least = -(-height // scale), -(-width // scale)  # rounded up, as libjpeg does
@@ -289,6 +288,16 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, bool]:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), orientation >= 5
+
+
+def _has_exif(data: bytes) -> bool:
+    """Return whether one of a JPEG's segments before the picture itself holds EXIF data."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (b"\xda", b""):  # SOS: the picture begins
+        if data[at + 4 : at + 10] == b"Exif\0\0":
+            return True
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False
 
 
 def _is_turned(data: bytes) -> bool:

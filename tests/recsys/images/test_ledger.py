@@ -12,6 +12,7 @@ import textwrap
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -22,9 +23,24 @@ from recsys.configuration import load
 from recsys.errors import NoImagesError, PendingImagesError
 from recsys.images import ledger
 from recsys.images.causes import CAUSES, explain, fetch_error
-from recsys.images.ledger import broken_by_cause, broken_links, fetch_shard, missing, require_images
+from recsys.images.ledger import (
+    FetchCounts,
+    Recheck,
+    broken_by_cause,
+    broken_by_host,
+    broken_links,
+    count_images,
+    fetch_shard,
+    missing,
+    replace_placeholders,
+    require_images,
+    write_broken_links,
+)
 from recsys.images.square import decode_squared
 from recsys.store import SCHEMAS, Store
+
+from .pictures import picture, saved
+from .test_fetch import answering
 
 
 def fetch_all(store, configuration) -> None:
@@ -285,3 +301,165 @@ def test_each_link_of_the_real_catalogue_ends_with_its_cause(fault_host, store, 
     named = {"404": "http_404", "410": "http_410", "403": "http_403", "500": "http_500", "hang": "timeout"}
     expected = {key: named.get(fault, fault) for key, fault in faults.items() if not fault.endswith("_then_ok")}
     assert {key: row["cause"] for key, row in rows(store).items() if row["status"] == "broken"} == expected
+
+
+# --- asking again -----------------------------------------------------------------------------------------------------
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=1)
+
+
+def again(store, configuration, recheck: Recheck) -> FetchCounts:
+    (shard,) = missing(store, configuration, recheck)
+    return fetch_shard(store, shard, configuration, again=recheck)
+
+
+def test_broken_links_are_asked_for_again_by_cause_and_age(store, list_products, configuration, host):
+    products = {"gone": [host.url("404")], "page": [host.url("html")], "good": [host.url("ok")]}
+    list_products(products)
+    fetch_all(store, configuration)
+    first = rows(store)
+    assert missing(store, configuration) == []
+    assert missing(store, configuration, Recheck("broken", first["gone"]["checked_at"] - timedelta(days=7))) == []
+    counts = again(store, configuration, recheck := Recheck("broken", later(), ("http_404",)))
+    assert (counts.total, counts.broken) == (1, 1)
+    assert (host.asked("404"), host.asked("html"), host.asked("ok")) == (2, 1, 1)
+    told = rows(store)["gone"]
+    assert told["first_checked"] == first["gone"]["first_checked"] and told["checked_at"] > first["gone"]["checked_at"]
+    assert missing(store, configuration, Recheck("broken", told["checked_at"], recheck.causes)) == []
+
+
+def test_a_broken_link_that_was_mended_becomes_an_image_with_a_budget_of_its_own(
+    store, list_products, configuration, host
+):
+    list_products({"a": [host.url("503_then_ok")]})
+    fetch_all(store, change(configuration, attempts=1))
+    assert rows(store)["a"]["cause"] == "http_503"
+    counts = again(store, change(configuration, attempts=2), Recheck("broken", later()))
+    assert counts.ok == 1 and rows(store)["a"]["attempts"] == 1
+
+
+def test_a_picture_that_did_not_change_is_not_sent_again(store, list_products, configuration, host):
+    list_products({"a": [host.url("etag")]})
+    fetch_all(store, configuration)
+    first = rows(store)["a"]
+    assert first["etag"] == '"v1"' and first["last_modified"].startswith("Sun, 01 Nov 2026")
+    counts = again(store, configuration, Recheck("ok", later()))
+    assert counts.ok == 1 and host.asked("etag") == 2
+    second = rows(store)["a"]
+    assert second["checked_at"] > first["checked_at"]
+    assert {**second, "checked_at": None} == {**first, "checked_at": None}
+
+    host.version = 2
+    again(store, configuration, Recheck("ok", later()))
+    third = rows(store)["a"]
+    assert third["etag"] == '"v2"' and third["image_digest"] != first["image_digest"]
+
+
+def test_a_picture_stays_until_its_link_is_broken_for_good(store, list_products, configuration, host):
+    """The host's bad day is no reason to lose it; a 404 is."""
+    list_products({"hangs": [host.url("503_then_ok", "a")], "gone": [host.url("ok", "b")]})
+    fetch_all(store, configuration)
+    before = rows(store)
+    host.requests["/503_then_ok/a"] = 0  # it has two bad answers again
+    host.jpeg, jpeg = b"<html>Product removed</html>", host.jpeg
+    counts = again(store, change(configuration, attempts=1), Recheck("ok", later()))
+    host.jpeg = jpeg
+    assert (counts.ok, counts.broken) == (1, 1)
+    after = rows(store)
+    assert after["hangs"] == before["hangs"]
+    assert (after["gone"]["status"], after["gone"]["cause"], after["gone"]["jpeg"]) == ("broken", "not_an_image", None)
+
+
+def test_a_wait_beyond_the_deadline_leaves_a_product_pending_with_what_it_spent(
+    store, list_products, configuration, host
+):
+    """The host says: come back in an hour. Two runs later the budget of attempts is spent."""
+    list_products({"a": [host.url("429")]})
+    settings = change(configuration, deadline_s=1, retry_after_max_s=3600)
+    for attempts in (1, 2):
+        with pytest.raises(PendingImagesError):
+            fetch_all(store, settings)
+        told = rows(store)["a"]
+        assert (told["status"], told["cause"], told["attempts"]) == ("pending", "http_429", attempts)
+    fetch_all(store, settings)
+    assert (rows(store)["a"]["status"], rows(store)["a"]["attempts"]) == ("broken", 3)
+
+
+def test_a_body_that_drips_cannot_outlast_the_deadline(store, list_products, configuration, host):
+    list_products({"a": [host.url("drip", n) for n in range(50)]})
+    began = time.monotonic()
+    with pytest.raises(PendingImagesError):
+        fetch_all(store, change(configuration, timeout_s=0.5, deadline_s=2))
+    assert time.monotonic() - began < 4
+
+
+def test_products_that_another_of_their_urls_rescued_are_counted(store, list_products, configuration, host):
+    list_products({"a": [host.url("404"), host.url("ok", 1)], "b": [host.url("ok", 2)]})
+    (shard,) = missing(store, configuration)
+    assert fetch_shard(store, shard, configuration).rescued == 1
+    assert count_images(store).rescued == 1
+
+
+def categories(store, paths: dict[str, str]) -> None:
+    """Put products into top levels."""
+    found = store.read("products").to_pylist()
+    changed = [row | {"category_path": [paths.get(row["product_id"], "Watches")]} for row in found]
+    store.write("products", pa.Table.from_pylist(changed, schema=SCHEMAS["products"]))
+
+
+def test_a_picture_of_many_products_of_several_kinds_is_a_placeholder(store, list_products, configuration, host):
+    """Twelve products say "no image available" by the same picture; one of them lists another, one comes later."""
+    configuration = change(configuration, placeholder_products=10, placeholder_share=0.1)
+    same = {f"p{n}": [host.url("ok", n)] for n in range(12)}
+    list_products(same | {"p3": [host.url("ok", 3), host.url("etag", 3)], "other": [host.url("etag", "other")]})
+    categories(store, {f"p{n}": f"kind {n % 3}" for n in range(12)})
+    fetch_all(store, configuration)
+    assert count_images(store).ok == 13
+    (shard,) = replace_placeholders(store, configuration)
+    assert shard.keys == ("p3",)
+    assert fetch_shard(store, shard, configuration).rescued == 1
+    told = rows(store)
+    assert {key for key, row in told.items() if row["cause"] == "placeholder"} == set(same) - {"p3"}
+    assert all(row["jpeg"] is None for row in told.values() if row["status"] == "broken")
+    assert told["p3"]["status"] == told["other"]["status"] == "ok"
+    assert replace_placeholders(store, configuration) == [] == missing(store, configuration)
+
+    list_products(same | {"p3": [host.url("ok", 3), host.url("etag", 3)], "late": [host.url("ok", "late")]})
+    fetch_all(store, configuration)
+    assert (rows(store)["late"]["status"], rows(store)["late"]["cause"]) == ("broken", "placeholder")
+
+
+def test_sizes_of_one_shirt_may_share_a_picture(store, list_products, configuration, host):
+    configuration = change(configuration, placeholder_products=5, placeholder_share=0.1)
+    list_products({f"p{n}": [host.url("ok", n)] for n in range(12)})
+    categories(store, {f"p{n}": "Clothing" for n in range(12)})
+    fetch_all(store, configuration)
+    assert replace_placeholders(store, configuration) == []
+    assert count_images(store).ok == 12
+
+
+def test_broken_links_go_to_a_file_that_a_spreadsheet_may_open(store, list_products, configuration, host, tmp_path):
+    list_products({"=1+1": [host.url("404", 1)], "b": [host.url("404", 2)], "ok": [host.url("ok")], "no": []})
+    fetch_all(store, configuration)
+    assert write_broken_links(store, tmp_path / "new" / "broken.csv") == 3
+    written = pd.read_csv(tmp_path / "new" / "broken.csv", dtype=str)
+    assert written["product_id"].tolist() == ["'=1+1", "b", "no"]
+    assert written["cause"].tolist() == ["http_404", "http_404", "no_url"]
+    assert written["host"][0] == f"127.0.0.1:{host.port}" and written["remedy"].notna().all()
+    hosts = broken_by_host(store)
+    assert hosts[["host", "products", "causes"]].values.tolist() == [
+        [f"127.0.0.1:{host.port}", 2, "2 http_404"],
+        ["", 1, "1 no_url"],
+    ]
+
+
+def test_what_the_host_says_cannot_harm_the_ledger(store, list_products, configuration):
+    """An ETag that is no text, a status without a meaning: the row is written all the same."""
+    body = saved(picture(), "PNG")
+    answer = b'HTTP/1.1 200 \xff\xfe\r\nETag: "\xff\xfe\xc3\x28"\r\nContent-Length: %d\r\n\r\n' % len(body) + body
+    with answering(answer) as (port, _):
+        list_products({"a": [f"http://127.0.0.1:{port}/a.png"]})
+        fetch_all(store, configuration)
+    assert (rows(store)["a"]["status"], rows(store)["a"]["etag"]) == ("ok", None)

@@ -1,0 +1,94 @@
+"""What hanging links cost: a catalogue of which 10 % hang, against the same catalogue without those, all of it good.
+
+    python benchmarks/hanging.py                                        # the sample shop's pictures
+    python benchmarks/hanging.py --image-host image_host.py --catalogue catalogue.csv
+
+A hanging link takes the connection and never answers. Both catalogues have the same good products, copies of which
+fill them up to --products; the hanging ones stand scattered among them. Each is fetched from its prepared home, as the
+flow does and without Prefect, in alternating rounds. A hanging link ends after its attempts (`images.attempts`) of
+--timeout-s each, half a minute by default, so a catalogue that takes less than that as a whole cannot keep the promise.
+The exit code is 1 when the ratio of the times is over --at-most, or one product is not as it should be.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+
+import measuring
+from measuring import Product, middle, out, say, table
+
+WITHOUT, WITH = "none hangs", "some hang"
+
+
+def main() -> int:
+    parser = measuring.parser(__doc__)
+    parser.add_argument("--products", type=int, default=20_000, help="with the hanging ones (default: %(default)s)")
+    parser.add_argument("--share", type=float, default=0.1, help="of them that hangs (default: %(default)g)")
+    parser.add_argument("--latency-ms", type=float, default=200, help="before each answer (default: %(default)g)")
+    parser.add_argument("--rounds", type=int, default=1, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=12_345, help="where the hanging ones stand (default: %(default)s)")
+    parser.add_argument("--at-most", type=float, default=1.3, help="ratio that is promised (default: %(default)g)")
+    options = parser.parse_args()
+    shop = measuring.shop_of(options)
+    port = measuring.free_port()
+    host_options = {
+        **{"broken": len(shop.products) // 2, "flaky": 0},  # every tenth of the broken ones hangs
+        **{"latency_ms": options.latency_ms, "hang_s": options.timeout_s + 5},
+    }
+    with measuring.scratch(options) as folder:
+        with measuring.image_host(shop, port, **host_options) as host:
+            faults = host.faults()
+        good = [product for product in shop.products if product.picture not in faults]
+        hanging = [product for product in shop.products if faults.get(product.picture) == "hang"]
+        hangs = round(options.share * options.products)
+        listed = measuring.copies(good, options.products - hangs)
+        catalogues = {WITHOUT: listed, WITH: scattered(listed, measuring.copies(hanging, hangs), options.seed)}
+        environment = measuring.settings(options)
+        for name, products in catalogues.items():
+            path = measuring.write_catalogue(folder / f"{name}.csv", products, host.url)
+            measuring.prepared_home(folder / name, path, environment)
+
+        def fetched(name: str) -> tuple[float, list[str]]:
+            """Return the seconds that a catalogue takes, and what was not as it should be."""
+            home = folder / "home"
+            shutil.copytree(folder / name, home)
+            with measuring.image_host(shop, port, **host_options):
+                took = measuring.measure(measuring.fetch_command(home), environment)
+            rows = measuring.ledger(home)
+            shutil.rmtree(home)
+            return took.seconds, measuring.wrong_causes(rows, catalogues[name], faults)
+
+        seconds: dict[str, list[float]] = {name: [] for name in catalogues}
+        wrong: list[str] = []
+        for number in range(1, options.rounds + 1):
+            for name, products in catalogues.items():
+                say(f"round {number} of {options.rounds}: {len(products):,} products, {name}")
+                took, faulty = fetched(name)
+                seconds[name].append(took)
+                wrong += faulty
+    ratio = middle(seconds[WITH]) / middle(seconds[WITHOUT])
+    rows = [
+        (name, f"{len(products):,}", *(f"{took:.1f}" for took in seconds[name]), f"{middle(seconds[name]):.1f}")
+        for name, products in catalogues.items()
+    ]
+    columns = ["catalogue", "products", *(f"round {number + 1}, s" for number in range(options.rounds)), "median, s"]
+    out.print(table(f"Hanging links, latency {options.latency_ms:g} ms", columns, rows, right=columns[1:]))
+    for line in wrong[:20]:
+        out.print(f"  {line}")
+    return measuring.verdict(
+        (ratio <= options.at_most, f"at most {options.at_most:g} times as long: {ratio:.2f}"),
+        (not wrong, f"every product ends as it should ({len(wrong)} do not)"),
+    )
+
+
+def scattered(good: list[Product], hanging: list[Product], seed: int) -> list[Product]:
+    """Return both, the hanging ones at random places, the good ones in their order."""
+    places = set(random.Random(seed).sample(range(len(good) + len(hanging)), len(hanging)))
+    goods, hangs = iter(good), iter(hanging)
+    return [next(hangs if place in places else goods) for place in range(len(good) + len(hanging))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

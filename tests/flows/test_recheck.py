@@ -1,0 +1,195 @@
+"""Rerunning only what failed: Prefect's Retry, the command, and the flow that asks for links again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys.funnel import funnel
+from recsys.sample_shop import SampleHost, SampleShop
+from recsys.store import Store
+
+ROOT = Path(__file__).parents[2]
+RECSYS = Path(sys.executable).with_name("recsys")
+IMAGES: dict[str, Any] = {
+    "timeout_s": 1,
+    "backoff_s": 0.05,
+    "shard_size": 8,
+    "shards_at_once": 2,
+    "concurrency_per_host": 2,
+    "retry_after_max_s": 0.1,
+    "allow_hosts": ["127.0.0.1"],
+}
+FLAGS: dict[str, Any] = {"images": IMAGES, "workflow": {"retries": 0}}
+
+
+def serving(shop: SampleShop, **options: Any) -> SampleHost:
+    return SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1]), **options)
+
+
+@contextmanager
+def stopped_in_the_middle(shop: SampleShop) -> Iterator[None]:
+    """Serve some twenty images and stop, as a host that is taken down for a while."""
+    with serving(shop, latency_ms=30) as host:
+
+        def stop() -> None:
+            until = time.monotonic() + 60
+            while len(host.stats()) < 20 and time.monotonic() < until:
+                time.sleep(0.01)
+            host.__exit__(None, None, None)
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        yield
+        thread.join()
+
+
+def names(store: Store, status: str) -> set[str]:
+    """Return the names of the images that the products of that status have."""
+    ids = store.read("images", ["product_id"], f"status = '{status}'")["product_id"].to_pylist()
+    products = store.read("products", ["product_id", "image_urls"]).to_pylist()
+    urls = [url for product in products if product["product_id"] in ids for url in product["image_urls"] or ()]
+    return {url.rpartition("/")[2] for url in urls}
+
+
+def prefect(*arguments: str, **environ: str) -> str:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=180, env=os.environ | environ, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_prefects_retry_asks_only_for_what_is_pending(prefect_url: str, shop: SampleShop, tmp_path: Path) -> None:
+    """A worker's run meets a host that goes away; Retry, as in the UI, has the worker take up the rest."""
+    from prefect.client.orchestration import get_client
+
+    home = tmp_path / "home"
+    prefect("work-pool", "create", "retrying", "--type", "process", "--overwrite")
+    prefect("deploy", "--name", "recommend", "--pool", "retrying")
+    parameters = {"home": str(home), "catalogue": str(shop.catalogue), "flags": FLAGS, "stop_after": "images"}
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("recommend/recommend")
+        run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+        with stopped_in_the_middle(shop):
+            prefect("worker", "start", "--pool", "retrying", "--run-once")
+        failed = client.read_flow_run(run.id)
+        assert failed.state is not None and failed.state.is_failed(), failed.state
+        assert "images are pending" in str(failed.state.message)
+        tasks = [task for task in client.read_task_runs() if task.flow_run_id == run.id]
+        shards = [task.name for task in tasks if task.state and task.state.is_failed() and "/" in task.name]
+        assert shards and all(name.startswith("images ") for name in shards)
+
+        store = Store(home, read_only=True)
+        pending, ok = names(store, "pending"), names(store, "ok")
+        assert pending and ok
+        with serving(shop) as host:
+            prefect("flow-run", "retry", str(run.id))
+            prefect("worker", "start", "--pool", "retrying", "--run-once")
+            asked = set(host.stats())
+        ended = client.read_flow_run(run.id)
+    assert ended.state is not None and ended.state.is_completed(), ended.state
+    assert asked and asked <= pending
+    counts = funnel(store)
+    assert counts.pending == 0 and counts.with_image + counts.broken == counts.products
+
+
+def recsys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {
+        "RECSYS_HOME": str(home),
+        "RECSYS_IMAGES__TIMEOUT_S": "1",
+        "RECSYS_IMAGES__BACKOFF_S": "0.05",
+        "RECSYS_IMAGES__RETRY_AFTER_MAX_S": "0.1",
+        "RECSYS_WORKFLOW__RETRIES": "0",
+    }
+    command = [str(RECSYS), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=240, check=False)
+
+
+def test_recsys_retry_asks_only_for_what_is_pending(prefect_url: str, shop: SampleShop, tmp_path: Path) -> None:
+    home, allowed = tmp_path / "home", ("--allow-host", "127.0.0.1", "--stop-after", "images")
+    down = recsys(home, "run", "--catalogue", str(shop.catalogue), *allowed)
+    assert down.returncode == 11 and "pending" in down.stderr
+    store = Store(home, read_only=True)
+    with serving(shop) as host:
+        back = recsys(home, "retry", *allowed)
+        assert back.returncode == 0, back.stderr
+        first = host.stats()
+    assert funnel(store).pending == 0
+
+    with serving(shop) as host:
+        nothing = recsys(home, "retry", *allowed)
+        assert "Nothing to do" in nothing.stdout and not host.stats()
+        gone = recsys(home, "retry", "--cause", "410", *allowed)
+        assert gone.returncode == 0, gone.stderr
+        asked = host.stats()
+        broken = store.read("images", ["url"], "cause = 'http_410'")["url"].to_pylist()
+        assert set(asked) == {url.rpartition("/")[2] for url in broken} and set(asked.values()) == {1}
+        assert recsys(home, "retry", "--broken", "--older-than", "7d", *allowed).returncode == 0
+        assert host.stats() == asked
+        changed = recsys(home, "retry", "--changed", *allowed)
+        assert changed.returncode == 0, changed.stderr
+    assert set(host.stats()) >= set(first) - {url.rpartition("/")[2] for url in broken} - names(store, "broken")
+    assert store.read("images", ["checked_at"], "status = 'ok'").num_rows == funnel(store).with_image
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--cause", "teapot"), "no link is broken"),
+        (("--changed", "--broken"), "--changed"),
+        (("--older-than", "7d"), "--older-than goes with"),
+        (("--broken", "--older-than", "soon"), "write 7d, 12h or 30m"),
+    ],
+)
+def test_a_wrong_retry_is_told_in_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    home = tmp_path / "home"
+    Store(home)
+    done = recsys(home, "retry", *arguments)
+    assert (
+        done.returncode == 2
+        and words in " ".join(done.stderr.split()).replace("│ ", "")
+        and "Traceback" not in done.stderr
+    )
+
+
+def test_the_flow_asks_for_broken_links_again_once(
+    prefect_url: str, shop: SampleShop, host: SampleHost, tmp_path: Path
+) -> None:
+    from flows.recheck import recheck
+    from flows.recommend import recommend
+
+    home = str(tmp_path / "home")
+    recommend(home, str(shop.catalogue), FLAGS, "images")
+    broken = names(Store(home), "broken")
+    before = host.stats()
+    done = recheck(home, "broken", stop_after="images", flags=FLAGS)
+    asked = {name for name, number in host.stats().items() if number > before[name]}
+    assert asked == broken and done["images"] == funnel(Store(home)).broken
+    before = host.stats()
+    assert recheck(home, flags=FLAGS, stop_after="images") == {"images": 0}
+    assert host.stats() == before
+
+
+def test_a_recheck_while_the_host_is_down_fails_and_keeps_every_picture(
+    prefect_url: str, shop: SampleShop, tmp_path: Path
+) -> None:
+    from flows.recheck import recheck
+    from flows.recommend import recommend
+
+    home = str(tmp_path / "home")
+    with serving(shop):
+        recommend(home, str(shop.catalogue), FLAGS, "images")
+    before = funnel(Store(home))
+    recheck(home, "ok", flags=FLAGS, stop_after="images")
+    assert funnel(Store(home)) == before
