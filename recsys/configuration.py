@@ -126,8 +126,8 @@ class Images(Section):
     side: Annotated[int, Field(ge=32, le=2048)] = 256
     """Pixels; the longest side is scaled to it (cubic) and the rest is white."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
-    shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
-    shards_at_once: Annotated[int, Field(ge=1, le=256)] = 24
+    shard_size: Annotated[int, Field(ge=1, le=10_000)] = 512
+    shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     """Few are really under way; the others wait for their last slow links, which so hold up nobody."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 512
     """Open at once, over all hosts and shards of a process."""

@@ -302,8 +302,8 @@ class _Client:
             resolver=CheckedResolver(settings.allow_hosts),
         )
         trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(_connected)
-        trace.on_connection_reuseconn.append(_connected)
+        trace.on_connection_create_end.append(_tell_connected)
+        trace.on_connection_reuseconn.append(_tell_connected)
         self.session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -454,6 +454,7 @@ class _Attempt:
         self.url, self.number, self.deadline, self.known = url, number, deadline, known
         self.has_large = False
         self.unanswered: Host | None = None  # that was asked and has not begun to answer
+        self.asked = 0.0  # loop time
 
     async def run(self, order: int) -> SquaredImage | None:
         """Return the image; None where it is unchanged.
@@ -462,7 +463,7 @@ class _Attempt:
         """
         address = parse(self.url)
         host = self.client.host(address)
-        async with host.slot(order), self.client.open:
+        async with host.slot(order) as self.slot, self.client.open:
             if host.down:
                 raise _NoLifeError(host, "host_down", f"{address.host} is down")
             try:
@@ -482,11 +483,16 @@ class _Attempt:
                     self.client.large.release()
 
     async def _download(self, address: URL) -> _Answer | None:
-        """Return a good answer; None where the image is unchanged."""
+        """Return a good answer; None where the image is unchanged.
+
+        One clock runs: to the end of the attempt, but while the head of an answer is waited for, to the end of the
+        patience that the host has earned.
+        """
         limit = min(self.settings.timeout_s, max(0.0, self.deadline.left))
+        self.ends = self.client.loop.time() + limit
         try:
             with self.deadline:
-                async with asyncio.timeout(limit) as self.clock:
+                async with asyncio.timeout_at(self.ends) as self.clock:
                     return await self._get(address)
         except TimeoutError as error:
             if self.unanswered is not None:
@@ -508,35 +514,33 @@ class _Attempt:
 
     async def _ask(self, address: URL) -> aiohttp.ClientResponse:
         """Return an answer whose head has come, within what the host usually takes."""
-        host, loop = self.client.host(address), self.client.loop
-        if address.host and literal(address.host):  # names are checked as they are resolved
-            checked(address.host, address.port or 0, [address.host], self.settings.allow_hosts)
-        asked, self.unanswered = loop.time(), host
+        self.unanswered = host = self.client.host(address)
+        if literal(str(address.host)):  # names are checked as they are resolved
+            checked(str(address.host), address.port or 0, [str(address.host)], self.settings.allow_hosts)
         try:
-            async with asyncio.timeout(None) as patience:
-
-                def connected() -> None:
-                    nonlocal asked
-                    asked = loop.time()
-                    patience.reschedule(asked + host.patience(self.number))
-
-                response = await self.client.session.get(
-                    address,
-                    allow_redirects=False,
-                    headers=self.known.conditions() if self.known else None,
-                    trace_request_ctx=connected,
-                )
+            response = await self.client.session.get(
+                address,
+                allow_redirects=False,
+                headers=self.known.conditions() if self.known else None,
+                trace_request_ctx=self._connected,
+            )
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             self.unanswered = None
-            if type(error) is TimeoutError:  # our patience; those of aiohttp are of its own kinds
-                raise self._silence(host) from error
             failure = _failure(error, host)
             if isinstance(failure, _NoLifeError):
                 host.refused()
             raise failure from error
         self.unanswered = None
-        host.answered(loop.time() - asked, response.status, _retry_after(response))
+        self.slot.answered()
+        self.clock.reschedule(self.ends)
+        host.answered(self.client.loop.time() - self.asked, response.status, _retry_after(response))
         return response
+
+    def _connected(self) -> None:
+        """Begin to wait for the answer, now that the connection is there, a new one or one kept alive."""
+        if self.unanswered is not None:
+            self.asked = self.client.loop.time()
+            self.clock.reschedule(min(self.ends, self.asked + self.unanswered.patience(self.number)))
 
     def _silence(self, host: Host) -> FetchError:
         host.silent()
@@ -572,12 +576,13 @@ class _Attempt:
 
     async def _wait_for_large(self) -> None:
         """Wait until another large body may be held; the clocks stand still meanwhile."""
-        began, when = self.client.loop.time(), self.clock.when()
+        began = self.client.loop.time()
         self.clock.reschedule(None)
         await self.client.large.acquire()
         self.has_large = True
         waited = self.client.loop.time() - began
-        self.clock.reschedule(when + waited if when is not None else None)
+        self.ends += waited
+        self.clock.reschedule(self.ends)
         self.deadline.left += waited
 
 
@@ -639,7 +644,7 @@ def _key(address: URL) -> str:
     return f"{address.host}:{address.port}"
 
 
-async def _connected(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+async def _tell_connected(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
     """Tell whoever asks that the connection is there, new or kept alive."""
     if context.trace_request_ctx is not None:
         context.trace_request_ctx()

@@ -71,12 +71,12 @@ class Host:
 
     # -- slots ----------------------------------------------------------------------------------------------------
 
-    def slot(self, order: int) -> _Slot:
+    def slot(self, order: int) -> Slot:
         """Return a context that holds one of the host's slots; of those who wait, the lowest order comes first.
 
-        Once it is held for longer than the host's answers usually take, another may have it.
+        While it waits for an answer for longer than the host usually takes, another may have it.
         """
-        return _Slot(self, order)
+        return Slot(self, order)
 
     async def enter(self, order: int) -> None:
         """Wait for a slot, and for the host's pace."""
@@ -211,24 +211,29 @@ class Host:
         self.limit = max(1.0, self.limit * SLOWER)
 
 
-class _Slot:
-    """One slot of a host, given back at the end or when it is overdue, whichever is first."""
+class Slot:
+    """One slot of a host, given back at the end, or sooner when no answer has come in the usual time."""
 
     def __init__(self, host: Host, order: int) -> None:
         self._host, self._order = host, order
         self._held = False
         self._overdue: asyncio.TimerHandle | None = None
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Slot:
         await self._host.enter(self._order)
         self._held = True
         if (usual := self._host.usual) is not None:
             self._overdue = asyncio.get_running_loop().call_later(usual, self._leave)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.answered()
+        self._leave()
+
+    def answered(self) -> None:
+        """Keep it to the end: the answer has come."""
         if self._overdue is not None:
             self._overdue.cancel()
-        self._leave()
 
     def _leave(self) -> None:
         if self._held:
