@@ -2,7 +2,7 @@
 
     python benchmarks/fetch_all.py HOME
 
-Shards come from `recsys.images.ledger.missing`, as many as `images.shards_at_once` are in flight at once, each is fetched
+Shards come from `recsys.images.ledger.missing`, `images.shards_at_once` of them in flight at once, each is fetched
 and committed by `fetch_shard`, and one that is left with pending images is tried again after the flow's own delays.
 Prints {"shards", "at_once", "seconds"} as JSON; what became of each product stands in the home's ledger.
 """

@@ -49,7 +49,7 @@ RECSYS = Path(sys.executable).with_name("recsys")
 
 SAMPLE_PRODUCTS = 2_000
 """So many distinct pictures that copies of one never look like a placeholder, in catalogues of any size."""
-EVERY_S = 0.2
+EVERY_S = 0.5
 """Between two looks at a process tree's memory."""
 MB = 1 << 20
 
@@ -366,7 +366,7 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
 
 
 class PeakMemory:
-    """Watches a process tree: the highest sum of its processes' shares of memory (PSS), looked at every 0.2 s.
+    """Watches a process tree: the highest sum of its processes' shares of memory (PSS), looked at every half second.
 
     PSS counts a page that several processes map once, divided among them, so that a sum is honest.
     """

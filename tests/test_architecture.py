@@ -9,6 +9,7 @@ import pytest
 
 from cli.app import EXIT_CODES
 from recsys import errors
+from recsys.images.causes import CAUSES
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
@@ -78,3 +79,10 @@ def test_every_exit_code_is_documented() -> None:
     for code in codes:
         assert re.search(rf"^\| {code} \|", readme, re.MULTILINE), f"README.md lacks exit code {code}"
         assert re.search(rf"\b{code} [a-z]", EXIT_CODES), f"recsys --help lacks exit code {code}"
+
+
+def test_every_cause_of_a_broken_link_is_documented() -> None:
+    page = (ROOT / "docs" / "fetching.md").read_text(encoding="utf-8")
+    for word, cause in CAUSES.items():
+        again = "yes" if cause.passing else "no"
+        assert f"| `{word}` | {cause.meaning} | {cause.remedy} | {again} |" in page

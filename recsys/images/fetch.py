@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -48,6 +48,9 @@ from recsys.images.square import PictureError, decode, encode
 
 DECODERS = min(8, os.cpu_count() or 1) + 1
 """Threads that decode and square: the decoders let go of the GIL, and while one waits for it another decodes."""
+
+COLLECT_AFTER = 50_000
+"""New objects between two garbage collections, which go through some thousand products in progress."""
 
 SWITCH_S = 0.0005
 """At Python's 5 ms a decoder that comes back waits for the loop, and a core stands idle: a tenth of the throughput."""
@@ -269,10 +272,10 @@ class _Client:
         self.users = 0
         self.hosts: dict[str, Host] = {}
         self.batches = 0
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="fetch", daemon=True)
+        self._started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
         self._thread.start()
-        self._ready.wait()
+        self._started.result()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop and return its result."""
@@ -282,6 +285,14 @@ class _Client:
         except BaseException:  # Ctrl-C as well
             future.cancel()
             raise
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
 
     def close(self) -> None:
         """Close the connections and end the thread."""
@@ -312,17 +323,10 @@ class _Client:
             read_bufsize=READ_BUFFER,
             trace_configs=[trace],
         )
-        gc.freeze()  # else each collection goes through all that is imported
-        often, interval = gc.get_threshold(), sys.getswitchinterval()
-        gc.set_threshold(50_000, *often[1:])
-        sys.setswitchinterval(SWITCH_S)
         self.session._retry_connection = False  # aiohttp would ask twice in one attempt, past the budget
         async with self.session:
-            self._ready.set()
+            self._started.set_result(None)
             await self._stop.wait()
-        sys.setswitchinterval(interval)
-        gc.set_threshold(*often)
-        gc.unfreeze()
         self.decoders.shutdown(wait=False, cancel_futures=True)
 
     # -- a batch --------------------------------------------------------------------------------------------------
@@ -379,6 +383,9 @@ class _Client:
         for number, url in enumerate(item.urls):
             trial = _Trial(url, attempts=item.attempts if number == 0 else 0)
             trials.append(trial)
+            if deadline.left <= 0:
+                trial.late, trial.error = True, fetch_error("timeout", "the product's time was over before it")
+                break
             known = item.known if item.known and item.known.url == url else None
             await self._try(trial, batch, deadline, known, placeholders)
             trial.ended = datetime.now(UTC)
@@ -590,6 +597,8 @@ class _Attempt:
 def _client(settings: Images) -> Iterator[_Client]:
     """Use the process's client for these settings; the first user opens it and the last one closes it."""
     with _opening:
+        if not _clients:
+            _tuned.enter_context(_tuning())
         client = _clients.get(settings) or _clients.setdefault(settings, _Client(settings))
         client.users += 1
     try:
@@ -597,15 +606,31 @@ def _client(settings: Images) -> Iterator[_Client]:
     finally:
         with _opening:
             client.users -= 1
-            last = not client.users
-            if last:
+            if not client.users:
                 del _clients[settings]
-        if last:
-            client.close()
+                client.close()
+            if not _clients:
+                _tuned.close()
 
 
 _clients: dict[Images, _Client] = {}
 _opening = threading.Lock()
+_tuned = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def _tuning() -> Iterator[None]:
+    """Have this process collect garbage seldom, not among all that is imported, and hand the interpreter on soon."""
+    often, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, *often[1:])
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*often)
+        gc.unfreeze()
 
 
 def _status(trials: Sequence[_Trial]) -> Status:

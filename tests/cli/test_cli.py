@@ -326,3 +326,51 @@ def test_the_servers_of_a_home_come_up_and_stop_together(tmp_path: Path, filled:
     for url in urls:
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(url)
+
+
+# --- links that failed, and classes that are small -------------------------------------------------------------------
+
+
+def test_images_of_a_private_address_are_refused_with_the_way_to_allow_them(
+    recsys: Recsys, shop: SampleShop, host: SampleHost
+) -> None:
+    arguments = ("run", "--catalogue", shop.catalogue, "--stop-after", "images")
+    refused = recsys(*arguments, RECSYS_IMAGES__ALLOW_HOSTS="[]")
+    fails(refused, 10, "private_address", "images.allow_hosts")
+    assert not host.stats()
+    other = recsys(*arguments, "--allow-host", "127.0.0.1:1", RECSYS_IMAGES__ALLOW_HOSTS="[]")
+    fails(other, 10, "private_address")
+    wrong = recsys(*arguments, "--allow-host", "10.0.0.0/64")
+    fails(wrong, 3, "allow_hosts")
+
+
+def test_broken_links_are_shown_by_cause_and_host_and_written(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
+    shown = recsys("broken", "--out", tmp_path / "broken.csv", home=filled)
+    assert shown.returncode == 0, shown.stderr
+    assert "http_404" in shown.stdout and "shop.example" in shown.stdout and "1 links" in shown.stdout
+    written = pd.read_csv(tmp_path / "broken.csv")
+    assert written[["cause", "url"]].values.tolist() == [["http_404", "http://shop.example/x.jpg"]]
+    told = json.loads(recsys("broken", "--json", home=filled).stdout)
+    assert told["by_cause"][0]["products"] == told["by_host"][0]["products"] == 1
+    fails(recsys("broken", "--out", tmp_path, home=filled), 12, str(tmp_path))
+
+
+def test_a_small_class_grows_by_a_marketplace_and_only_what_failed_is_asked_again(
+    recsys: Recsys, shop: SampleShop, host: SampleHost
+) -> None:
+    market = {
+        "RECSYS_SCRAPING__URL": f"{host.url}/s?k={{keyword}}&page={{page}}",
+        "RECSYS_SCRAPING__DELAY_S": "0",
+        "RECSYS_SCRAPING__PAGES": "1",
+        "RECSYS_SCRAPING__KEYWORDS": '{"Watches": ["Watches", "Eyewear"]}',
+    }
+    assert recsys("run", "--catalogue", shop.catalogue, "--stop-after", "images", **market).returncode == 0
+    for _ in range(2):  # its host asks for a captcha twice
+        fails(recsys("scrape", "--label", "Watches", **market), 13, "Eyewear (blocked)", "running again")
+    done = recsys("scrape", "--label", "Watches", "--json", **market)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["done"]["searches"] == 1 and told["done"]["kept"] > 0
+    assert {keyword["status"] for keyword in told["keywords"]} == {"ok"}
+    assert "Nothing to search for" in recsys("scrape", "--label", "Watches", **market).stdout
+    fails(recsys("scrape", "--label", "Watch", **market), 3, "did you mean 'Watches'?")
