@@ -438,12 +438,13 @@ class _Client:
         async with host.checking:
             if not host.seems_down or host.down:
                 return not host.down
+            began = self.loop.time()
             try:
                 async with (
                     asyncio.timeout(self.settings.timeout_s * CONNECT_SHARE),
-                    self.session.head(address.origin(), allow_redirects=False),
+                    self.session.head(address.origin(), allow_redirects=False) as response,
                 ):
-                    pass
+                    host.answered(self.loop.time() - began, response.status, None)
             except (TimeoutError, aiohttp.ClientConnectorError):
                 host.is_down()
                 return False

@@ -171,8 +171,10 @@ class Host:
             self.times_down += 1
 
     def lives(self) -> None:
-        """Take note that it lives, whatever its URLs do."""
+        """Take note that it lives, and that the silence is that of a few URLs."""
         self._without_life = 0
+        self._stretch = 1.0
+        self._window()
 
     def suspect(self) -> None:
         """Ask it once more, and take it for down at the first refusal."""
