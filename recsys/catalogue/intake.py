@@ -11,6 +11,7 @@ from recsys.catalogue.products import CatalogueChange, update_products
 from recsys.catalogue.reading import read_catalogue, write_rejects
 from recsys.catalogue.source import display_name
 from recsys.configuration import Configuration
+from recsys.memory import give_back
 from recsys.store import SCHEMAS, Store
 
 REJECTS = "rejects.csv"
@@ -33,6 +34,7 @@ def take_in(store: Store, source: str, configuration: Configuration, now: dateti
     reading = read_catalogue(source, configuration, store.home / "scratch")
     change = update_products(store, reading, now)
     write_rejects(reading, store.home / REJECTS)
+    give_back()
     for note in reading.notes:
         progress.note(note)
     if _is_news(store, reading.digest, change):

@@ -18,12 +18,14 @@ from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsys.configuration import Configuration
 from recsys.errors import ExportError, NoImagesError, PendingImagesError
 from recsys.images.addresses import without_credentials
 from recsys.images.causes import explain
 from recsys.images.fetch import Item, Known, Outcome, fetch_images
+from recsys.memory import give_back
 from recsys.spreadsheet import write_csv
 from recsys.store import SCHEMAS, Shard, Store, among, digest, literal, shards
 
@@ -138,6 +140,7 @@ def fetch_shard(
     if rows:
         table = pa.Table.from_pylist(rows, schema=SCHEMAS["images"])
         store.write("images", table, new=not ledger)
+        give_back()
     counts = _count(
         ((row["status"], row["bytes"], _is_rescued(products[row["product_id"]], row)) for row in rows),
         time.monotonic() - began,
@@ -157,22 +160,13 @@ def replace_placeholders(store: Store, configuration: Configuration) -> list[Sha
     `images.placeholder_products` and `images.placeholder_share` of the catalogue, of at least three top levels of the
     category tree. A product that lists further URLs is pending at the next of them.
     """
-    fetched = _rows(store, "images", ["product_id", "image_digest"], "status = 'ok'")
-    kinds: dict[str, set[str]] = {}
-    sharing: Counter[str] = Counter()
-    products = _products(store, ["product_id", "category_path", "image_urls"])
-    for product in products:
-        if row := fetched.get(product["product_id"]):
-            sharing[row["image_digest"]] += 1
-            kinds.setdefault(row["image_digest"], set()).update((product["category_path"] or [])[:1])
     settings = configuration.images
-    least = max(settings.placeholder_products, settings.placeholder_share * len(products))
-    found = {key for key, number in sharing.items() if number > least and len(kinds[key]) >= PLACEHOLDER_CATEGORIES}
-    urls = {
-        product["product_id"]: product["image_urls"]
-        for product in products
-        if fetched.get(product["product_id"], {}).get("image_digest") in found
-    }
+    fetched = store.read("images", ["product_id", "image_digest"], "status = 'ok'")
+    sharing = fetched.group_by("image_digest").aggregate([("product_id", "count")])
+    least = max(settings.placeholder_products, settings.placeholder_share * store.count("products", ACTIVE))
+    many = sharing.filter(pc.greater(sharing["product_id_count"], least))["image_digest"]
+    suspects = fetched.filter(pc.is_in(fetched["image_digest"], many.combine_chunks()))
+    urls = _of_several_kinds(store, dict(zip(*(column.to_pylist() for column in suspects.columns), strict=True)))
     if urls:
         rows = store.read("images", where=among("product_id", urls)).to_pylist()
         set_aside = [_set_aside(row, urls[row["product_id"]]) for row in rows]
@@ -280,18 +274,38 @@ def _broken_by(store: Store, column: Literal["cause", "host"]) -> pd.DataFrame:
 
 
 def _active(store: Store) -> pd.DataFrame:
-    """Return the catalogue's products in their order, each with its row of the ledger; pending where it has none."""
+    """Return the catalogue's products in their order, each with its row of the ledger; pending where it has none.
+
+    In columns throughout: rows as dictionaries would take a kilobyte a product.
+    """
+    products = store.read("products", ["product_id", "name", "image_urls", "position"], ACTIVE)
+    products = products.sort_by([("position", "ascending"), ("product_id", "ascending")])
+    listed = [urls or [] for urls in products["image_urls"].to_pylist()]
+    frame = products.select(["product_id", "name"]).to_pandas()
+    frame["expected"] = [digest(urls) for urls in listed]
+    frame["first_url"] = pd.Series([next(iter(urls), None) for urls in listed], dtype="str")
     columns = ["urls_digest", "status", "cause", "http_code", "attempts", "first_checked", "checked_at", "url", "bytes"]
-    ledger = _rows(store, "images", ["product_id", *columns])
-    nothing: dict[str, Any] = dict.fromkeys(columns) | {"status": "pending"}
-    rows = []
-    for product in _products(store, ["product_id", "name", "image_urls"]):
-        row = ledger.get(product["product_id"])
-        if row is None or row["urls_digest"] != _urls_digest(product):
-            row = nothing | {"url": next(iter(product["image_urls"] or ()), None)}
-        told = {"product_id": product["product_id"], "name": product["name"]}
-        rows.append(row | told | {"rescued": _is_rescued(product, row), "host": _host(row["url"])})
-    return pd.DataFrame(rows, columns=["product_id", "name", *columns, "rescued", "host"])
+    frame = frame.merge(store.read("images", ["product_id", *columns]).to_pandas(), on="product_id", how="left")
+    stale = frame["urls_digest"] != frame["expected"]
+    frame.loc[stale, columns] = None
+    frame.loc[stale, "status"] = "pending"
+    frame.loc[stale, "url"] = frame.loc[stale, "first_url"]
+    frame["rescued"] = (frame["status"] == "ok") & (frame["url"] != frame["first_url"])
+    frame["host"] = [_host(url) for url in frame["url"].fillna("")]
+    return frame.drop(columns=["expected", "first_url"])
+
+
+def _of_several_kinds(store: Store, digests: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return, of products by the digest of their picture, the URLs of those whose picture several top levels have."""
+    products = _products(store, ["product_id", "category_path", "image_urls"], among("product_id", digests))
+    kinds: dict[str, set[str]] = {}
+    for product in products:
+        kinds.setdefault(digests[product["product_id"]], set()).update((product["category_path"] or [])[:1])
+    return {
+        product["product_id"]: product["image_urls"] or []
+        for product in products
+        if len(kinds[digests[product["product_id"]]]) >= PLACEHOLDER_CATEGORIES
+    }
 
 
 def _rows(store: Store, table: str, columns: list[str], where: str | None = None) -> dict[str, dict[str, Any]]:
@@ -310,14 +324,20 @@ def _shards(
     store: Store, configuration: Configuration, is_wanted: Callable[[Mapping[str, Any] | None, str], bool]
 ) -> list[Shard]:
     """Return shards of the products that are wanted, by their row of the ledger and the digest of their URLs."""
-    ledger = _rows(store, "images", STATE)
+    table = store.read("images", STATE)
+    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)  # tuples: a dictionary each is too large
+    ledger = {row[0]: row for row in rows}
+    products = store.read("products", ["product_id", "image_urls", "position"], ACTIVE)
+    products = products.sort_by([("position", "ascending"), ("product_id", "ascending")])
     keys, states = [], []
-    for product in _products(store, ["product_id", "image_urls"]):
-        row, urls = ledger.get(product["product_id"]), _urls_digest(product)
-        if is_wanted(row, urls):
-            keys.append(product["product_id"])
-            states.append(digest([urls, list(row.values()) if row else None]))
-    return shards("images", keys, configuration.images.shard_size, states)
+    for key, listed in zip(products["product_id"].to_pylist(), products["image_urls"].to_pylist(), strict=True):
+        values, urls = ledger.get(key), digest(listed or ())
+        if is_wanted(dict(zip(STATE, values, strict=True)) if values else None, urls):
+            keys.append(key)
+            states.append(digest([urls, list(values) if values else None]))
+    made = shards("images", keys, configuration.images.shard_size, states)
+    give_back()
+    return made
 
 
 def _urls_digest(product: Mapping[str, Any]) -> str:

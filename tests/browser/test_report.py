@@ -22,7 +22,7 @@ from recsys.configuration import Configuration
 from recsys.funnel import Funnel
 from recsys.images.causes import explain
 from recsys.report import GridRow, ReportData, Scores, Tile, write_report
-from recsys.report.contents import BrokenLinks, LabelSummary, Retrieval
+from recsys.report.contents import BrokenHost, BrokenLinks, LabelSummary, Retrieval
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -88,6 +88,11 @@ def report() -> ReportData:
             BrokenLinks(word, count, "https://cdn.shop.example/" + "image" * 30, explain(word))
             for word, count in (("http_404", 1_500), ("not_an_image", 39), ("timeout", 1))
         ),
+        broken_hosts=(
+            BrokenHost("cdn.shop.example:8443", 1_501, "1500 http_404, 1 timeout"),
+            BrokenHost("a" * 200 + ".example", 39, "39 not_an_image"),
+        ),
+        rescued=212,
         labels=tuple(LabelSummary(label, 8_000, 7_400, (99_999.0, 100_000.0, 100_001.0)) for label in labels),
         retrieval=tuple(
             Retrieval(level, 18_440, ((1, 0.8, 0.8), (5, 0.7, 0.9), (10, 0.6, 0.95))) for level in (1, 2, 3)

@@ -99,9 +99,14 @@ def test_stages_are_named_in_prefect_and_leave_artifacts(
     with get_client(sync_client=True) as client:
         flow_run = max(client.read_flow_runs(), key=lambda found: found.start_time or found.created)
         named = {run.name for run in client.read_task_runs() if run.flow_run_id == flow_run.id}
-        artifacts = {a.key for a in client.read_artifacts() if a.flow_run_id == flow_run.id}
+        found = {a.key: a for a in client.read_artifacts() if a.flow_run_id == flow_run.id}
     assert {"labels: what is missing", "images 1/4", "images 4/4", "images: every link accounted for"} <= named
-    assert {"class-balance", "broken-links"} <= artifacts
+    assert {"class-balance", "broken-links", "broken-links-by-host"} <= set(found)
+    progress = found["images-progress"]
+    assert progress.type == "progress" and progress.data == 100
+    counts = funnel(Store(home))
+    told = f"images: 4 of 4 shards, {counts.with_image} ok, {counts.broken} broken"
+    assert progress.description == told
 
 
 def test_it_stops_where_it_is_told(run: Run, shop: SampleShop, home: Path) -> None:
