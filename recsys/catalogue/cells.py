@@ -9,6 +9,7 @@ import html
 import json
 import math
 import re
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -79,7 +80,7 @@ def category_path(cell: Any, separator: str = ">>") -> list[str]:
         return []
     first = html.unescape(trees[0])
     parts = first.split(separator) if len(trees) == 1 or separator in first else trees
-    return [part for part in map(text, parts) if part]
+    return [sys.intern(part) for part in map(text, parts) if part]  # a catalogue says the upper ones over and over
 
 
 def image_urls(cell: Any, separator: str = "|") -> list[str]:

@@ -32,6 +32,7 @@ def take_in(store: Store, source: str, configuration: Configuration, now: dateti
         HomeError: the store cannot be written to.
     """
     reading = read_catalogue(source, configuration, store.home / "scratch")
+    give_back()
     change = update_products(store, reading, now)
     write_rejects(reading, store.home / REJECTS)
     give_back()

@@ -27,7 +27,7 @@ from recsys import features, recommendations
 from recsys.catalogue.intake import take_in
 from recsys.configuration import load
 from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import SCHEMAS, Store, features_schema
+from recsys.store import SCHEMAS, Store, digest, features_schema
 
 RECSYS = Path(sys.executable).with_name("recsys")
 QUICK = {
@@ -68,10 +68,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory, shop: SampleShop) -> Path:
     home = tmp_path_factory.mktemp("filled") / "home"
     store, configuration = Store(home), load(environ={})
     take_in(store, str(shop.catalogue), configuration, pd.Timestamp.now("UTC").to_pydatetime())
-    ids = store.read("products", ["product_id"])["product_id"].to_pylist()
-    broken, shown = ids[0], ids[1:]
+    products = store.read("products", ["product_id", "image_urls"]).to_pylist()
+    broken, *shown = [product["product_id"] for product in products]
     images = [{"product_id": key, "status": "ok", "image_digest": key} for key in shown]
     images += [{"product_id": broken, "status": "broken", "cause": "http_404", "url": "http://shop.example/x.jpg"}]
+    urls = {product["product_id"]: digest(product["image_urls"]) for product in products}
+    images = [row | {"urls_digest": urls[row["product_id"]]} for row in images]
     store.write("images", pa.Table.from_pylist(images, schema=SCHEMAS["images"]))
     rng = np.random.default_rng(0)
     vectors = [rng.random((len(shown), size)).astype(np.float32) for size in (1280, 768)]

@@ -292,7 +292,7 @@ def test_each_link_of_the_real_catalogue_ends_with_its_cause(fault_host, store, 
     address, catalogue = fault_host
     ids = pd.read_csv(catalogue)["uniq_id"]
     list_products({key: [f"{address}/image/{key}.jpeg"] for key in ids})
-    configuration = load(flags={"images": {"timeout_s": 2, "shard_size": 1000}}, environ={})
+    configuration = load(flags={"images": {"shard_size": 1000, "allow_hosts": ["127.0.0.1"]}}, environ={})
     fetch_all(store, configuration)
     counts = require_images(store, configuration)
     assert (counts.ok, counts.broken, counts.pending) == (735, 62, 0)

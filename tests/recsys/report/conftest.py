@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys.store import SCHEMAS, Store, features_schema
+from recsys.store import SCHEMAS, Store, digest, features_schema
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 NEIGHBOURS = 9
@@ -47,6 +47,7 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
                 "status": "ok",
                 "image_digest": f"digest-{number}",
                 "url": f"https://shop.example/{number}.jpeg",
+                "urls_digest": digest(product.get("image_urls") or ()),
                 "jpeg": jpeg(number),
                 **product,
             }
