@@ -5,7 +5,7 @@
 
 Both catalogues are made of the same pictures, with copies of the products (own id, own address), so each image is
 asked for, squared and stored. None is broken, unless --broken says so. The memory is the peak of the whole process
-tree, Prefect's server included, as the sum of each process's own share (PSS), looked at every 0.2 s; the homes need
+tree, Prefect's server included, as the sum of each process's own share (PSS), taken every half second; the homes need
 some 20 kB a product on the disk. The exit code is 1 when the larger run takes more than --at-most times the memory.
 """
 

@@ -2,13 +2,13 @@
 
 Concurrency   starts at 8 requests at once, doubles with each window of good answers until the host first objects,
               grows by an eighth of itself after that, and shrinks by a third when the host says 429 or 503 or when
-              most requests stay without an answer: additive increase, multiplicative decrease, as TCP does it.
+              most requests stay without an answer.
 Patience      how long an answer may take to begin is learned from the host as TCP learns its time-out (RFC 6298): the
               smoothed mean of its response times plus four times their deviation, at least a second, doubled with
               each attempt at a URL, at most `images.timeout_s`. A host that answers in 0.2 s is not waited for 10 s.
               A request that takes longer than usual gives its slot to another while it waits.
 Pace          `images.rate_per_host`, where set, and Retry-After of a host that objects to many requests.
-Down          a host that gave no sign of life so many times on end is asked no more in this batch.
+Down          a host that gave no sign of life so many times on end is asked no more until another batch begins.
 """
 
 from __future__ import annotations

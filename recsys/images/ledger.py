@@ -278,8 +278,7 @@ def _active(store: Store) -> pd.DataFrame:
 
     In columns throughout: rows as dictionaries would take a kilobyte a product.
     """
-    products = store.read("products", ["product_id", "name", "image_urls", "position"], ACTIVE)
-    products = products.sort_by([("position", "ascending"), ("product_id", "ascending")])
+    products = _listed(store, ["product_id", "name", "image_urls"])
     listed = [urls or [] for urls in products["image_urls"].to_pylist()]
     frame = products.select(["product_id", "name"]).to_pandas()
     frame["expected"] = [digest(urls) for urls in listed]
@@ -313,11 +312,16 @@ def _rows(store: Store, table: str, columns: list[str], where: str | None = None
     return {row["product_id"]: row for row in store.read(table, columns, where).to_pylist()}
 
 
-def _products(store: Store, columns: list[str], where: str | None = None) -> list[dict[str, Any]]:
+def _listed(store: Store, columns: list[str], where: str | None = None) -> pa.Table:
     """Return the products that the catalogue lists, in its order."""
     where = f"{ACTIVE} AND {where}" if where else ACTIVE
     table = store.read("products", [*columns, "position"], where)
-    return table.sort_by([("position", "ascending"), ("product_id", "ascending")]).to_pylist()
+    return table.sort_by([("position", "ascending"), ("product_id", "ascending")])
+
+
+def _products(store: Store, columns: list[str], where: str | None = None) -> list[dict[str, Any]]:
+    """Return the same as dictionaries."""
+    return _listed(store, columns, where).to_pylist()
 
 
 def _shards(
@@ -327,8 +331,7 @@ def _shards(
     table = store.read("images", STATE)
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)  # tuples: a dictionary each is too large
     ledger = {row[0]: row for row in rows}
-    products = store.read("products", ["product_id", "image_urls", "position"], ACTIVE)
-    products = products.sort_by([("position", "ascending"), ("product_id", "ascending")])
+    products = _listed(store, ["product_id", "image_urls"])
     keys, states = [], []
     for key, listed in zip(products["product_id"].to_pylist(), products["image_urls"].to_pylist(), strict=True):
         values, urls = ledger.get(key), digest(listed or ())
