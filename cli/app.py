@@ -381,7 +381,7 @@ def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None
 def _status(home: Path) -> dict[str, Any]:
     from recsys.funnel import funnel
     from recsys.images.ledger import broken_by_cause
-    from recsys.labels import class_balance
+    from recsys.labels.ledger import class_balance
     from recsys.store import Store
 
     store = Store(home, read_only=True)

@@ -3,6 +3,8 @@
     products                    product id          the catalogue row, normalised
     images                      product id          the ledger of fetching, and the squared image
     labels                      product id          label and where it came from
+    predictions                 product id          what the classifier says of it, given its picture and its row
+    reviews                     product id          what a person says of it
     features-<model version>    image digest        embedding and colour histogram
     recommendations             product id + rank   neighbour, its scores, the total
     catalogues                  catalogue digest    each catalogue that was read: source, counts, when
@@ -91,10 +93,30 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             pa.field("product_id", pa.string(), nullable=False),
             ("label", pa.string()),  # null where there is none
-            ("source", pa.string()),  # catalogue, merged, predicted; null where there is none
+            ("source", pa.string()),  # catalogue, merged, predicted, reviewed; null where there is none
             ("confidence", pa.float32()),
             ("model_version", pa.string()),
             ("basis", pa.string()),  # digest of what the label was derived from
+        ]
+    ),
+    "predictions": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("model_version", pa.string()),  # of the classifier, see `recsys.classifier.label_model`
+            ("label", pa.string()),  # the most probable
+            ("confidence", pa.float32()),  # its calibrated probability
+            ("runner_up", pa.string()),  # the second most probable; null where there are no two labels
+            ("runner_up_confidence", pa.float32()),
+            ("evidence", pa.string()),  # picture, text, both: what there was to judge by
+            ("fold", pa.int32()),  # of the training that left it out; null where it was in no training
+            ("basis", pa.string()),  # digest of the picture and the row that were judged
+        ]
+    ),
+    "reviews": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("label", pa.string()),  # null: it has none, and is not to be asked for again
+            ("reviewed_at", TIME),
         ]
     ),
     "recommendations": pa.schema(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from recsys import labels, progress
+from recsys import progress
 from recsys.configuration import Configuration
+from recsys.labels import ledger
 from recsys.store import Shard, Store
 from tasks import policy
 
@@ -14,13 +15,13 @@ from tasks import policy
 @task(task_run_name="labels: what is missing", **policy.FRESH)
 def missing_labels(home: str, configuration: Configuration) -> list[Shard]:
     """Ask the store which products have no label yet, or one that rests on an older row or merge table."""
-    return labels.missing(Store(home), configuration)
+    return ledger.missing(Store(home), configuration)
 
 
 @task(**policy.SHARD)
-def label_products(home: str, shard: Shard, configuration: Configuration) -> labels.LabelCounts:
+def label_products(home: str, shard: Shard, configuration: Configuration) -> ledger.LabelCounts:
     """Label a shard of products."""
-    counts = labels.label_shard(Store(home), shard, configuration)
+    counts = ledger.label_shard(Store(home), shard, configuration)
     progress.advance(shard.stage, len(shard.keys))
     return counts
 
@@ -30,6 +31,6 @@ def show_class_balance(home: str) -> None:
     """Keep the class balance as an artifact of the flow run."""
     create_table_artifact(
         key="class-balance",
-        table=labels.class_balance(Store(home)).to_dict("records"),
+        table=ledger.class_balance(Store(home)).to_dict("records"),
         description="Products of the active catalogue by label.",
     )

@@ -7,7 +7,7 @@ import pytest
 
 from recsys import backbones
 from recsys.backbones.quiet_keras import keras
-from recsys.classifier import build_classifier
+from recsys.classifier.network import build_classifier
 
 LABELS = 3
 

@@ -1,23 +1,20 @@
-"""Labels: the top level of the category tree, grey areas merged by the configured table.
+"""The label that the catalogue gives: the top level of the category tree, grey areas merged by the configured table.
 
 The rule is the original's: only the tree's first part counts; its 200+ values are merged into 20 labels; what is no
-category (mostly a product's name in its place) is no label. The stage on the store asks `missing` for shards and
-gives each to `label_shard`.
+category (mostly a product's name in its place) is no label.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
-from recsys.catalogue.products import ACTIVE, frame_of
+from recsys.catalogue.products import ACTIVE
 from recsys.configuration import Configuration
-from recsys.store import SCHEMAS, Shard, Store, among, digest, shards
+from recsys.store import Store, among, digest
 
 RULE_VERSION = 1
 """Of the rule's code; raised when the same catalogue row would get another label."""
@@ -45,15 +42,6 @@ class LabelTable:
             f"labels.merge names the top level of only {self.coverage:.1%} of the products: each top level is its "
             "own label; bring your own table if some of them mean the same"
         )
-
-
-@dataclass(frozen=True)
-class LabelCounts:
-    """What one shard did: products with a label, how many of those by the table, and products without one."""
-
-    labelled: int
-    merged: int
-    unlabelled: int
 
 
 def top_level(category_path: Sequence[str] | None) -> str | None:
@@ -127,72 +115,6 @@ def assign(products: pd.DataFrame, configuration: Configuration, table: LabelTab
     )
 
 
-def missing(store: Store, configuration: Configuration) -> list[Shard]:
-    """Return shards of the active products without a label row, or with one that rests on something that changed."""
-    wanted = _assigned(store, configuration, ACTIVE)
-    stored = store.read("labels", ["product_id", "basis"]).to_pandas()
-    known = wanted["product_id"].map(stored.set_index("product_id")["basis"])
-    todo = wanted[known != wanted["basis"]].sort_values("product_id")
-    return shards("labels", todo["product_id"].tolist(), configuration.labels.shard_size, state=todo["basis"].tolist())
-
-
-def label_shard(store: Store, shard: Shard, configuration: Configuration) -> LabelCounts:
-    """Label the products of a shard from the catalogue, in one commit.
-
-    Raises:
-        HomeError: the store cannot be written to.
-    """
-    rows = _assigned(store, configuration, f"{ACTIVE} AND {among('product_id', shard.keys)}")
-    if len(rows):
-        store.write("labels", pa.Table.from_pandas(rows, schema=SCHEMAS["labels"], preserve_index=False))
-    return LabelCounts(
-        labelled=int(rows["label"].notna().sum()),
-        merged=int((rows["source"] == "merged").sum()),
-        unlabelled=int(rows["label"].isna().sum()),
-    )
-
-
-def class_balance(store: Store) -> pd.DataFrame:
-    """Return the size of each class among the active products, the largest first.
-
-    Columns: label, products (int64), share (float64, of the labelled products). `attrs["unlabelled"]` is the number
-    of active products without a label.
-    """
-    active = store.read("products", ["product_id"], ACTIVE).to_pandas()["product_id"]
-    labels = store.read("labels", ["product_id", "label"]).to_pandas()
-    sizes = labels.loc[labels["product_id"].isin(active), "label"].value_counts()
-    frame = sizes.rename_axis("label").reset_index(name="products")
-    frame = frame.sort_values(["products", "label"], ascending=[False, True], ignore_index=True)
-    labelled = int(sizes.sum())
-    frame["share"] = frame["products"] / max(labelled, 1)
-    frame.attrs["unlabelled"] = len(active) - labelled
-    return frame
-
-
-def balance(frame: pd.DataFrame, configuration: Configuration) -> pd.DataFrame:
-    """Return the rows of a training set whose large classes are cut to one size.
-
-    The original's rule: after `random.seed(12345)`, of each class with more than 2,000 rows `random.sample` keeps
-    1,500; smaller classes keep all. Classes are taken from the largest to the smallest (equal ones by name), and the
-    rows that are kept stay in their order. The generator is this call's own: nothing else in the process disturbs it.
-
-    Args:
-        frame: any columns, among them `label`; rows without a label are dropped.
-        configuration: `balance.undersample_above`, `.undersample_to`, `.random_seed`.
-    """
-    settings = configuration.balance
-    generator = random.Random(settings.random_seed)
-    classes: dict[str, list[int]] = {}
-    for row, label in enumerate(frame["label"].astype(object).where(frame["label"].notna(), None)):
-        if label is not None:
-            classes.setdefault(label, []).append(row)
-    kept: list[int] = []
-    for _, rows in sorted(classes.items(), key=lambda item: (-len(item[1]), item[0])):
-        large = len(rows) > settings.undersample_above
-        kept += generator.sample(rows, min(settings.undersample_to, len(rows))) if large else rows
-    return frame.iloc[sorted(kept)]
-
-
 def _merge_labels(configuration: Configuration) -> dict[str, str]:
     """Return the configured table the other way round: top-level value -> label."""
     return {value: label for label, values in configuration.labels.merge.items() for value in values}
@@ -203,11 +125,6 @@ def _table(named: int, rows: int, configuration: Configuration) -> LabelTable:
     coverage = named / rows if rows else 0.0
     applied = bool(labels) and coverage >= configuration.labels.merge_coverage
     return LabelTable(labels if applied else {}, applied, coverage)
-
-
-def _assigned(store: Store, configuration: Configuration, where: str) -> pd.DataFrame:
-    products = frame_of(store.read("products", ["product_id", "name", "category_path"], where))
-    return assign(products, configuration, stored_label_table(store, configuration))
 
 
 def _is_product_name(part: str, name: Any) -> bool:

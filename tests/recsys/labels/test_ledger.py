@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys import labels
 from recsys.catalogue import read_catalogue, update_products
 from recsys.configuration import Configuration, Original, load
+from recsys.labels import ledger, tree
+from recsys.labels.balance import balance
 from recsys.store import SCHEMAS, Store
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -44,21 +45,21 @@ def products(*paths: list[str], names: list[str | None] | None = None) -> pd.Dat
 
 
 def assigned(frame: pd.DataFrame, configuration: Configuration) -> list[str | None]:
-    return [None if pd.isna(label) else label for label in labels.assign(frame, configuration)["label"]]
+    return [None if pd.isna(label) else label for label in tree.assign(frame, configuration)["label"]]
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------
 
 
 def test_only_the_top_of_the_path_counts() -> None:
-    assert labels.top_level(["Clothing", "Footwear"]) == "Clothing"
-    assert labels.top_level([]) is None
-    assert labels.top_level(None) is None
+    assert tree.top_level(["Clothing", "Footwear"]) == "Clothing"
+    assert tree.top_level([]) is None
+    assert tree.top_level(None) is None
 
 
 def test_the_table_merges_grey_areas_and_leaves_what_it_does_not_name_unlabelled() -> None:
     frame = products(["Clothing"], ["Home & Kitchen", "Mugs"], ["Some product's name"], [])
-    rows = labels.assign(frame, Configuration())
+    rows = tree.assign(frame, Configuration())
     assert rows["product_id"].tolist() == ["id-0", "id-1", "id-2", "id-3"]
     assert rows["label"].tolist()[:2] == ["Clothing", "Kitchen & Dining"]
     assert rows["source"].tolist()[:2] == ["catalogue", "merged"]
@@ -70,7 +71,7 @@ def test_the_table_merges_grey_areas_and_leaves_what_it_does_not_name_unlabelled
 
 def test_a_table_that_names_too_few_rows_is_another_shops_and_each_top_level_is_a_label() -> None:
     frame = products(["Mode", "Jacken"], ["Möbel", "Tische"], ["Furniture", "Beds"])
-    table = labels.label_table(frame["category_path"].map(labels.top_level), Configuration())
+    table = tree.label_table(frame["category_path"].map(tree.top_level), Configuration())
     assert not table.applied
     assert table.coverage == pytest.approx(1 / 3)
     assert table.labels == {"Mode": "Mode", "Möbel": "Möbel", "Furniture": "Furniture"}
@@ -117,18 +118,18 @@ def test_without_a_table_a_products_name_in_place_of_a_category_is_no_label(
 
 def test_the_basis_changes_with_the_top_level_and_the_label_and_with_nothing_else() -> None:
     frame = products(["Furniture", "Beds"], ["Furniture", "Tables"], ["Clothing"], [])
-    before = labels.assign(frame, Configuration())["basis"].tolist()
+    before = tree.assign(frame, Configuration())["basis"].tolist()
     assert before[0] == before[1]
     assert len(set(before)) == 3
     more = settings({**{k: list(v) for k, v in Configuration().labels.merge.items()}, "Books": ["eBooks"]})
-    assert labels.assign(frame, more)["basis"].tolist() == before
+    assert tree.assign(frame, more)["basis"].tolist() == before
     other = settings({"Home": ["Furniture"], "Clothing": ["Clothing"]})
-    after = labels.assign(frame, other)["basis"].tolist()
+    after = tree.assign(frame, other)["basis"].tolist()
     assert [now != then for now, then in zip(after, before, strict=True)] == [True, True, False, False]
 
 
 def test_no_products_get_no_labels() -> None:
-    assert labels.assign(products(), Configuration()).empty
+    assert tree.assign(products(), Configuration()).empty
 
 
 # --- the stage ------------------------------------------------------------------------------------------------------
@@ -147,10 +148,10 @@ def shop(tmp_path: Path) -> Any:
             path.write_text("\n".join(["uniq_id,product_category_tree,discounted_price,image", *lines]))
             update_products(self.store, read_catalogue(str(path), Configuration(), tmp_path), NOW)
 
-        def label(self, configuration: Configuration) -> tuple[list[str], labels.LabelCounts]:
-            shards = labels.missing(self.store, configuration)
-            counts = [labels.label_shard(self.store, shard, configuration) for shard in shards]
-            total = labels.LabelCounts(
+        def label(self, configuration: Configuration) -> tuple[list[str], ledger.LabelCounts]:
+            shards = ledger.missing(self.store, configuration)
+            counts = [ledger.label_shard(self.store, shard, configuration) for shard in shards]
+            total = ledger.LabelCounts(
                 sum(count.labelled for count in counts),
                 sum(count.merged for count in counts),
                 sum(count.unlabelled for count in counts),
@@ -170,20 +171,20 @@ def test_the_stage_labels_every_active_product_once(shop: Any) -> None:
     assert keys == ["a", "b", "c", "d", "e"]
     assert (counts.labelled, counts.merged, counts.unlabelled) == (3, 1, 2)
     assert shop.labels() == {"a": "Clothing", "b": "Home Furnishing", "c": None, "d": None, "e": "Watches"}
-    assert labels.missing(shop.store, settings(shard_size=2)) == []
+    assert ledger.missing(shop.store, settings(shard_size=2)) == []
 
 
 def test_a_shard_is_one_commit_and_has_the_same_digest_until_something_changes(shop: Any) -> None:
     shop.update(("a", "Clothing"), ("b", "Furniture"), ("c", "Watches"))
     configuration = settings(shard_size=2)
-    shards = labels.missing(shop.store, configuration)
+    shards = ledger.missing(shop.store, configuration)
     assert [(str(shard), shard.keys) for shard in shards] == [("labels 1/2", ("a", "b")), ("labels 2/2", ("c",))]
-    assert labels.missing(shop.store, configuration) == shards
-    labels.label_shard(shop.store, shards[0], configuration)
+    assert ledger.missing(shop.store, configuration) == shards
+    ledger.label_shard(shop.store, shards[0], configuration)
     version = shop.store._db.open_table("labels").version
-    labels.label_shard(shop.store, shards[1], configuration)
+    ledger.label_shard(shop.store, shards[1], configuration)
     assert shop.store._db.open_table("labels").version == version + 1
-    labels.label_shard(shop.store, shards[1], configuration)  # a retry of what was committed already
+    ledger.label_shard(shop.store, shards[1], configuration)  # a retry of what was committed already
     assert shop.store.count("labels") == 3
 
 
@@ -201,7 +202,7 @@ def test_another_table_relabels_only_what_it_changes(shop: Any) -> None:
     shop.label(Configuration())
     keys, counts = shop.label(settings({"Clothing": ["Clothing"], "Home": ["Furniture"], "Watches": ["Watches"]}))
     assert keys == ["b"]
-    assert counts == labels.LabelCounts(labelled=1, merged=1, unlabelled=0)
+    assert counts == ledger.LabelCounts(labelled=1, merged=1, unlabelled=0)
 
 
 def test_a_prediction_in_the_store_is_kept_while_its_basis_stands(shop: Any) -> None:
@@ -210,31 +211,31 @@ def test_a_prediction_in_the_store_is_kept_while_its_basis_stands(shop: Any) -> 
     row = shop.store.read("labels", where="product_id = 'b'").to_pylist()[0]
     row |= {"label": "Watches", "source": "predicted", "confidence": 0.99, "model_version": "1"}
     shop.store.write("labels", pa.Table.from_pylist([row], schema=SCHEMAS["labels"]))
-    assert labels.missing(shop.store, Configuration()) == []
+    assert ledger.missing(shop.store, Configuration()) == []
 
 
 def test_a_shard_uses_the_whole_shops_table_and_not_its_own_rows(shop: Any) -> None:
     shop.update(("a", "Clothing"), ("b", "Clothing"), ("c", "Home-made things"), ("d", "Home-made things"))
     shop.label(settings(shard_size=2))  # the second shard alone would be covered by no table
     assert shop.labels() == {"a": "Clothing", "b": "Clothing", "c": None, "d": None}
-    assert labels.stored_label_table(shop.store, Configuration()).applied
+    assert tree.stored_label_table(shop.store, Configuration()).applied
 
 
 def test_the_stored_table_is_that_of_the_frame(shop: Any) -> None:
-    assert not labels.stored_label_table(shop.store, Configuration()).applied
+    assert not tree.stored_label_table(shop.store, Configuration()).applied
     shop.update(("a", "Clothing"), ("b", "Watches >> X"), ("c", "Möbel"), ("d", ""))
-    table = labels.stored_label_table(shop.store, Configuration())
+    table = tree.stored_label_table(shop.store, Configuration())
     series = pd.Series(["Clothing", "Watches", "Möbel", None])
-    assert table == labels.label_table(series, Configuration())
+    assert table == tree.label_table(series, Configuration())
     assert table.coverage == 0.5
 
 
 def test_the_class_balance_counts_active_products_and_says_how_many_have_no_label(shop: Any) -> None:
-    assert labels.class_balance(shop.store).empty
+    assert ledger.class_balance(shop.store).empty
     shop.update(*((name, "Clothing") for name in "abc"), ("d", "Watches"), ("e", "nonsense"), ("f", "Watches"))
     shop.label(Configuration())
     shop.update(*((name, "Clothing") for name in "abc"), ("d", "Watches"), ("e", "nonsense"), ("new", "Watches"))
-    balance = labels.class_balance(shop.store)  # f was removed; new has no row yet
+    balance = ledger.class_balance(shop.store)  # f was removed; new has no row yet
     assert balance.to_dict("list") == {"label": ["Clothing", "Watches"], "products": [3, 1], "share": [0.75, 0.25]}
     assert balance.attrs["unlabelled"] == 2
 
@@ -247,7 +248,7 @@ def test_large_classes_are_cut_by_the_originals_seed_and_small_ones_are_left() -
     random.Random(1).shuffle(names)
     frame = pd.DataFrame({"label": [*names, None], "image": range(len(names) + 1)}, index=range(7, len(names) + 8))
     state = random.getstate()
-    balanced = labels.balance(frame, Configuration())
+    balanced = balance(frame, Configuration())
     assert random.getstate() == state
     assert balanced["label"].value_counts().to_dict() == {
         "Watches": 2_000, "Clothing": 1_500, "Jewellery": 1_500, "Eyewear": 3,
@@ -267,7 +268,7 @@ def test_balancing_is_repeatable_and_follows_the_configured_seed() -> None:
 
     def kept(seed: int) -> list[int]:
         configuration = load(None, {"balance": {**small, "random_seed": seed}}, environ={})
-        return labels.balance(frame, configuration).index.tolist()
+        return balance(frame, configuration).index.tolist()
 
     assert kept(1) == kept(1)
     assert kept(1) != kept(2)
@@ -282,11 +283,11 @@ def test_the_real_20000_rows_have_the_originals_20_labels_and_counts(tmp_path: P
     store, configuration = Store(tmp_path / "home"), Configuration()
     reading = read_catalogue(str(shared_data / "flipkart-20k" / "catalogue.csv"), configuration, tmp_path / "scratch")
     update_products(store, reading, NOW)
-    for shard in labels.missing(store, configuration):
-        labels.label_shard(store, shard, configuration)
-    balance = labels.class_balance(store)
+    for shard in ledger.missing(store, configuration):
+        ledger.label_shard(store, shard, configuration)
+    balance = ledger.class_balance(store)
     assert balance.set_index("label")["products"].to_dict() == FLIPKART_COUNTS
     assert list(balance["label"]) == list(FLIPKART_COUNTS)
     assert balance.attrs["unlabelled"] == Original.UNLABELLED == 347
     assert store.count("products", "price IS NULL") == 78
-    assert labels.missing(store, configuration) == []
+    assert ledger.missing(store, configuration) == []
