@@ -23,7 +23,8 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from cli.app import app, current_home
+    from cli.app import app
+    from cli.options import current_home
 
     try:
         outcome = app(args=arguments, standalone_mode=False)

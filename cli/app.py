@@ -14,6 +14,9 @@ from rich.text import Text
 
 import recsys
 from cli.console import clean, err, out, progress_shown, table
+from cli.labels import labels
+from cli.options import HomeOption, JsonOption, current_home
+from cli.options import use as _use
 from recsys.configuration import HOME_DEFAULT, Configuration, explain, load
 from recsys.errors import RecsysError
 
@@ -25,7 +28,7 @@ EXIT_CODES = """
 
 0 done · 1 a defect of this program · 2 a wrong command line · 3 configuration · 4 catalogue · 5 home folder ·
 6 unknown product · 7 unusable photo · 8 weights · 9 a server did not start · 10 no usable image · 11 images pending ·
-12 export · 13 scraping · 130 stopped by Ctrl-C
+12 export · 13 scraping · 14 training · 15 answers · 130 stopped by Ctrl-C
 """
 
 MIN_FREE = 128 << 20
@@ -48,6 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(labels)
 
 
 class Stage(enum.StrEnum):
@@ -56,15 +60,11 @@ class Stage(enum.StrEnum):
     CATALOGUE = "catalogue"
     IMAGES = "images"
     FEATURES = "features"
+    LABELS = "labels"
     RECOMMENDATIONS = "recommendations"
     RESULTS = "results"
 
 
-HomeOption = Annotated[
-    Path,
-    typer.Option("--home", envvar="RECSYS_HOME", help="The folder that holds everything of one shop."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
 FilterOption = Annotated[
     int | None, typer.Option("--filter", min=1, max=1000, help="How many of the nearest by look are reranked. [20]")
 ]
@@ -75,19 +75,6 @@ AllowHostOption = Annotated[
     list[str] | None,
     typer.Option(help="A host of your own whose images may come from a private address; may be repeated."),
 ]
-
-_home = HOME_DEFAULT
-
-
-def current_home() -> Path:
-    """Return the home that the running command works on."""
-    return _home
-
-
-def _use(home: Path) -> Path:
-    global _home
-    _home = home
-    return home
 
 
 def _version(wanted: bool) -> None:
@@ -239,6 +226,32 @@ def retry(
         _run(home, asked | {"flags": flags, "stop_after": str(stop_after)}, as_json, flow="recheck")
 
 
+@app.command()
+def train(
+    home: HomeOption = HOME_DEFAULT,
+    recipe: Annotated[
+        str | None, typer.Option(help="default, or a changed copy of it as a .toml. [classifier.recipe]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the classifier on the labels that the catalogue gives, and fill the missing ones.
+
+    'recsys run' trains it once and then uses the model at hand; this trains it on the shop as it is now. The same
+    labels, pictures and recipe train nothing. A training that was interrupted goes on from its last epoch.
+    """
+    from recsys.classifier.recipe import load_recipe
+    from recsys.store import Store, lock, require_space
+
+    flags = {"classifier": {"recipe": recipe}} if recipe else {}
+    load_recipe(load(_use(home), flags).classifier.recipe)
+    with lock(home):
+        Store(home)
+        require_space(home, MIN_FREE)
+        _run(home, {"flags": flags}, as_json, flow="train")
+        if not as_json:
+            _where_to_look(home)
+
+
 def _allowing(hosts: list[str] | None) -> dict[str, Any]:
     """Return the flags that allow hosts of one's own, beside those of the file and the environment."""
     if not hosts:
@@ -354,8 +367,9 @@ def _run(home: Path, parameters: dict[str, Any], as_json: bool = False, flow: st
         ready = time.monotonic()
         from flows.recheck import recheck
         from flows.recommend import recommend
+        from flows.train import train
 
-        run: Any = recommend if flow == "recommend" else recheck
+        run: Any = {"recommend": recommend, "recheck": recheck, "train": train}[flow]
         with progress_shown():
             done = run(str(home), **parameters)
         work = time.monotonic() - ready

@@ -11,16 +11,18 @@ from prefect.runtime import flow_run
 
 from flows.stages import over_shards
 from recsys import publication
+from recsys.classifier.registry import AtHand
 from recsys.configuration import Configuration, load
 from recsys.images.ledger import Recheck
 from tasks.catalogue import read_catalogue
+from tasks.classifier import classifier_at_hand, missing_predictions, predict_labels
 from tasks.features import extract_features, missing_features
 from tasks.images import account_for_images, fetch_images, missing_images, placeholders_to_replace
 from tasks.labels import label_products, missing_labels, show_class_balance
 from tasks.recommendations import missing_recommendations, recommend_products
 from tasks.results import evaluate_embedding, publish_results, show_results, state_of_shop
 
-Stage = Literal["catalogue", "images", "features", "recommendations", "results"]
+Stage = Literal["catalogue", "images", "features", "labels", "recommendations", "results"]
 
 
 def process(home: str, catalogue: str, configuration: Configuration) -> Iterator[tuple[Stage, int]]:
@@ -48,6 +50,8 @@ def bring_up_to_date(
 
     yield "features", over_shards(missing_features, extract_features, home, configuration)
 
+    yield "labels", fill_labels(home, configuration, classifier_at_hand(home, configuration))
+
     yield "recommendations", over_shards(missing_recommendations, recommend_products, home, configuration)
 
     state = state_of_shop(home, configuration)
@@ -56,6 +60,17 @@ def bring_up_to_date(
     results = publish_results.with_options(refresh_cache=gone)(home, state, configuration, figures)
     show_results(home, results)
     yield "results", int(results.flow_run_id == flow_run.id)
+
+
+def fill_labels(home: str, configuration: Configuration, model: AtHand | None) -> int:
+    """The process that gives a label to products without one, where the classifier is sure enough."""
+    predicted, filling = 0, None
+    if model is not None:
+        predicted = over_shards(missing_predictions, predict_labels, home, configuration, model=model)
+        filling = model.filling
+    labelled = over_shards(missing_labels, label_products, home, configuration, filling=filling)
+    show_class_balance(home)
+    return predicted + labelled
 
 
 @flow(name="recommend", flow_run_name="recommend from {catalogue}", persist_result=True)

@@ -1,12 +1,23 @@
 """Augmentation: new pictures of a product from the one at hand, by rotation, flip and colour shift.
 
 The original project grew its small classes so. The squared pictures have white borders, so what a rotation
-lays bare is white too. Colours shift after the rotation, so that borders and bared corners stay one colour.
+lays bare is white too.
+
+build_augmentation   on the fly, as Keras layers on the training device: other pictures every epoch
+augment              materialised: the picture that a seed stands for, such as those of a class that was grown
 """
 
 from __future__ import annotations
 
-from recsys.backbones.quiet_keras import keras
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from recsys.configuration import Augmentation
+
+if TYPE_CHECKING:  # it takes seconds
+    from recsys.backbones.quiet_keras import keras
 
 WHITE = 255.0
 
@@ -23,7 +34,8 @@ def build_augmentation(
 
     In: (n, h, w, 3), uint8 or float, 0 to 255. Out: the same shape, float32, 0 to 255. It runs on the
     training device; with `training=False` it returns the pictures as they are. Two models with one seed give
-    the same pictures in the same order of calls.
+    the same pictures in the same order of calls. Colours shift after the rotation, so that borders and bared
+    corners stay one colour.
 
     Args:
         rotation: degrees, at most, to either side.
@@ -31,6 +43,8 @@ def build_augmentation(
         hue: share of the colour circle, at most, to either side.
         brightness: share of white that is added or taken off, at most.
     """
+    from recsys.backbones.quiet_keras import keras
+
     pixels = (0.0, 255.0)
     layers = [
         keras.Input((None, None, 3), name="image"),
@@ -41,3 +55,45 @@ def build_augmentation(
     if flip:
         layers.insert(1, keras.layers.RandomFlip("horizontal", seed=seed + 3))
     return keras.Sequential(layers, name="augmentation")
+
+
+def augment(images: np.ndarray, seeds: np.ndarray, settings: Augmentation) -> np.ndarray:
+    """Return of each picture the variation that its seed stands for.
+
+    A variation depends on the picture, its seed and the settings alone, not on what else is in the batch. It is as far
+    from the picture as the Keras layers' are, but for this: white stays white. A grown class lies beside the
+    catalogue's pictures, whose borders are white, and is not to be known by grey ones. So brightness moves middle grey
+    by a share of white, at most, lighter and darker colours by less, and white and black not at all.
+
+    Args:
+        images: (n, h, w, 3) uint8 RGB.
+        seeds: (n,) integers from 0.
+        settings: the configuration's `augmentation`.
+
+    Returns:
+        (n, h, w, 3) uint8.
+    """
+    varied = np.empty_like(images)
+    for row, (image, seed) in enumerate(zip(images, seeds, strict=True)):
+        varied[row] = _variation(image, np.random.default_rng(int(seed)), settings)
+    return varied
+
+
+def _variation(image: np.ndarray, generator: np.random.Generator, settings: Augmentation) -> np.ndarray:
+    """Return a variation of one picture (h, w, 3) uint8."""
+    # All are drawn, whatever is in use: so that a setting changes what it is about and nothing else.
+    degrees, turn, shift = generator.uniform(-1, 1, 3) * (settings.rotation, settings.hue, settings.brightness)
+    mirrored = generator.random() < 0.5
+    if settings.flip and mirrored:
+        image = cv2.flip(image, 1)
+    if degrees:
+        height, width = image.shape[:2]
+        rotation = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
+        image = cv2.warpAffine(image, rotation, (width, height), borderValue=(WHITE,) * 3)
+    colours = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    hue, saturation, value = cv2.split(colours)  # to 360, to 1, to 1
+    hue += np.float32(360 * turn % 360)
+    hue -= np.float32(360) * (hue >= 360)
+    value = cv2.pow(value, float(np.log(0.5 + shift) / np.log(0.5)))
+    colours = cv2.merge([hue, saturation, value])
+    return cv2.convertScaleAbs(cv2.cvtColor(colours, cv2.COLOR_HSV2RGB), alpha=255)

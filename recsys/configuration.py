@@ -178,15 +178,34 @@ class Labels(Section):
     """Label: the top-level values that mean it. Anything else is no label. Another shop brings its own table."""
     merge_coverage: Share = 0.5
     """A table that names fewer of the rows than this is another shop's: then each top level is a label."""
+    suspicious_above: Share = 0.95
+    """A given label that the classifier contradicts with at least this confidence is listed as suspicious: 104 of the
+    19,653 real ones by their text, most of them wrong or between two labels; from 0.9 on 199."""
     shard_size: Positive = 10_000
 
     @model_validator(mode="after")
-    def _each_value_once(self) -> Labels:
+    def _each_value_has_one_label(self) -> Labels:
         owner: dict[str, str] = {}
         for label, values in self.merge.items():
+            if not label.strip():
+                raise ValueError(f"a label has no name; the values merged into it: {', '.join(values)}")
             for value in values:
                 if owner.setdefault(value, label) != label:
                     raise ValueError(f"'{value}' is merged into both '{owner[value]}' and '{label}'")
+        for value in owner:
+            way = [value]
+            while (further := owner.get(way[-1], way[-1])) != way[-1]:
+                if further in way:
+                    told = ", ".join(f"'{part}' into '{owner[part]}'" for part in way[way.index(further) :])
+                    raise ValueError(
+                        f"a circle: {told}; each value is merged into one label, which is merged no further"
+                    )
+                way.append(further)
+            if len(way) > 2:
+                raise ValueError(
+                    f"'{value}' is merged into '{way[1]}', which is itself merged into '{way[2]}'; "
+                    f"list '{value}' under '{way[-1]}' as well"
+                )
         return self
 
 
@@ -197,6 +216,8 @@ class Balance(Section):
     undersample_to: Positive = 1_500
     random_seed: int = 12_345
     """The original's `random.seed(12345)`."""
+    most_apart: Annotated[int, Field(ge=0)] = Original.LARGEST_LESS_SMALLEST_CLASS
+    """Pictures between the largest and the smallest class, when the small ones are grown; the original's 747."""
 
 
 class Augmentation(Section):
@@ -207,7 +228,8 @@ class Augmentation(Section):
     flip: bool = True
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     """Share of the colour circle, at most, to either side."""
-    brightness: Share = 0.15
+    brightness: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
+    """Share of white that is added or taken off, at most; see `recsys.augmentation` for what stays white."""
 
 
 class Scraping(Section):
@@ -265,17 +287,12 @@ class Backbone(Section):
 
 
 class Classifier(Section):
-    """The original's Model 1, which fills missing labels."""
+    """The classifier that fills missing labels; how it is trained is its recipe's."""
 
-    dropout: Share = 0.5
-    freeze_layers: Annotated[int, Field(ge=0)] = 143
-    """FREEZE_LAYERS: the first layers that are not trained. 143 leaves ResNet50's last stage (conv5) free."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
-    """Adam's."""
-    epochs: Positive = 30
-    batch_size: Positive = 40
-    validation_share: Share = 0.2
-    """17,200 images train, 4,300 validate."""
+    recipe: Annotated[str, Field(min_length=1)] = "default"
+    """`default`, `original`, or the path of a changed copy of one of `recsys/classifier/recipes/*.toml`."""
+    precision: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """Of the labels that it fills: what it is less sure of goes to the review list."""
 
 
 class Embedding(Section):

@@ -12,6 +12,8 @@
     ├── PendingImagesError     11   images are left to fetch; running again asks only for those
     ├── ExportError            12   the recommendations cannot be written where asked
     ├── ScrapingError          13   keywords of a marketplace failed; running again asks only for those
+    ├── TrainingError          14   a training cannot start or has failed
+    ├── ReviewError            15   a file of answers cannot be taken in as it is
     └── FetchError                  one attempt at one URL failed; never leaves the ledger
         ├── PermanentFetchError     will fail again: 404, not an image, truncated, ...
         └── TransientFetchError     may succeed later: time-out, reset, 429, 5xx
@@ -93,6 +95,18 @@ class ScrapingError(RecsysError):
     """Some keywords could not be searched for; what was found for the others is kept."""
 
     exit_code = 13
+
+
+class TrainingError(RecsysError):
+    """A training cannot start, or has failed; its last checkpoint is kept."""
+
+    exit_code = 14
+
+
+class ReviewError(RecsysError):
+    """A file of answers cannot be taken in; nothing of it was saved."""
+
+    exit_code = 15
 
 
 class FetchError(RecsysError):

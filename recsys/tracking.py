@@ -6,9 +6,10 @@ import io
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from PIL import Image
@@ -16,6 +17,9 @@ from PIL import Image
 from recsys.configuration import Configuration, flatten
 from recsys.features import model_version
 from recsys.funnel import Funnel
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 EXPERIMENT = "recommendations"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its faces the MLflow UI shows
@@ -27,6 +31,37 @@ LOGGED_SECTIONS = {"images", "backbone", "colour", "price", "recommend", "evalua
 def tracking_uri(home: Path) -> str:
     """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file of the home."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow' / 'mlflow.db').absolute()}"
+
+
+def experiment(home: Path, name: str) -> tuple[MlflowClient, str]:
+    """Return a client of the home's MLflow store, and the id of an experiment in it, made where there is none."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow  # seconds to import: only where it is used
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    (home / "mlflow").mkdir(parents=True, exist_ok=True)
+    client = mlflow.MlflowClient(tracking_uri(home))
+    if found := client.get_experiment_by_name(name):
+        return client, str(found.experiment_id)
+    local = "MLFLOW_TRACKING_URI" not in os.environ
+    artifacts = (home / "mlflow" / "artifacts").absolute().as_uri() if local else None
+    return client, str(client.create_experiment(name, artifacts, KIND))
+
+
+@contextmanager
+def current_store(home: Path) -> Iterator[None]:
+    """Have MLflow's functions that take no store use the home's; it would go on to for every home of this process."""
+    import mlflow
+
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri(home))
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(given or "")
+        if given is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def log_run(
@@ -52,18 +87,9 @@ def log_run(
         pictures: PNG bytes by name.
         flow_run_id: of the Prefect flow run, if any.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow  # seconds to import: only where it is used
-    from mlflow.entities import Metric, Param
+    client, experiment_id = experiment(home, EXPERIMENT)
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    (home / "mlflow").mkdir(parents=True, exist_ok=True)
-    client = mlflow.MlflowClient(tracking_uri(home))
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    local = "MLFLOW_TRACKING_URI" not in os.environ
-    artifacts = (home / "mlflow" / "artifacts").absolute().as_uri() if local else None
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, artifacts, KIND)
+    from mlflow.entities import Metric, Param
 
     run_id = _resumable(client, experiment_id, flow_run_id)
     if run_id is None:

@@ -8,20 +8,27 @@ from prefect.artifacts import create_table_artifact
 from recsys import progress
 from recsys.configuration import Configuration
 from recsys.labels import ledger
+from recsys.labels.tree import table_notes
 from recsys.store import Shard, Store
 from tasks import policy
 
 
 @task(task_run_name="labels: what is missing", **policy.FRESH)
-def missing_labels(home: str, configuration: Configuration) -> list[Shard]:
-    """Ask the store which products have no label yet, or one that rests on an older row or merge table."""
-    return ledger.missing(Store(home), configuration)
+def missing_labels(home: str, configuration: Configuration, filling: ledger.Filling | None = None) -> list[Shard]:
+    """Ask the store which products have no label yet, or one that rests on what has changed."""
+    store = Store(home)
+    if filling is None:
+        for note in table_notes(store, configuration):
+            progress.note(note)
+    return ledger.missing(store, configuration, filling)
 
 
 @task(**policy.SHARD)
-def label_products(home: str, shard: Shard, configuration: Configuration) -> ledger.LabelCounts:
+def label_products(
+    home: str, shard: Shard, configuration: Configuration, filling: ledger.Filling | None = None
+) -> ledger.LabelCounts:
     """Label a shard of products."""
-    counts = ledger.label_shard(Store(home), shard, configuration)
+    counts = ledger.label_shard(Store(home), shard, configuration, filling)
     progress.advance(shard.stage, len(shard.keys))
     return counts
 

@@ -75,7 +75,7 @@ def test_every_exit_code_is_documented() -> None:
 
     codes = all_codes(errors.RecsysError)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(codes) == 12
+    assert len(codes) == 14
     for code in codes:
         assert re.search(rf"^\| {code} \|", readme, re.MULTILINE), f"README.md lacks exit code {code}"
         assert re.search(rf"\b{code} [a-z]", EXIT_CODES), f"recsys --help lacks exit code {code}"

@@ -6,6 +6,8 @@ category (mostly a product's name in its place) is no label.
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from recsys.catalogue.products import ACTIVE
-from recsys.configuration import Configuration
+from recsys.configuration import FLIPKART_LABELS, Configuration
 from recsys.store import Store, among, digest
 
 RULE_VERSION = 1
@@ -73,6 +75,34 @@ def stored_label_table(store: Store, configuration: Configuration) -> LabelTable
     return _table(named, store.count("products", ACTIVE), configuration)
 
 
+def table_notes(store: Store, configuration: Configuration) -> tuple[str, ...]:
+    """Return what the owner of the configured table should know, a sentence each; nothing of the default table.
+
+    That it is not applied; or which of its values no product has, and which top levels stay without a label though
+    a label is called so. A value that is not there is no error: the next catalogue may have it.
+    """
+    if configuration.labels.merge in ({}, FLIPKART_LABELS):
+        return ()
+    table = stored_label_table(store, configuration)
+    if not table.applied:
+        return (f"{table}",)
+    paths = store.read("products", ["category_path"], ACTIVE)["category_path"].to_pylist()
+    sizes = Counter(top_level(path) for path in paths)
+    notes = []
+    for value in table.labels:
+        if value not in sizes:
+            close = difflib.get_close_matches(value, [top for top in sizes if top and top not in table.labels], n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            notes.append(f"labels.merge names '{value}', which is no product's top level{hint}")
+    for label in configuration.labels.merge:
+        if label in sizes and label not in table.labels:
+            notes.append(
+                f"labels.merge does not name '{label}' among the values of the label '{label}': "
+                f"{sizes[label]:,} products of that top level have no label"
+            )
+    return tuple(notes)
+
+
 def assign(products: pd.DataFrame, configuration: Configuration, table: LabelTable | None = None) -> pd.DataFrame:
     """Return the rows of the `labels` table that the catalogue gives.
 
@@ -94,7 +124,7 @@ def assign(products: pd.DataFrame, configuration: Configuration, table: LabelTab
         given = [table.labels.get(value) if value is not None else None for value in raw]
     else:
         given = [
-            None if value is None or (len(path) == 1 and _is_product_name(value, name)) else value
+            None if value is None or (len(path) == 1 and is_product_name(value, name)) else value
             for value, path, name in zip(raw, products["category_path"], products["name"], strict=True)
         ]
     bases = {pair: digest([RULE_VERSION, list(pair)]) for pair in set(zip(raw, given, strict=True))}
@@ -127,7 +157,7 @@ def _table(named: int, rows: int, configuration: Configuration) -> LabelTable:
     return LabelTable(labels if applied else {}, applied, coverage)
 
 
-def _is_product_name(part: str, name: Any) -> bool:
+def is_product_name(part: str, name: Any) -> bool:
     """Return whether a lone part of a tree is the product's name: as it is, cut off with dots, or with its variant.
 
     On the real rows: `Sumo Baby Walker (Red)` and `Bengal Blooms Rose Artificial Plant with Pot (3...` for products

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys.classifier.examples import GIVEN
+from recsys.classifier.recipe import load_recipe
+from recsys.classifier.registry import AtHand, at_hand
 from recsys.configuration import Configuration
+from recsys.errors import ConfigurationError
 from recsys.funnel import Funnel, funnel
 from recsys.images.addresses import without_credentials
 from recsys.images.causes import Cause, explain
 from recsys.images.ledger import broken_by_cause, broken_by_host, count_images
+from recsys.labels.balance import plan_growth
+from recsys.labels.ledger import class_sources, filled
+from recsys.labels.review import review_list
+from recsys.labels.suspicious import suspicious_labels
 from recsys.price import price_levels, price_quantiles
 from recsys.report.pictures import SEED, GridRow, Scores, Tile, tsne_points
 from recsys.store import Store, among, digest
 
 HOSTS = 20
 """With broken links, that the page names; the CSV beside it has all."""
+
+GUESSES = 24
+"""Shown with their pictures, of the filled labels and of the suspicious ones; a few rows on a desktop."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +62,71 @@ class LabelSummary:
 
     Attributes:
         quantiles: the prices up to which its products have price level 1, 2 and 3; None where all are neutral.
+        merged: products whose label the merge table made; the rest beside these three have the catalogue's own.
+        predicted: products whose label is the classifier's guess.
+        reviewed: products whose label a person gave.
     """
 
     label: str | None
     products: int
     with_image: int
     quantiles: tuple[float, float, float] | None
+    merged: int = 0
+    predicted: int = 0
+    reviewed: int = 0
+
+
+@dataclass(frozen=True)
+class ClassGrowth:
+    """One class of a training set before and after it is balanced, in pictures, as of `balance.plan_growth`."""
+
+    label: str
+    catalogue: int
+    kept: int
+    scraped: int
+    augmented: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ClassBalance:
+    """The classes of a training set before and after, the largest first, and what the configured recipe makes of it.
+
+    Attributes:
+        trained_on: `all` of the catalogue's pictures as they are, those `kept`, or the `total` with the added ones.
+    """
+
+    classes: tuple[ClassGrowth, ...]
+    trained_on: Literal["all", "kept", "total"]
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """A product with the label that the classifier guesses for it.
+
+    Attributes:
+        picture: (side, side, 3) uint8 RGB, squared; None where there is none.
+        given: what the catalogue says: in place of a category, or the label that is contradicted.
+        label: the guess.
+        confidence: of the guess, in [0, 1].
+        evidence: picture, text or both; empty where it is not told.
+    """
+
+    product_id: str
+    title: str
+    picture: NDArray[np.uint8] | None
+    given: str | None
+    label: str
+    confidence: float
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """How many there are, and those that are shown."""
+
+    count: int = 0
+    shown: tuple[Guess, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +148,12 @@ class ReportData:
         broken_hosts: those with the most broken links, first.
         rescued: products that have a photo by another of their URLs than the first.
         labels: the largest first, the products without a label last.
+        balance: None where no product with a photo has a given label.
+        classifier: None where none has been trained.
+        filled: labels that are guesses, the least sure first.
+        guessed: of each product whose label is a guess, its confidence.
+        suspicious: given labels that the classifier contradicts, its surest contradictions first.
+        to_review: products without a label that nobody has answered for.
         tsne_points: (n, 2), a sample of at most `tsne.sample` products with features.
         tsne_labels: n labels of the points.
     """
@@ -92,6 +169,12 @@ class ReportData:
     broken_hosts: tuple[BrokenHost, ...] = ()
     rescued: int = 0
     labels: tuple[LabelSummary, ...] = ()
+    balance: ClassBalance | None = None
+    classifier: AtHand | None = None
+    filled: Guesses = field(default_factory=Guesses)
+    guessed: Mapping[str, float] = field(default_factory=dict)
+    suspicious: Guesses = field(default_factory=Guesses)
+    to_review: int = 0
     retrieval: tuple[Retrieval, ...] = ()
     grids: tuple[GridRow, ...] = ()
     tsne_points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
@@ -116,7 +199,7 @@ def gather(
 
     Args:
         store: the home's tables.
-        configuration: grids, t-SNE, price levels, currency.
+        configuration: grids, t-SNE, price levels, currency, balance, suspicious labels.
         model_version: whose features are drawn: the table `features-<model version>`.
         evaluation: figures of `evaluation.retrieval`, where they were taken.
         links: shown in the header by name: web addresses, or commands where a server may not be up.
@@ -131,6 +214,7 @@ def gather(
     shown = shown.assign(price_level=levels)
     points, point_labels = _map(store, table, shown, configuration)
     source, catalogue_digest = _catalogue(store)
+    model, guessed = at_hand(store.home), filled(store)
     return ReportData(
         made_at=datetime.now(UTC),
         source=source,
@@ -142,7 +226,13 @@ def gather(
         broken=_broken(store),
         broken_hosts=_broken_hosts(store),
         rescued=count_images(store).rescued,
-        labels=_labels(products, shown, configuration),
+        labels=_labels(products, shown, class_sources(store), configuration),
+        balance=_balance(store, products, configuration),
+        classifier=model,
+        filled=_guesses(store, guessed[::-1].rename(columns={"top_level": "given"}).assign(evidence="")),
+        guessed=dict(zip(guessed["product_id"], guessed["confidence"].astype(float), strict=True)),
+        suspicious=_suspicious(store, model, configuration),
+        to_review=len(review_list(store)),
         retrieval=_retrieval(evaluation),
         grids=_grids(store, shown, configuration),
         tsne_points=points,
@@ -179,7 +269,11 @@ def _broken_hosts(store: Store) -> tuple[BrokenHost, ...]:
     return tuple(BrokenHost(str(host), int(count), str(causes)) for host, count, causes in found)
 
 
-def _labels(products: pd.DataFrame, shown: pd.DataFrame, configuration: Configuration) -> tuple[LabelSummary, ...]:
+def _labels(
+    products: pd.DataFrame, shown: pd.DataFrame, sources: pd.DataFrame, configuration: Configuration
+) -> tuple[LabelSummary, ...]:
+    ways: dict[Any, Any] = sources.set_index("label")[["merged", "predicted", "reviewed"]].to_dict("index")
+
     def summary(label: str | None) -> LabelSummary:
         def of(frame: pd.DataFrame) -> pd.DataFrame:
             return frame[frame["label"].isna() if label is None else frame["label"] == label]
@@ -192,11 +286,61 @@ def _labels(products: pd.DataFrame, shown: pd.DataFrame, configuration: Configur
             products=len(members),
             with_image=int((members["status"] == "ok").sum()),
             quantiles=None if neutral else (float(quantiles[0]), float(quantiles[1]), float(quantiles[2])),
+            **ways.get(label, {}),
         )
 
     present = [summary(label) for label in products["label"].dropna().unique()]
     present.sort(key=lambda item: (-item.products, item.label or ""))
     return (*present, summary(None)) if products["label"].isna().any() else tuple(present)
+
+
+def _balance(store: Store, products: pd.DataFrame, configuration: Configuration) -> ClassBalance | None:
+    """Return what balancing makes of the labels that are given, as the training does; guessed ones teach nothing."""
+    given = store.read("labels", ["product_id"], GIVEN)["product_id"].to_pylist()
+    pictured = products[(products["status"] == "ok") & products.index.isin(given)]
+    if pictured.empty:
+        return None
+    scraped = Counter(store.read("scraped", ["label"])["label"].to_pylist())
+    sizes = Counter(pictured["label"].tolist())
+    recipe = load_recipe(configuration.classifier.recipe)
+    try:
+        plan = plan_growth(sizes, scraped, configuration, recipe.materialised_images)
+    except ConfigurationError:  # the recipe asks for fewer pictures than there are: its training says so, not the page
+        plan = plan_growth(sizes, scraped, configuration)
+    grows = recipe.augmentation == "materialised"
+    return ClassBalance(
+        classes=tuple(ClassGrowth(str(label), *map(int, counts)) for label, *counts in plan.to_numpy()),
+        trained_on="all" if not recipe.balance else "total" if grows else "kept",
+    )
+
+
+def _suspicious(store: Store, model: AtHand | None, configuration: Configuration) -> Guesses:
+    if model is None:
+        return Guesses()
+    rows = suspicious_labels(store, configuration.labels.suspicious_above, model.version)
+    return _guesses(store, rows.rename(columns={"label": "given", "predicted": "label"}))
+
+
+def _guesses(store: Store, rows: pd.DataFrame) -> Guesses:
+    """Return rows of product_id, name, given, label, confidence, evidence and image_digest; the first with pictures."""
+    first = rows.head(GUESSES)
+    pictures = _pictures(store, first.loc[first["image_digest"].notna(), "product_id"].tolist())
+    shown = first.astype(object).where(first.notna(), None).to_dict("records")
+    return Guesses(
+        count=len(rows),
+        shown=tuple(
+            Guess(
+                product_id=row["product_id"],
+                title=row["name"] or row["product_id"],
+                picture=pictures.get(row["product_id"]),
+                given=row["given"],
+                label=row["label"],
+                confidence=float(row["confidence"]),
+                evidence=row["evidence"] or "",
+            )
+            for row in shown
+        ),
+    )
 
 
 def _retrieval(evaluation: pd.DataFrame | None) -> tuple[Retrieval, ...]:

@@ -32,6 +32,8 @@ NEIGHBOUR_SIDE = 160
 QUERY_SIDE = 240
 """Pixels of a thumbnail: a little under two for each that a desktop shows, so that phones and print are sharp."""
 WEBP_QUALITY = 78
+SUREST = 0.9999
+"""Of a guess, as it is shown: rounding makes no fact of it."""
 
 
 def render(data: ReportData) -> str:
@@ -120,6 +122,7 @@ def _environment(currency: str) -> Environment:
     )
     environment.filters["count"] = lambda number: f"{number:,}"
     environment.filters["percent"] = _percent
+    environment.filters["sure"] = lambda confidence: _percent(min(confidence, SUREST), 1)
     environment.filters["figure"] = lambda value: f"{value:.3f}" if value == value else "–"
     environment.filters["money"] = lambda price: money(price, currency)
     environment.filters["moment"] = _moment

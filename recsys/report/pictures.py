@@ -38,6 +38,7 @@ OTHER_LABELS = "Other labels"
 MARGIN, HEADER, TILE, GAP = 0.35, 0.42, 1.2, 0.16
 CAPTION = 0.74  # beneath a picture
 ROW_GAP = 0.3
+CAPTION_LETTERS = 21
 ROW = TILE + CAPTION + ROW_GAP
 NEIGHBOURS_LEFT = MARGIN + TILE + 0.45
 
@@ -207,7 +208,7 @@ def tsne_picture(points: NDArray[np.float64], labels: Sequence[str | None], *, w
         )
     if with_legend and entries:
         handles = [
-            Line2D([], [], ls="", marker=entry.marker, ms=7, mew=0, color=entry.colour, label=_printable(entry.label))
+            Line2D([], [], ls="", marker=entry.marker, ms=7, mew=0, color=entry.colour, label=printable(entry.label))
             for entry in entries
         ]
         drawn_legend = figure.legend(
@@ -222,7 +223,7 @@ def tsne_picture(points: NDArray[np.float64], labels: Sequence[str | None], *, w
         )
         for text in drawn_legend.get_texts():
             text.set_parse_math(False)
-    return _png(figure)
+    return png(figure)
 
 
 def grid_picture(rows: Sequence[GridRow], currency: str = "") -> bytes:
@@ -264,7 +265,37 @@ def grid_picture(rows: Sequence[GridRow], currency: str = "") -> bytes:
         _draw_tile(canvas, row.query, MARGIN, top, currency)
         for column, neighbour in enumerate(row.neighbours):
             _draw_tile(canvas, neighbour, NEIGHBOURS_LEFT + column * (TILE + GAP), top, currency)
-    return _png(figure)
+    return png(figure)
+
+
+def captioned_picture(pictures: Sequence[tuple[NDArray[np.uint8], Sequence[str]]], columns: int = 6) -> bytes:
+    """Return pictures as a PNG, row by row, each with up to three lines beneath it.
+
+    Args:
+        pictures: (side, side, 3) uint8 RGB, and its lines: the first is set bold.
+        columns: pictures a row.
+
+    Raises:
+        ValueError: there are no pictures.
+    """
+    if not pictures:
+        raise ValueError("there is no picture to show")
+    across, down = min(columns, len(pictures)), -(-len(pictures) // columns)
+    width, height = 2 * MARGIN + across * (TILE + GAP) - GAP, 2 * MARGIN + down * ROW - ROW_GAP
+    figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+    canvas = figure.add_axes((0, 0, 1, 1))  # in inches, from the top left
+    canvas.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+    canvas.set_axis_off()
+    for number, (picture, lines) in enumerate(pictures):
+        left, top = MARGIN + number % columns * (TILE + GAP), MARGIN + number // columns * ROW
+        right, bottom = left + TILE, top + TILE
+        canvas.imshow(picture, extent=(left, right, bottom, top), aspect="auto", interpolation="antialiased")
+        canvas.add_patch(Rectangle((left, top), TILE, TILE, facecolor="none", edgecolor=RULE, linewidth=0.8))
+        for place, line in enumerate(lines):
+            said = line if len(line) <= CAPTION_LETTERS else f"{line[: CAPTION_LETTERS - 1].rstrip()}…"
+            bold, tone = ("bold", INK) if place == 0 else ("normal", MUTED)
+            _write(canvas, left, bottom + 0.08 + place * 0.15, said, size=6.8, weight=bold, colour=tone)
+    return png(figure)
 
 
 def _draw_tile(canvas: Axes, tile: Tile, left: float, top: float, currency: str) -> None:
@@ -309,16 +340,17 @@ def _write(
 ) -> None:
     """Write text with its top at y, never as TeX: a shop's names hold dollars."""
     style: dict[str, Any] = {"fontsize": size, "color": colour, "fontweight": weight, "ha": align}
-    canvas.text(x, y, _printable(text), va="top", parse_math=False, **style)
+    canvas.text(x, y, printable(text), va="top", parse_math=False, **style)
 
 
-def _printable(text: str) -> str:
-    """Replace what the picture's font cannot draw; matplotlib would warn of each character and draw a box."""
+def printable(text: str) -> str:
+    """Return text that the picture's font can draw; of what it cannot, matplotlib would warn and draw a box."""
     font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
     return "".join(c if c.isprintable() and font.get_char_index(ord(c)) else "·" for c in text)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return the figure as a PNG."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.augmentation import augment as materialise
 from recsys.augmentation import build_augmentation
+from recsys.configuration import Augmentation
 
 STILL = {"rotation": 0.0, "flip": False, "hue": 0.0, "brightness": 0.0}
 
@@ -78,3 +80,54 @@ def test_hue_turns_colours_no_further_than_asked_and_leaves_white(images: np.nda
 def test_with_everything_off_or_outside_training_nothing_changes(images: np.ndarray) -> None:
     np.testing.assert_allclose(augment(images, **STILL), images, atol=0.5)
     np.testing.assert_array_equal(np.asarray(build_augmentation(seed=1)(images, training=False)), images)
+
+
+# --- materialised ---------------------------------------------------------------------------------------------------
+
+
+SEEDS = np.array([3, 1, 4, 15, 9, 2**60])
+
+
+def test_a_picture_and_its_seed_give_the_same_variation_alone_and_in_any_batch(images: np.ndarray) -> None:
+    varied = materialise(images, SEEDS, Augmentation())
+    assert varied.shape == images.shape and varied.dtype == np.uint8
+    alone = [materialise(images[[row]], SEEDS[[row]], Augmentation())[0] for row in range(6)]
+    np.testing.assert_array_equal(varied, alone)
+    np.testing.assert_array_equal(varied[::-1], materialise(images[::-1], SEEDS[::-1], Augmentation()))
+    other = materialise(images, SEEDS + 1, Augmentation())
+    assert all(np.abs(a.astype(int) - b).max() > 10 for a, b in zip(varied, other, strict=True))
+    assert len({picture.tobytes() for picture in materialise(images[[0] * 6], SEEDS, Augmentation())}) == 6
+
+
+def test_a_materialised_picture_is_white_where_its_source_is_and_where_it_was_bared(images: np.ndarray) -> None:
+    varied = materialise(images, SEEDS, Augmentation(hue=0.5, brightness=0.4))
+    assert (varied[:, :6] == 255).all() and (varied[:, :, -6:] == 255).all()
+    black = np.zeros((6, 64, 64, 3), np.uint8)
+    turned = materialise(black, np.arange(2, 8), Augmentation(rotation=45, brightness=0.4))
+    assert (turned[:, [0, 0, -1, -1], [0, -1, 0, -1]].max(axis=(1, 2)) > 200).all()
+    assert (turned[:, 24:40, 24:40] == 0).all()
+
+
+def test_each_materialised_variation_stays_within_its_setting(images: np.ndarray) -> None:
+    still, seeds = Augmentation(**STILL), np.arange(64)
+    np.testing.assert_allclose(materialise(images, SEEDS, still).astype(int), images, atol=1)
+    many = images[:1].repeat(64, axis=0)
+
+    mirrored = materialise(many, seeds, still.model_copy(update={"flip": True})).astype(int)
+    is_mirrored = (np.abs(mirrored - many[:, :, ::-1]) <= 1).all(axis=(1, 2, 3))
+    assert (is_mirrored ^ (np.abs(mirrored - many) <= 1).all(axis=(1, 2, 3))).all()
+    assert 16 < is_mirrored.sum() < 48
+
+    grey = np.full((64, 8, 8, 3), 128, np.uint8)
+    moved = materialise(grey, seeds, still.model_copy(update={"brightness": 0.2})).astype(int)[:, 0, 0, 0] - 128
+    assert -52 <= moved.min() < -35 and 35 < moved.max() <= 52
+
+    red = np.zeros((64, 8, 8, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+    turned = materialise(red, seeds, still.model_copy(update={"hue": 0.1}))[:, 0, 0]  # see above
+    assert 0.4 * 255 < turned[:, 1:].max() <= 0.6 * 255 + 1
+    assert turned[:, 1].max() > 50 and turned[:, 2].max() > 50
+
+    bar = np.full((64, 65, 65, 3), 255, np.uint8)
+    bar[:, 32, 8:57] = 0  # of 49 pixels: 10 degrees lift its ends by 24 sin 10 = 4.2
+    rows = np.nonzero((materialise(bar, seeds, still.model_copy(update={"rotation": 10.0})) < 200).any(axis=(2, 3)))[1]
+    assert np.abs(rows - 32).max() == 4

@@ -10,8 +10,7 @@ def test_the_defaults_are_the_figures_of_the_original() -> None:
     c = load(environ={})
     assert c.images.side == 256
     assert (c.balance.undersample_above, c.balance.undersample_to, c.balance.random_seed) == (2000, 1500, 12345)
-    assert (c.classifier.dropout, c.classifier.learning_rate) == (0.5, 1e-5)
-    assert (c.classifier.epochs, c.classifier.batch_size) == (30, 40)
+    assert (c.classifier.recipe, c.classifier.precision) == ("default", 0.99)
     assert (c.embedding.learning_rate, c.embedding.epochs, c.embedding.batch_size) == (1e-5, 30, 30)
     assert (c.tsne.perplexity, c.tsne.iterations, c.tsne.components) == (40, 300, 2)
     assert (c.colour.hue_bins, c.colour.saturation_bins, c.colour.value_bins) == (12, 8, 8)

@@ -1,21 +1,19 @@
-"""Labels: which rows get which, what the stage on the store asks for, and how large classes are cut."""
+"""Labels: which rows get which, and what the stage on the store asks for."""
 
 from __future__ import annotations
 
-import random
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from recsys.catalogue import read_catalogue, update_products
-from recsys.configuration import Configuration, Original, load
+from recsys.configuration import Configuration, Original
 from recsys.labels import ledger, tree
-from recsys.labels.balance import balance
 from recsys.store import SCHEMAS, Store
+
+from .small_shop import TABLE, Shop, settings
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -26,12 +24,6 @@ FLIPKART_COUNTS = {
     "Toys & School Supplies": 330, "Pens & Stationery": 313, "Bags, Wallets & Belts": 265, "Sports & Fitness": 166,
     "Cameras & Accessories": 82, "Eyewear": 50, "Pet Supplies": 30,
 }  # fmt: skip
-
-
-def settings(merge: dict[str, list[str]] | None = None, **of_labels: Any) -> Configuration:
-    """Return a configuration with this merge table; None keeps the default."""
-    given = of_labels if merge is None else {**of_labels, "merge": merge}
-    return load(None, {"labels": given}, environ={})
 
 
 def products(*paths: list[str], names: list[str | None] | None = None) -> pd.DataFrame:
@@ -135,37 +127,7 @@ def test_no_products_get_no_labels() -> None:
 # --- the stage ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Any:
-    """Update the store of one home from rows of (id, tree), and run the labels stage over what is missing."""
-
-    class Shop:
-        store = Store(tmp_path / "home")
-
-        def update(self, *rows: tuple[str, str]) -> None:
-            path = tmp_path / "catalogue.csv"
-            lines = [f"{id},{tree},10,http://shop.example/1.jpg" for id, tree in rows]
-            path.write_text("\n".join(["uniq_id,product_category_tree,discounted_price,image", *lines]))
-            update_products(self.store, read_catalogue(str(path), Configuration(), tmp_path), NOW)
-
-        def label(self, configuration: Configuration) -> tuple[list[str], ledger.LabelCounts]:
-            shards = ledger.missing(self.store, configuration)
-            counts = [ledger.label_shard(self.store, shard, configuration) for shard in shards]
-            total = ledger.LabelCounts(
-                sum(count.labelled for count in counts),
-                sum(count.merged for count in counts),
-                sum(count.unlabelled for count in counts),
-            )
-            return [key for shard in shards for key in shard.keys], total
-
-        def labels(self) -> dict[str, str | None]:
-            table = self.store.read("labels", ["product_id", "label"]).to_pylist()
-            return {row["product_id"]: row["label"] for row in sorted(table, key=lambda row: row["product_id"])}
-
-    return Shop()
-
-
-def test_the_stage_labels_every_active_product_once(shop: Any) -> None:
+def test_the_stage_labels_every_active_product_once(shop: Shop) -> None:
     shop.update(("a", "Clothing >> Shirts"), ("b", "Furniture"), ("c", "nonsense"), ("d", ""), ("e", "Watches"))
     keys, counts = shop.label(settings(shard_size=2))
     assert keys == ["a", "b", "c", "d", "e"]
@@ -174,7 +136,7 @@ def test_the_stage_labels_every_active_product_once(shop: Any) -> None:
     assert ledger.missing(shop.store, settings(shard_size=2)) == []
 
 
-def test_a_shard_is_one_commit_and_has_the_same_digest_until_something_changes(shop: Any) -> None:
+def test_a_shard_is_one_commit_and_has_the_same_digest_until_something_changes(shop: Shop) -> None:
     shop.update(("a", "Clothing"), ("b", "Furniture"), ("c", "Watches"))
     configuration = settings(shard_size=2)
     shards = ledger.missing(shop.store, configuration)
@@ -188,7 +150,7 @@ def test_a_shard_is_one_commit_and_has_the_same_digest_until_something_changes(s
     assert shop.store.count("labels") == 3
 
 
-def test_a_catalogue_update_labels_what_changed_and_nothing_else(shop: Any) -> None:
+def test_a_catalogue_update_labels_what_changed_and_nothing_else(shop: Shop) -> None:
     shop.update(("a", "Clothing"), ("b", "Furniture"), ("c", "Watches"))
     shop.label(Configuration())
     shop.update(("a", "Clothing >> Shirts"), ("b", "Footwear"), ("d", "Watches"))
@@ -197,31 +159,22 @@ def test_a_catalogue_update_labels_what_changed_and_nothing_else(shop: Any) -> N
     assert shop.labels()["b"] == "Footwear"
 
 
-def test_another_table_relabels_only_what_it_changes(shop: Any) -> None:
+def test_another_table_relabels_only_what_it_changes(shop: Shop) -> None:
     shop.update(("a", "Clothing"), ("b", "Furniture"), ("c", "Watches"))
     shop.label(Configuration())
     keys, counts = shop.label(settings({"Clothing": ["Clothing"], "Home": ["Furniture"], "Watches": ["Watches"]}))
     assert keys == ["b"]
-    assert counts == ledger.LabelCounts(labelled=1, merged=1, unlabelled=0)
+    assert counts == ledger.LabelCounts(labelled=1, merged=1, predicted=0, reviewed=0, unlabelled=0)
 
 
-def test_a_prediction_in_the_store_is_kept_while_its_basis_stands(shop: Any) -> None:
-    shop.update(("a", "Clothing"), ("b", "nonsense"))
-    shop.label(Configuration())
-    row = shop.store.read("labels", where="product_id = 'b'").to_pylist()[0]
-    row |= {"label": "Watches", "source": "predicted", "confidence": 0.99, "model_version": "1"}
-    shop.store.write("labels", pa.Table.from_pylist([row], schema=SCHEMAS["labels"]))
-    assert ledger.missing(shop.store, Configuration()) == []
-
-
-def test_a_shard_uses_the_whole_shops_table_and_not_its_own_rows(shop: Any) -> None:
+def test_a_shard_uses_the_whole_shops_table_and_not_its_own_rows(shop: Shop) -> None:
     shop.update(("a", "Clothing"), ("b", "Clothing"), ("c", "Home-made things"), ("d", "Home-made things"))
     shop.label(settings(shard_size=2))  # the second shard alone would be covered by no table
     assert shop.labels() == {"a": "Clothing", "b": "Clothing", "c": None, "d": None}
     assert tree.stored_label_table(shop.store, Configuration()).applied
 
 
-def test_the_stored_table_is_that_of_the_frame(shop: Any) -> None:
+def test_the_stored_table_is_that_of_the_frame(shop: Shop) -> None:
     assert not tree.stored_label_table(shop.store, Configuration()).applied
     shop.update(("a", "Clothing"), ("b", "Watches >> X"), ("c", "Möbel"), ("d", ""))
     table = tree.stored_label_table(shop.store, Configuration())
@@ -230,7 +183,7 @@ def test_the_stored_table_is_that_of_the_frame(shop: Any) -> None:
     assert table.coverage == 0.5
 
 
-def test_the_class_balance_counts_active_products_and_says_how_many_have_no_label(shop: Any) -> None:
+def test_the_class_balance_counts_active_products_and_says_how_many_have_no_label(shop: Shop) -> None:
     assert ledger.class_balance(shop.store).empty
     shop.update(*((name, "Clothing") for name in "abc"), ("d", "Watches"), ("e", "nonsense"), ("f", "Watches"))
     shop.label(Configuration())
@@ -240,39 +193,129 @@ def test_the_class_balance_counts_active_products_and_says_how_many_have_no_labe
     assert balance.attrs["unlabelled"] == 2
 
 
-# --- balance --------------------------------------------------------------------------------------------------------
+# --- predictions and answers ----------------------------------------------------------------------------------------
+
+SURE = ledger.Filling("1", 0.9)
 
 
-def test_large_classes_are_cut_by_the_originals_seed_and_small_ones_are_left() -> None:
-    names = ["Clothing"] * 2_500 + ["Watches"] * 2_000 + ["Jewellery"] * 2_001 + ["Eyewear"] * 3
-    random.Random(1).shuffle(names)
-    frame = pd.DataFrame({"label": [*names, None], "image": range(len(names) + 1)}, index=range(7, len(names) + 8))
-    state = random.getstate()
-    balanced = balance(frame, Configuration())
-    assert random.getstate() == state
-    assert balanced["label"].value_counts().to_dict() == {
-        "Watches": 2_000, "Clothing": 1_500, "Jewellery": 1_500, "Eyewear": 3,
-    }  # fmt: skip
-    assert balanced.index.is_monotonic_increasing
-    random.seed(12345)
-    kept = {
-        name: random.sample([i for i, n in enumerate(names) if n == name], 1_500) for name in ("Clothing", "Jewellery")
-    }
-    for name, rows in kept.items():
-        assert balanced.loc[balanced["label"] == name, "image"].tolist() == sorted(rows)
+def test_a_gap_is_filled_by_a_sure_prediction_and_says_so(shop: Shop) -> None:
+    shop.update(("a", "Clothing"), ("b", "nonsense"), ("c", "rubbish"), ("d", ""))
+    shop.predict(a=("Watches", 0.99), b=("Watches", 0.97), c=("Watches", 0.89), d=("Eyewear", 0.9))
+    _, counts = shop.label(filling=SURE)
+    assert shop.labels() == {"a": "Clothing", "b": "Watches", "c": None, "d": "Eyewear"}
+    assert counts == ledger.LabelCounts(labelled=3, merged=0, predicted=2, reviewed=0, unlabelled=1)
+    row = shop.row("b")
+    assert (row["source"], row["model_version"]) == ("predicted", "1")
+    assert row["confidence"] == pytest.approx(0.97)
+    assert shop.row("c")["source"] is shop.row("c")["confidence"] is None
 
 
-def test_balancing_is_repeatable_and_follows_the_configured_seed() -> None:
-    frame = pd.DataFrame({"label": ["a"] * 30})
-    small = {"undersample_above": 20, "undersample_to": 10}
+def test_a_prediction_of_another_model_or_without_a_threshold_fills_nothing(shop: Shop) -> None:
+    shop.update(("b", "nonsense"))
+    shop.predict(b=("Watches", 1.0))
+    for filling in (ledger.Filling("2", 0.9), ledger.Filling("1", None), None):
+        shop.label(filling=filling)
+        assert shop.labels() == {"b": None}
 
-    def kept(seed: int) -> list[int]:
-        configuration = load(None, {"balance": {**small, "random_seed": seed}}, environ={})
-        return balance(frame, configuration).index.tolist()
 
-    assert kept(1) == kept(1)
-    assert kept(1) != kept(2)
-    assert len(kept(1)) == 10
+def test_an_unchanged_run_writes_nothing_neither_before_the_classifier_nor_behind_it(shop: Shop) -> None:
+    shop.update(("a", "Clothing"), ("b", "nonsense"), ("c", "rubbish"), ("d", "junk"))
+    assert shop.label()[0] == ["a", "b", "c", "d"]
+    shop.predict(b=("Watches", 0.97), c=("Watches", 0.5))
+    shop.review(d="Eyewear")
+    assert shop.label(filling=SURE)[0] == ["b", "d"]
+    version = shop.store.version("labels")
+    for filling in (None, SURE, None, SURE):
+        assert ledger.missing(shop.store, TABLE, filling) == []
+    assert shop.store.version("labels") == version
+
+
+def test_before_the_classifier_only_what_is_given_anew_replaces_a_filled_label(shop: Shop) -> None:
+    shop.update(("b", "nonsense"), ("c", "rubbish"), ("d", "junk"))
+    shop.predict(b=("Watches", 0.97), c=("Watches", 0.98), d=("Eyewear", 0.99))
+    shop.label(filling=SURE)
+    shop.update(("b", "Footwear >> Boots"), ("c", "rubbish"), ("d", "other junk"), ("e", "trash"))
+    assert shop.label()[0] == ["b", "d", "e"]  # the prediction for d was made of another row
+    assert shop.labels() == {"b": "Footwear", "c": "Watches", "d": None, "e": None}
+    assert shop.label(filling=SURE)[0] == ["d"]
+
+
+def test_another_model_or_threshold_rewrites_only_the_labels_that_it_changes(shop: Shop) -> None:
+    shop.update(("a", "Clothing"), ("b", "nonsense"), ("c", "rubbish"))
+    shop.predict(b=("Watches", 0.97), c=("Watches", 0.92))
+    shop.label(filling=SURE)
+    assert shop.label(filling=ledger.Filling("1", 0.95))[0] == ["c"]
+    assert shop.labels() == {"a": "Clothing", "b": "Watches", "c": None}
+    shop.predict("2", b=("Eyewear", 0.99), c=("Watches", 0.1))
+    assert shop.label()[0] == []
+    assert shop.label(filling=ledger.Filling("2", 0.9))[0] == ["b"]
+    assert shop.labels()["b"] == "Eyewear"
+    assert shop.label(filling=ledger.Filling("2", None))[0] == ["b"]
+    assert shop.labels()["b"] is None
+
+
+def test_the_same_confidence_of_another_machine_makes_no_new_label(shop: Shop) -> None:
+    shop.update(("b", "nonsense"))
+    shop.predict(b=("Watches", 0.97))
+    shop.label(filling=SURE)
+    shop.predict(b=("Watches", 0.970001))
+    assert shop.label(filling=SURE)[0] == []
+
+
+def test_an_answer_outranks_the_catalogue_and_the_classifier_and_survives_both(shop: Shop) -> None:
+    shop.update(("a", "Clothing"), ("b", "nonsense"), ("c", "Furniture"))
+    shop.predict(b=("Watches", 0.99))
+    shop.label(filling=SURE)
+    shop.review(a="Eyewear", b="ساعات", c=None)
+    keys, counts = shop.label()
+    assert keys == ["a", "b", "c"]
+    assert counts == ledger.LabelCounts(labelled=2, merged=0, predicted=0, reviewed=3, unlabelled=1)
+    assert shop.labels() == {"a": "Eyewear", "b": "ساعات", "c": None}
+    assert {shop.row(key)["source"] for key in "abc"} == {"reviewed"}
+    assert {shop.row(key)["confidence"] for key in "abc"} == {1.0}
+    shop.predict(b=("Watches", 1.0), c=("Watches", 1.0))
+    shop.update(("a", "Footwear"), ("b", "Watches"), ("c", "Furniture"))
+    shop.label(filling=SURE)
+    assert shop.labels() == {"a": "Eyewear", "b": "ساعات", "c": None}
+
+
+def test_work_that_comes_up_again_has_another_digest(shop: Shop) -> None:
+    shop.update(("a", "Clothing"))
+    shop.label()
+    digests = []
+    for _ in range(2):
+        shop.review(a="Eyewear")
+        digests.append(ledger.missing(shop.store, TABLE)[0].digest)
+        shop.label()
+        shop.review(a="Watches")
+        shop.label()
+    assert digests[0] != digests[1]
+
+
+def test_the_filled_ones_are_listed_the_surest_first(shop: Shop) -> None:
+    shop.update(("a", "Clothing"), ("b", "nonsense", "Uhr"), ("c", "", "Brille"), ("d", "junk"))
+    shop.predict(b=("Watches", 0.95), c=("Eyewear", 0.99), d=("Eyewear", 0.99))
+    shop.picture(b="http://shop.example/b.jpg")
+    shop.label(filling=SURE)
+    shop.update(("a", "Clothing"), ("b", "nonsense", "Uhr"), ("c", "", "Brille"))
+    rows = ledger.filled(shop.store)
+    assert rows[["product_id", "name", "label"]].values.tolist() == [
+        ["c", "Brille", "Eyewear"],
+        ["b", "Uhr", "Watches"],
+    ]
+    assert rows["top_level"].isna().tolist() == [True, False] and rows["top_level"][1] == "nonsense"
+    assert rows["image_digest"].isna()[0] and rows["image_digest"][1] == "digest-b"
+    assert set(rows["model_version"]) == {"1"}
+
+
+def test_each_class_tells_where_its_labels_come_from(shop: Shop) -> None:
+    shop.update(("a", "Eyewear"), ("b", "nonsense"), ("c", "Sunglasses"), ("d", "Watches"), ("e", "Watches"))
+    shop.predict(b=("Eyewear", 0.95))
+    shop.review(d="Eyewear", e=None)
+    shop.label(filling=SURE)
+    assert ledger.class_sources(shop.store).to_dict("records") == [
+        {"label": "Eyewear", "catalogue": 1, "merged": 1, "predicted": 1, "reviewed": 1}
+    ]
 
 
 # --- real data ------------------------------------------------------------------------------------------------------

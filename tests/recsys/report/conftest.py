@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys.classifier.registry import AtHand
 from recsys.store import SCHEMAS, Store, digest, features_schema
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -31,6 +34,32 @@ def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
 
 
+def train(store: Store, threshold: float | None = 0.9, **predicted: tuple[str, float]) -> AtHand:
+    """Put a classifier at hand that predicts product_id=(label, confidence), with `-` written as `_`."""
+    model = AtHand("model-1", "recipe", ("Clothing", "Footwear", "Watches"), threshold, "run", "1")
+    folder = store.home / "classifier"
+    folder.mkdir(exist_ok=True)
+    (folder / "at-hand.json").write_text(json.dumps(asdict(model)), encoding="utf-8")
+    rows = [
+        {
+            "product_id": key.replace("_", "-"),
+            "model_version": model.version,
+            "label": label,
+            "confidence": confidence,
+            "evidence": "both",
+        }
+        for key, (label, confidence) in predicted.items()
+    ]
+    if rows:
+        store.write("predictions", rows_of("predictions", rows))
+    return model
+
+
+def guessed(label: str, confidence: float, **product: Any) -> dict[str, Any]:
+    """Return a product whose label the classifier filled in."""
+    return {"label": label, "source": "predicted", "confidence": confidence, "model_version": "model-1", **product}
+
+
 @pytest.fixture
 def fill(tmp_path: Path) -> Callable[..., Store]:
     """Return a function that fills a store with products, each a dict over what it does not leave as usual."""
@@ -44,6 +73,7 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
                 "name": f"Product {number}",
                 "price": 100.0 + number,
                 "label": ("Watches", "Clothing", "Footwear")[number % 3],
+                "source": "catalogue" if product.get("label", "") is not None else None,
                 "status": "ok",
                 "image_digest": f"digest-{number}",
                 "url": f"https://shop.example/{number}.jpeg",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from recsys.classifier.recipe import SHIPPED
 from recsys.configuration import Configuration, load
 from recsys.report import gather
-from recsys.report.contents import choose_queries
+from recsys.report.contents import GUESSES, ClassGrowth, choose_queries
 from recsys.store import Store
+
+from .conftest import NOW, guessed, rows_of, train
 
 Fill = Callable[[list[dict[str, Any]]], Store]
 BROKEN = {"status": "broken", "cause": "http_404"}
@@ -59,6 +63,105 @@ def test_labels_come_by_size_with_those_without_last_and_their_price_quantiles(f
     assert data.labels[2].with_image == 0
 
 
+def test_a_label_says_which_of_its_products_it_has_by_which_way(fill: Fill) -> None:
+    by = [{"label": "Watches", "source": source} for source in ("catalogue", "merged", "merged", "reviewed")]
+    data = gather(fill([*by, guessed("Watches", 0.97), {"label": None}]), settings(), "test")
+    watches, without = data.labels
+    assert (watches.products, watches.merged, watches.predicted, watches.reviewed) == (5, 2, 1, 1)
+    assert (without.merged, without.predicted, without.reviewed) == (0, 0, 0)
+
+
+def test_the_balance_is_of_pictures_with_a_given_label_and_grows_by_scraped_ones_before_augmented(fill: Fill) -> None:
+    products: list[dict[str, Any]] = [{"label": "Big"}] * 9 + [{"label": "Small"}] * 2
+    products += [{**BROKEN, "label": "Small"}, guessed("Small", 0.99), {"label": None}]
+    products += [{"label": "Small", "removed": NOW}, {**BROKEN, "label": "No photo"}]
+    store = fill(products)
+    scraped = [{"image_digest": f"scraped-{i}", "label": ("Small", "No photo")[i % 2]} for i in range(2)]
+    store.write("scraped", rows_of("scraped", scraped))
+    sizes = {"undersample_above": 8, "undersample_to": 7, "most_apart": 2}
+    data = gather(store, settings(balance=sizes), "test")
+    assert data.balance is not None
+    assert data.balance.classes == (ClassGrowth("Big", 9, 7, 0, 0, 7), ClassGrowth("Small", 2, 2, 1, 2, 5))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "trained_on", "pictures"), [("default", "all", 4), ("original", "total", 21_500), ("cut", "kept", 4)]
+)
+def test_the_balance_is_that_of_the_configured_recipe(
+    fill: Fill, tmp_path: Path, recipe: str, trained_on: str, pictures: int
+) -> None:
+    name = recipe
+    if recipe == "cut":
+        text = (SHIPPED / "default.toml").read_text(encoding="utf-8")
+        name = str(tmp_path / "cut.toml")
+        Path(name).write_text(text.replace("balance = false", "balance = true"), encoding="utf-8")
+    data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": name}), "test")
+    assert data.balance is not None and data.balance.trained_on == trained_on
+    assert sum(item.total for item in data.balance.classes) == pictures
+
+
+def test_a_recipe_that_asks_for_fewer_pictures_than_there_are_does_not_stop_the_report(
+    fill: Fill, tmp_path: Path
+) -> None:
+    text = (SHIPPED / "original.toml").read_text(encoding="utf-8")
+    (tmp_path / "few.toml").write_text(text.replace("21_500", "2"), encoding="utf-8")
+    data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": str(tmp_path / "few.toml")}), "test")
+    assert data.balance is not None and sum(item.total for item in data.balance.classes) == 4
+
+
+@pytest.mark.parametrize("product", [{"label": None}, BROKEN, guessed("Watches", 0.99)])
+def test_without_a_picture_that_has_a_given_label_there_is_no_balance(fill: Fill, product: dict[str, Any]) -> None:
+    assert gather(fill([product]), settings(), "test").balance is None
+
+
+def test_filled_labels_come_the_least_sure_first_with_what_the_catalogue_has_in_place_of_a_category(fill: Fill) -> None:
+    products = [
+        guessed("Watches", 0.999, name="Chronos 5", category_path=["Chronos 5 Analog"]),
+        guessed("Footwear", 0.91, name=None, **BROKEN),
+        {"label": None},
+        guessed("Footwear", 0.99, removed=NOW),
+    ]
+    store = fill(products)
+    model = train(store)
+    data = gather(store, settings(), "test")
+    assert data.classifier == model
+    assert data.filled.count == 2
+    unsure, sure = data.filled.shown
+    assert (unsure.product_id, unsure.title, unsure.picture, unsure.given) == ("id-1", "id-1", None, None)
+    assert (sure.title, sure.given, sure.label) == ("Chronos 5", "Chronos 5 Analog", "Watches")
+    assert sure.picture is not None and sure.picture.shape == (256, 256, 3)
+    assert data.guessed == pytest.approx({"id-0": 0.999, "id-1": 0.91})
+
+
+def test_those_left_for_review_are_without_a_label_and_without_an_answer(fill: Fill) -> None:
+    store = fill([{}, {"label": None}, {"label": None}, {"label": None, "removed": NOW}])
+    store.write("reviews", rows_of("reviews", [{"product_id": "id-1", "reviewed_at": NOW}]))
+    assert gather(store, settings(), "test").to_review == 1
+
+
+def test_suspicious_labels_are_given_ones_that_the_model_at_hand_contradicts_the_surest_first(fill: Fill) -> None:
+    store = fill([{"label": "Clothing"} for _ in range(5)] + [guessed("Clothing", 0.92)])
+    sure = {"id_1": ("Watches", 0.96), "id_2": ("Footwear", 0.99), "id_5": ("Watches", 0.99)}
+    train(store, id_0=("Clothing", 0.99), id_3=("Watches", 0.9), **sure)
+    data = gather(store, settings(), "test")
+    found = [(item.product_id, item.given, item.label, item.evidence) for item in data.suspicious.shown]
+    assert found == [("id-2", "Clothing", "Footwear", "both"), ("id-1", "Clothing", "Watches", "both")]
+    assert data.suspicious.count == 2
+    assert gather(store, settings(labels={"suspicious_above": 0.9}), "test").suspicious.count == 3
+
+    answer = {"product_id": "id-2", "label": "Clothing", "reviewed_at": NOW}
+    store.write("reviews", rows_of("reviews", [answer]))
+    assert [item.product_id for item in gather(store, settings(), "test").suspicious.shown] == ["id-1"]
+
+
+def test_predictions_of_a_model_that_is_not_at_hand_make_nothing_suspicious(fill: Fill) -> None:
+    store = fill([{"label": "Clothing"}, {}])
+    train(store, id_0=("Watches", 0.99))
+    (store.home / "classifier" / "at-hand.json").unlink()
+    data = gather(store, settings(), "test")
+    assert data.classifier is None and data.suspicious.count == 0
+
+
 def test_a_grid_shows_the_stored_neighbours_in_their_order_with_price_level_and_scores(fill: Fill) -> None:
     data = gather(fill([{} for _ in range(12)]), settings(), "test")
     row = next(row for row in data.grids if row.query.product_id == "id-4")
@@ -75,7 +178,7 @@ def test_a_grid_is_cut_at_the_demo_top(fill: Fill) -> None:
 
 
 def test_only_the_pictures_that_are_shown_are_read(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = fill([{} for _ in range(60)])
+    store = fill([{} for _ in range(60)] + [guessed("Watches", 0.97) for _ in range(40)])
     read, rows = store.read, []
 
     def counting(table: str, columns: Any = None, where: str | None = None) -> Any:
@@ -87,7 +190,9 @@ def test_only_the_pictures_that_are_shown_are_read(fill: Fill, monkeypatch: pyte
     monkeypatch.setattr(store, "read", counting)
     data = gather(store, settings(report={"grids": 2}), "test")
     assert len(data.grids) == 2
-    assert sum(rows) == len({tile.product_id for row in data.grids for tile in (row.query, *row.neighbours)}) <= 20
+    in_grids = len({tile.product_id for row in data.grids for tile in (row.query, *row.neighbours)})
+    assert (data.filled.count, len(data.filled.shown)) == (40, GUESSES)
+    assert sum(rows) == in_grids + GUESSES <= 20 + GUESSES
 
 
 def test_the_map_is_of_a_sample(fill: Fill) -> None:

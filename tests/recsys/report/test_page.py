@@ -14,10 +14,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from recsys.configuration import Configuration
+from recsys.configuration import Configuration, load
 from recsys.errors import HomeError
 from recsys.report import gather, render, write_report
 from recsys.store import Store
+
+from .conftest import guessed, train
 
 Fill = Callable[[list[dict[str, Any]]], Store]
 HOSTILE = """<script>alert(1)</script>" onerror='alert(2)' {{ 7 * 7 }} &lt;b&gt; </style></title>"""
@@ -45,18 +47,33 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def words_of(html: str, section: str) -> str:
+    """Return what a section says, without its marks and line breaks."""
+    [inner] = re.findall(f'<section id="{section}".*?</section>', html, re.S)
+    return " ".join(re.sub("<[^>]*>", "", re.sub("</t[hd]>", " ", inner)).split())
+
+
 def page_of(store: Store, **about: Any) -> Page:
     return Page(render(gather(store, CONFIGURATION, "test", **about)))
 
 
 def test_names_labels_and_addresses_of_the_shop_are_only_text(fill: Fill) -> None:
     broken = {"status": "broken", "cause": "http_404", "url": f"javascript:alert(3){HOSTILE}"}
-    store = fill([{"name": HOSTILE, "label": HOSTILE}, {"name": HOSTILE, "label": HOSTILE}, {}, broken])
+    store = fill(
+        [
+            *({"name": HOSTILE, "label": HOSTILE} for _ in range(2)),
+            {},
+            broken,
+            guessed(HOSTILE, 0.97, name=HOSTILE, category_path=[HOSTILE]),
+        ]
+    )
+    train(store, id_1=(f"other {HOSTILE}", 0.99))
     page = page_of(store, links={HOSTILE: HOSTILE, "Run": "javascript:alert(4)"})
     assert len(page.of("script")) == len(page.of("style")) == len(page.of("title")) == 1
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
     assert all((a["href"] or "").startswith(("#", "https://", "broken-links.csv")) for a in page.of("a"))
-    assert HOSTILE in page.texts["h3"]
+    assert page.texts["h3"].count(HOSTILE) == 5  # in three grids, among the filled labels and among the suspicious
+    assert {HOSTILE, f"other {HOSTILE}"} <= set(page.texts["bdi"])
     assert HOSTILE in {image.get("alt") for image in page.of("img")}
     assert HOSTILE in {article.get("data-label") for article in page.of("article")}
 
@@ -90,15 +107,17 @@ def test_a_link_to_the_shop_tells_it_nothing(fill: Fill) -> None:
 
 
 def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
-    store = fill([{} for _ in range(12)] + [{"status": "broken", "cause": "timeout"}, {"label": None}])
+    products: list[dict[str, Any]] = [{} for _ in range(12)] + [{"status": "broken", "cause": "timeout"}]
+    store = fill([*products, {"label": None}, guessed("Watches", 0.97)])
+    train(store, id_0=("Clothing", 0.99))
     evaluation = pd.DataFrame({"level": [1], "queries": [12], "k": [5], "precision": [0.81], "recall": [float("nan")]})
     html = render(gather(store, CONFIGURATION, "test", evaluation, {"Prefect run": "recsys ui"}))
     page = Page(html)
     sections = [section["id"] for section in page.of("section")]
-    assert sections == ["funnel", "broken", "labels", "retrieval", "map", "recommendations"]
+    assert sections == [*("funnel", "broken", "labels", "filled", "suspicious", "retrieval", "map", "recommendations")]
     assert {f"#{name}" for name in sections} <= {a["href"] for a in page.of("a")}
     assert not [image for image in page.of("img") if not image.get("alt")]
-    assert len(page.of("article")) == 13
+    assert len(page.of("article")) == 14
     for text in (
         "0.810",
         "₹103",
@@ -107,6 +126,9 @@ def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
         "No label",
         "timeout",
         "0f0f0f0f0f0f",
+        "Class balance before and after",
+        "recsys labels review --out review.csv",
+        "Nothing was changed",
     ):
         assert text in html
     assert 'class="empty"' not in html
@@ -119,6 +141,57 @@ def test_what_is_not_there_is_said(fill: Fill, products: list[dict[str, Any]]) -
         assert text in html
     assert ("asks for them again" in html) == (products != [] and "status" in products[0])
     assert not re.search(r"\b(nan|None|inf)\b", re.sub(r"<style>.*?</style>|base64,[^\"]*", "", html, flags=re.S))
+
+
+def test_a_guess_is_marked_as_one_with_its_confidence_wherever_it_is_shown(fill: Fill) -> None:
+    store = fill([guessed("Watches", 0.9731), guessed("Watches", 1.0), {"label": "Watches"}])
+    train(store)
+    page = page_of(store)
+    assert len(page.of("article")) == 3
+    said = page.texts["span"]
+    # a row of the grid each, where the label is the query's; beside the other query, and beside the given one
+    assert said.count("guess, 97 %") == said.count("guess, 99.9 %") == 3  # rounding makes no fact of a guess
+    assert said.count("97 %") == said.count("99.9 %") == 1
+
+
+@pytest.mark.parametrize(
+    ("product", "threshold", "filled", "suspicious"),
+    [
+        ({"label": None}, "none trained", "No classifier has been trained, so no label was filled. 1 product has no "
+         "label and waits for an answer in the review: recsys labels review --out review.csv.",
+         "No classifier has been trained, so no label was doubted."),
+        ({}, 0.9, "Every product has a label of its own", "contradicts no given label with a confidence of at least "
+         "95 %"),
+        ({"label": None}, 0.9, "No label was filled: the classifier holds none of its guesses with a confidence of at "
+         "least 90 %. 1 product has", "contradicts no given label"),
+        ({"label": None}, None, "nowhere so sure that 99 % of its guesses are right", "contradicts no given label"),
+    ],
+)  # fmt: skip
+def test_where_no_label_was_filled_or_doubted_the_page_says_why(
+    fill: Fill, product: dict[str, Any], threshold: float | str | None, filled: str, suspicious: str
+) -> None:
+    store = fill([{}, product])
+    if not isinstance(threshold, str):
+        train(store, threshold)
+    html = render(gather(store, CONFIGURATION, "test"))
+    assert filled in words_of(html, "filled")
+    assert suspicious in words_of(html, "suspicious")
+    assert html.count('<ul class="guesses">') == 0
+
+
+def test_the_balance_is_told_in_figures_and_left_out_where_there_is_none(fill: Fill) -> None:
+    sizes = {"undersample_above": 8, "undersample_to": 7, "most_apart": 2}
+    configuration = load(None, {"balance": sizes}, environ={})
+    store = fill([{"label": "Big"}] * 9 + [{"label": "Small"}] * 2)
+    words = words_of(render(gather(store, configuration, "test")), "labels")
+    assert "has 7 pictures more than the smallest; after, 2, where 2 are allowed." in words
+    for row in ("Big 9 7 0 0 7", "Small 2 2 0 3 5", "All 11 9 0 3 12"):
+        assert row in words
+
+
+def test_without_given_labels_there_is_no_balance(fill: Fill) -> None:
+    html = render(gather(fill([{"label": None}, guessed("Watches", 0.97)]), CONFIGURATION, "test"))
+    assert "Class balance" not in html and "1 guessed by the classifier" in words_of(html, "labels")
 
 
 def test_a_command_can_be_pasted_whatever_the_file_is_called(fill: Fill) -> None:

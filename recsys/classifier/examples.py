@@ -1,0 +1,97 @@
+"""What the classifier is trained on and asked about, out of the store.
+
+Trained on are the products whose label the catalogue or a person gives; what the classifier filled in itself teaches it
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.catalogue.products import ACTIVE, active_products
+from recsys.classifier import split
+from recsys.configuration import Configuration
+from recsys.features import table_name
+from recsys.images.fingerprint import fingerprint
+from recsys.images.square import decode_squared
+from recsys.store import Store, among, digest
+
+READ_AT_ONCE = 512
+"""Pictures that are in memory while they are worked through."""
+
+GIVEN = "label IS NOT NULL AND source IN ('catalogue', 'merged', 'reviewed')"
+
+
+def described(store: Store, configuration: Configuration, where: str | None = None) -> pd.DataFrame:
+    """Return what there is to judge the active products by, in the catalogue's order.
+
+    Args:
+        store: products, images and features.
+        configuration: names the features.
+        where: a filter on the products.
+
+    Returns:
+        product_id, name, brand, image_digest (null without features of the configured model), basis (digest of the
+        three before it).
+    """
+    products = active_products(store, ["product_id", "name", "brand"])
+    if where is not None:
+        wanted = store.read("products", ["product_id"], f"{ACTIVE} AND {where}")["product_id"].to_pylist()
+        products = products[products["product_id"].isin(wanted)]
+    images = store.read("images", ["product_id", "image_digest"], "status = 'ok'").to_pandas()
+    seen = store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
+    images = images[images["image_digest"].isin(seen)]
+    rows = products.merge(images, on="product_id", how="left").reset_index(drop=True)
+    rows = rows.astype(object).where(rows.notna(), None)
+    said = zip(rows["image_digest"], rows["name"], rows["brand"], strict=True)
+    return rows.assign(basis=[digest([list(parts)]) for parts in said])
+
+
+def training_set(store: Store, configuration: Configuration) -> pd.DataFrame:
+    """Return the examples: those of `described` that have a given label, with it.
+
+    `attrs["digest"]` stands for all of them, whatever their order.
+    """
+    labels = store.read("labels", ["product_id", "label"], GIVEN).to_pandas()
+    examples = described(store, configuration).merge(labels, on="product_id")
+    told = examples[["product_id", "label", "basis"]].sort_values("product_id")
+    examples.attrs["digest"] = digest([table_name(configuration), told.to_csv(index=False)])
+    return examples
+
+
+def groups(store: Store, examples: pd.DataFrame) -> NDArray[np.int64]:
+    """Return (n,) the group of each example, see `split.groups`; reads all of their pictures."""
+    prints: dict[str, np.uint64] = {}
+    for rows in _batches(examples["image_digest"].dropna().unique().tolist()):
+        table = store.read("images", ["image_digest", "jpeg"], among("image_digest", rows))
+        for key, jpeg in zip(table["image_digest"].to_pylist(), table["jpeg"].to_pylist(), strict=True):
+            if key not in prints:
+                prints[key] = fingerprint(decode_squared(jpeg))
+    return split.groups(examples["name"], examples["brand"], [prints.get(key) for key in examples["image_digest"]])
+
+
+def features_of(store: Store, configuration: Configuration, digests: Sequence[str]) -> NDArray[np.float32]:
+    """Return (n, d) unit features of pictures that have them, in this order."""
+    keys = list(dict.fromkeys(digests))
+    table = store.read(table_name(configuration), ["image_digest", "embedding"], among("image_digest", keys))
+    place = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
+    values = table["embedding"].combine_chunks()
+    matrix = values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), values.type.list_size)
+    return matrix[np.array([place[key] for key in digests], np.int64)]
+
+
+def jpegs_of(store: Store, digests: Sequence[str]) -> list[bytes]:
+    """Return the squared pictures of these digests, in this order."""
+    found: dict[str, bytes] = {}
+    for keys in _batches(list(dict.fromkeys(digests))):
+        table = store.read("images", ["image_digest", "jpeg"], among("image_digest", keys))
+        found |= dict(zip(table["image_digest"].to_pylist(), table["jpeg"].to_pylist(), strict=True))
+    return [found[key] for key in digests]
+
+
+def _batches(keys: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (keys[start : start + READ_AT_ONCE] for start in range(0, len(keys), READ_AT_ONCE))

@@ -1,0 +1,161 @@
+"""Which classifier is at hand: trained once for the same examples and recipe, kept in the home and in MLflow.
+
+RECSYS_HOME/classifier/<version>/     a model, its judgement, and while it is trained its checkpoints
+RECSYS_HOME/classifier/at-hand.json   which of them fills labels
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.classifier import examples, ledger
+from recsys.classifier.recipe import Recipe, load_recipe
+from recsys.configuration import Configuration
+from recsys.errors import TrainingError
+from recsys.labels.ledger import Filling
+from recsys.store import Store, digest
+
+RULE_VERSION = 1
+"""Of the code of this room; raised when the same examples and recipe would give another model."""
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """The classifier that fills labels.
+
+    Attributes:
+        version: names it in the store.
+        recipe_digest: of its recipe.
+        labels: that it knows.
+        threshold: the least confidence that fills; None where nothing is filled.
+        run_id: of its MLflow run.
+        registered: its version in MLflow's model registry.
+    """
+
+    version: str
+    recipe_digest: str
+    labels: tuple[str, ...]
+    threshold: float | None
+    run_id: str
+    registered: str
+
+    @property
+    def filling(self) -> Filling:
+        """What fills labels."""
+        return Filling(self.version, self.threshold)
+
+
+def folder(home: Path | str) -> Path:
+    """Return where the classifiers of a home are."""
+    return Path(home) / "classifier"
+
+
+def at_hand(home: Path | str) -> AtHand | None:
+    """Return the classifier at hand; None where none has been trained."""
+    return _read(folder(home) / "at-hand.json")
+
+
+def fits(store: Store, configuration: Configuration, model: AtHand | None) -> bool:
+    """Return whether the classifier at hand is of the configured recipe and of the labels that are given now.
+
+    A product more or less is no reason to train; `recsys train` does it whatever changed.
+    """
+    given = store.read("labels", ["label"], examples.GIVEN)["label"].unique().to_pylist()
+    recipe = load_recipe(configuration.classifier.recipe)
+    return model is not None and model.recipe_digest == recipe.digest and set(model.labels) == set(given)
+
+
+def version_of(examples_digest: str, recipe: Recipe, precision: float) -> str:
+    """Return the name of the model that these examples and this recipe give."""
+    return digest([RULE_VERSION, examples_digest, recipe.digest, precision])[:16]
+
+
+def train(
+    store: Store,
+    configuration: Configuration,
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    flow_run_id: str | None = None,
+) -> AtHand:
+    """Train the classifier on what the store holds, log it to MLflow, and make it the one at hand.
+
+    The same examples and recipe train nothing; a training that was killed goes on, in the MLflow run that it began.
+
+    Args:
+        store: of the home.
+        configuration: its sections `classifier` and `backbone`.
+        on_epoch: called with the epoch, from 1, and its figures.
+        flow_run_id: of the Prefect flow run, if any.
+
+    Raises:
+        TrainingError: there is too little to learn from, the training leads nowhere, or the recipe is of a network.
+    """
+    recipe = load_recipe(configuration.classifier.recipe)
+    if recipe.network is not None:
+        raise TrainingError(
+            f"the recipe '{configuration.classifier.recipe}' trains a network on whole pictures, which fills no labels "
+            "yet; use 'default', or train it by recsys.classifier.training.train_network"
+        )
+    rows = examples.training_set(store, configuration)
+    version = version_of(rows.attrs["digest"], recipe, configuration.classifier.precision)
+    place = folder(store.home) / version
+    if (trained := _read(place / "trained.json")) is not None:
+        _write(folder(store.home) / "at-hand.json", trained)
+        return trained
+
+    from recsys.classifier.fitting import fit, labels_of
+
+    labels_of(rows)  # before MLflow has a run that cannot be
+
+    from recsys.classifier import record  # MLflow: seconds to import
+
+    place.mkdir(parents=True, exist_ok=True)
+    with record.training(store.home, configuration, recipe, rows, version, place, flow_run_id) as run:
+        digests = rows["image_digest"].dropna().tolist()
+
+        def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
+            run.log_epoch(epoch, figures)
+            if on_epoch is not None:
+                on_epoch(epoch, figures)
+
+        fitted = fit(
+            rows,
+            examples.groups(store, rows),
+            examples.features_of(store, configuration, digests),
+            recipe,
+            configuration.classifier.precision,
+            version,
+            place / "checkpoints",
+            epoch_ended,
+        )
+        fitted.model.save(place / "model")
+        registered = run.log_fitted(store, rows, fitted, place / "model")
+    said = fitted.predictions.copy()
+    said.loc[said["evidence"] == "none", ["label", "confidence", "runner_up", "runner_up_confidence", "evidence"]] = (
+        None
+    )
+    ledger.write(store, rows, said, version)
+    threshold = fitted.model.threshold
+    model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
+    _write(place / "trained.json", model)
+    _write(folder(store.home) / "at-hand.json", model)
+    shutil.rmtree(place / "checkpoints", ignore_errors=True)
+    return model
+
+
+def _read(file: Path) -> AtHand | None:
+    try:
+        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return AtHand(**{**told, "labels": tuple(told["labels"])})
+
+
+def _write(file: Path, model: AtHand) -> None:
+    scratch = file.with_suffix(".part")
+    scratch.write_text(json.dumps(asdict(model), ensure_ascii=False), encoding="utf-8")
+    scratch.replace(file)

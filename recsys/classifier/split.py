@@ -1,0 +1,164 @@
+"""Splits that tell the truth: what is nearly the same stays on one side, and only the catalogue's own is validated.
+
+A shop lists one product many times: in sizes, in colours, by several sellers, under one name or with one photo. A
+model that saw one of them in training would be asked for the answer that it was given. So examples are put in groups,
+and a group is in training or held out as a whole.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from recsys.images.fingerprint import joined, near_duplicates
+
+TRAINING = -1
+"""The fold of what is in training always."""
+
+
+def groups(
+    names: Iterable[str | None],
+    brands: Iterable[str | None],
+    fingerprints: Iterable[np.uint64 | int | None] | None = None,
+) -> np.ndarray:
+    """Return the number of each row's group, from 0 in the order of their first rows.
+
+    Rows are of one group when they have the same name and brand, or pictures of one photo (see
+    `recsys.images.fingerprint.near_duplicates`), or when a row of such rows connects them. Names are the same but for
+    case, accents' encoding, punctuation and spaces; a brand that is missing is a brand of its own, and a row without a
+    name is of no row's name.
+
+    Args:
+        names, brands: of each row; null where there is none.
+        fingerprints: of each row's picture, None where it has none; None where pictures don't matter.
+
+    Returns:
+        (n,) int64.
+    """
+    keys = [
+        (spelling, _spelling(brand)) if (spelling := _spelling(name)) else row
+        for row, (name, brand) in enumerate(zip(names, brands, strict=True))
+    ]
+    codes = pd.factorize(pd.Series(keys, dtype=object))[0].astype(np.int64)
+    if fingerprints is None:
+        return codes
+    given = list(fingerprints)
+    pictured = np.array([row for row, print_ in enumerate(given) if not pd.isna(print_)], np.int64)
+    photos = near_duplicates(np.array([given[row] for row in pictured], np.uint64))
+    first = pictured[np.unique(photos, return_index=True)[1]]  # of each photo, the row that has it first
+    return pd.factorize(joined(codes, codes[pictured], codes[first[photos]]))[0].astype(np.int64)
+
+
+def folds(
+    truth: np.ndarray,
+    groups: np.ndarray,
+    folds: int = 5,
+    seed: int = 0,
+    validated: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the fold that leaves each row out of its training: whole groups, each class spread evenly over the folds.
+
+    Hand `folds == fold` to `sides` for the rows that the model of a fold is trained on and judged by.
+
+    A class that would be held out as a whole, such as one with a single group, is in no fold but in every training
+    (`TRAINING`, -1). The model that left it out could not know that there is such a class: its error would say nothing
+    about the model, and its prediction would contradict the label that was given. So such a class has no figures,
+    rather than wrong ones. Nor is a group in a fold of which no row is validated.
+
+    Args:
+        truth: (n,) int64, the class of each row.
+        groups: (n,) int64, see `groups`.
+        folds: 2 or more.
+        seed: the same gives the same folds.
+        validated: (n,) bool, rows that a model may be judged by, as a rule those of origin 'catalogue' (default: all).
+            Only they are spread; the others, scraped or augmented, are in the fold of their group.
+
+    Returns:
+        (n,) int32, -1 or from 0 to `folds` - 1.
+    """
+    if folds < 2:
+        raise ValueError(f"{folds} folds leave nothing to train on; give 2 or more, or take a holdout")
+    return _spread(truth, groups, np.full(folds, 1 / folds), seed, validated)
+
+
+def holdout(
+    truth: np.ndarray,
+    groups: np.ndarray,
+    share: float = 0.2,
+    seed: int = 0,
+    validated: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return which rows are held out of the training, for a single split such as the original's 80 / 20.
+
+    Whole groups, about this share of the validated rows of each class; `sides` gives those that are judged by. A class
+    that would be held out as a whole is in training, as in `folds`, whose arguments these are.
+
+    Args:
+        share: between 0 and 1, of the validated rows.
+
+    Returns:
+        (n,) bool.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"a share of {share} can't be held out; give one between 0 and 1")
+    return _spread(truth, groups, np.array([share, 1 - share]), seed, validated) == 0
+
+
+def sides(held_out: np.ndarray, validated: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and the rows to judge by: two (n,) bool, never true for both.
+
+    Held-out rows that are not validated are on neither side: an augmented picture of a held-out product would give the
+    answer away in training, and proves nothing in validation.
+
+    Args:
+        held_out: (n,) bool, of `holdout` or of one of the `folds`.
+        validated: as given to those.
+    """
+    return ~held_out, held_out & _all_unless_given(validated, len(held_out))
+
+
+def _spread(
+    truth: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int, validated: np.ndarray | None
+) -> np.ndarray:
+    """Return the part of each row, -1 for training always: (n,) int32.
+
+    Greedy: the largest groups first, those of one size in an order drawn by the seed, each into the part that it
+    fills least beyond its share, counted in rows of its classes (a rare class's weigh more), then in rows of any.
+    """
+    judged = _all_unless_given(validated, len(truth))
+    rows: dict[int, Counter[int]] = {}
+    for group, label in zip(groups[judged].tolist(), truth[judged].tolist(), strict=True):
+        rows.setdefault(group, Counter())[label] += 1
+    sizes = Counter(truth[judged].tolist())
+    filled = {label: np.zeros(len(shares)) for label in sizes}
+    total = np.zeros(len(shares))
+    drawn = [list(rows)[position] for position in np.random.default_rng(seed).permutation(len(rows))]
+    part: dict[int, int] = {}
+    for group in sorted(drawn, key=lambda group: -rows[group].total()):
+        after = sum((filled[label] + more) * (more / sizes[label] ** 2) for label, more in rows[group].items()) / shares
+        least = np.flatnonzero(np.isclose(after, np.min(after)))
+        part[group] = chosen = int(least[np.argmin((total / shares)[least])])
+        total[chosen] += rows[group].total()
+        for label, more in rows[group].items():
+            filled[label][chosen] += more
+    parts = pd.Series(groups).map(part).fillna(TRAINING).to_numpy(np.int32)
+    frame = pd.DataFrame({"truth": truth, "part": parts})
+    alone = frame.groupby("truth")["part"].transform("nunique").to_numpy() == 1
+    parts[np.isin(groups, groups[alone])] = TRAINING
+    return parts
+
+
+def _all_unless_given(validated: np.ndarray | None, rows: int) -> np.ndarray:
+    return np.ones(rows, bool) if validated is None else np.asarray(validated, bool)
+
+
+def _spelling(text: str | None) -> str:
+    """Return what two spellings of a name have in common, its letters, marks and digits; empty where it has none."""
+    if not isinstance(text, str):
+        return ""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join("".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in folded).split())

@@ -1,0 +1,87 @@
+"""The classifier: trained once for the same examples and recipe, then asked about each product once."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+
+from recsys import progress
+from recsys.classifier import ledger, registry
+from recsys.classifier.recipe import load_recipe
+from recsys.configuration import Configuration
+from recsys.errors import TrainingError
+from recsys.store import Shard, Store
+from tasks import policy
+
+if TYPE_CHECKING:
+    from recsys.classifier.label_model import LabelModel
+
+
+@task(task_run_name="classifier: training", **policy.FRESH)
+def train_classifier(home: str, configuration: Configuration) -> registry.AtHand:
+    """Train the classifier, unless the same examples and recipe did so before."""
+    recipe = load_recipe(configuration.classifier.recipe)
+    progress.begin("classifier", recipe.epochs * (recipe.folds + 1 if recipe.folds > 1 else 1))
+    model = registry.train(Store(home), configuration, _epoch_ended, str(flow_run.id))
+    progress.finish("classifier", f"{model.version}, version {model.registered} in MLflow")
+    threshold = "none is sure enough: nothing is filled" if model.threshold is None else f"{model.threshold:.3f}"
+    create_markdown_artifact(
+        key="classifier",
+        markdown=(
+            f"- **Model:** `{model.version}`, `category-classifier` version {model.registered}\n"
+            f"- **MLflow run:** `{model.run_id}`\n- **Least confidence that fills a label:** {threshold}\n"
+        ),
+        description="The classifier that fills missing labels.",
+    )
+    return model
+
+
+@task(task_run_name="classifier: at hand", **policy.FRESH)
+def classifier_at_hand(home: str, configuration: Configuration) -> registry.AtHand | None:
+    """Return the classifier of the configured recipe and the shop's labels, trained where there is none yet.
+
+    None, said and not raised, where the shop has too little to learn from.
+    """
+    model = registry.at_hand(home)
+    if registry.fits(Store(home), configuration, model):
+        return model
+    try:
+        return train_classifier(home, configuration)
+    except TrainingError as error:
+        progress.finish("classifier", "not trained")
+        progress.note(f"{error}; labels that are missing stay so")
+        return None
+
+
+@task(task_run_name="predictions: what is missing", **policy.FRESH)
+def missing_predictions(home: str, configuration: Configuration, model: registry.AtHand) -> list[Shard]:
+    """Ask the store which products the classifier at hand has not judged as they are now."""
+    return ledger.missing(Store(home), configuration, model.version)
+
+
+@task(**policy.SHARD)
+def predict_labels(
+    home: str, shard: Shard, configuration: Configuration, model: registry.AtHand
+) -> ledger.PredictionCounts:
+    """Judge a shard of products."""
+    counts = ledger.predict_shard(Store(home), shard, configuration, _loaded(home, model.version))
+    progress.advance(shard.stage, len(shard.keys))
+    return counts
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(home: str, version: str) -> LabelModel:
+    from recsys.classifier.label_model import LabelModel
+
+    return LabelModel.load(registry.folder(home) / version / "model")
+
+
+def _epoch_ended(epoch: int, figures: dict[str, float]) -> None:
+    progress.advance("classifier")
+    told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+    get_run_logger().debug("epoch %s: %s", epoch, told)
