@@ -129,8 +129,11 @@ class Images(Section):
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 512
     shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     """Few are really under way; the others wait for their last slow links, which so hold up nobody."""
+    processes: Annotated[int, Field(ge=0, le=64)] = 0
+    """That fetch and decode, at most; 0 is one more than there are cores, up to eight, and 1 is no other than the run's
+    own."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 512
-    """Open at once, over all hosts and shards of a process."""
+    """Open at once, over all hosts, shards and processes of a run."""
     concurrency_per_host: Annotated[int, Field(ge=1, le=1024)] = 128
     """Requests under way at once that a host is never asked for more than, however well it answers."""
     rate_per_host: Annotated[float, Field(ge=0)] = 0.0

@@ -104,6 +104,7 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
+@lru_cache(maxsize=1024)
 def literal(host: str) -> Address | None:
     """Return the IP address that a host is written as; None for a name."""
     if not host[-1:].isdigit() and ":" not in host:

@@ -24,7 +24,8 @@ from recsys.configuration import Configuration
 from recsys.errors import ExportError, NoImagesError, PendingImagesError
 from recsys.images.addresses import without_credentials
 from recsys.images.causes import explain
-from recsys.images.fetch import Item, Known, Outcome, fetch_images
+from recsys.images.client import Item, Known, Outcome
+from recsys.images.fetch import fetch_images
 from recsys.memory import give_back
 from recsys.spreadsheet import write_csv
 from recsys.store import SCHEMAS, Shard, Store, among, digest, literal, shards

@@ -4,12 +4,14 @@ Picture        what `decode` makes of bytes: pixels, and the original's size and
 decode         bytes → Picture; only six formats, no half pictures, no decompression bombs
 square         pixels → (side, side, 3), the original project's recipe
 encode         squared pixels → the JPEG that the store keeps; `decode_squared` is the way back
+square_image   bytes → SquaredImage, as the store keeps it
 read_photo     a user's file → squared pixels
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import threading
 import warnings
@@ -22,7 +24,7 @@ import simplejpeg
 from PIL import Image
 
 from recsys.configuration import Images
-from recsys.errors import PhotoError
+from recsys.errors import PermanentFetchError, PhotoError
 
 FORMATS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
@@ -96,6 +98,29 @@ class Picture:
     def square(self, side: int) -> np.ndarray:
         """Return the picture squared as its original would be: (side, side, 3) uint8 RGB."""
         return square(self.pixels, side, (self.width, self.height))
+
+
+@dataclass(frozen=True)
+class SquaredImage:
+    """A fetched image as the store keeps it.
+
+    Attributes:
+        digest: of the bytes that the host sent, see `digest_of`.
+        size: how many bytes.
+        width, height: of the original, in pixels.
+        format: of the original: JPEG, PNG, ...
+        jpeg: the squared image.
+        etag, last_modified: what the host calls this version of it.
+    """
+
+    digest: str
+    size: int
+    width: int
+    height: int
+    format: str
+    jpeg: bytes
+    etag: str | None = None
+    last_modified: str | None = None
 
 
 def decode(data: bytes, max_pixels: int, side: int) -> Picture:
@@ -211,6 +236,31 @@ def decode_squared(jpeg: bytes) -> np.ndarray:
     if bgr is None:
         raise ValueError("the store holds a damaged image")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def square_image(data: bytes, settings: Images) -> SquaredImage:
+    """Return the image in these bytes as the store keeps it.
+
+    Raises:
+        PermanentFetchError: the bytes are no usable picture.
+    """
+    try:
+        picture = decode(data, settings.max_pixels, settings.side)
+    except PictureError as error:
+        raise PermanentFetchError(error.cause, str(error), 200) from error
+    return SquaredImage(
+        digest=digest_of(data),
+        size=len(data),
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        jpeg=encode(picture.square(settings.side), settings.jpeg_quality),
+    )
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest that a picture is known by: SHA-256 of its bytes, the first 128 bits, in hex."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def read_photo(path: Path | str, settings: Images | None = None) -> np.ndarray:

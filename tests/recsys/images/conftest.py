@@ -237,11 +237,9 @@ def unused_port() -> Iterator[int]:
 
 @pytest.fixture
 def configuration() -> Configuration:
-    """Defaults, but with hardly a wait between attempts and a small limit on bytes."""
-    return load(
-        flags={"images": {"timeout_s": 5, "backoff_s": 0.02, "max_bytes": 1_000_000, "allow_hosts": ["127.0.0.1"]}},
-        environ={},
-    )
+    """Defaults, but with hardly a wait between attempts and a small limit on bytes, and all in this process."""
+    changes = {"timeout_s": 5, "backoff_s": 0.02, "max_bytes": 1_000_000, "allow_hosts": ["127.0.0.1"], "processes": 1}
+    return load(flags={"images": changes}, environ={})
 
 
 @pytest.fixture

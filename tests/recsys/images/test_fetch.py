@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from recsys.configuration import Images
-from recsys.images import fetch, hosts
-from recsys.images.fetch import Item, Outcome, fetch_images
-from recsys.images.square import decode, decode_squared
+from recsys.images import client, hosts
+from recsys.images.client import Item, Outcome
+from recsys.images.fetch import fetch_images
+from recsys.images.square import SquaredImage, decode, decode_squared
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_retry_after_is_capped(host, settings):
 
 
 def test_the_wait_between_attempts_doubles(host, settings, monkeypatch):
-    monkeypatch.setattr(fetch.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(client.random, "uniform", lambda low, high: 1.0)
     settings = settings.model_copy(update={"backoff_s": 0.2})
     fetch_one(settings, host.url("500"))
     first, second, third = host.times["/500/0"]
@@ -255,7 +256,7 @@ def test_an_alternate_rescues_a_product_of_a_host_that_is_down(host, settings, u
 
 
 def test_connections_are_kept_alive_and_limited_per_host(host, settings):
-    settings = settings.model_copy(update={"concurrency_per_host": 3})
+    settings = settings.model_copy(update={"concurrency_per_host": 3, "processes": 1})
     items = [Item(str(n), (host.url("slow", n),)) for n in range(hosts.KNOWN_AFTER)]  # none can be overdue yet
     outcomes = fetch_images(items, settings)
     assert {o.status for o in outcomes} == {"ok"}
@@ -264,7 +265,7 @@ def test_connections_are_kept_alive_and_limited_per_host(host, settings):
 
 
 def test_requests_under_way_are_limited_over_all_hosts(host, settings):
-    settings = settings.model_copy(update={"connections": 2})
+    settings = settings.model_copy(update={"connections": 2, "processes": 1})
     fetch_images([Item(str(n), (host.url("slow", n),)) for n in range(10)], settings)
     assert host.most_under_way == 2
 
@@ -280,13 +281,13 @@ def test_outcomes_come_in_the_items_order_and_progress_once_an_item(host, settin
 
 def test_decoding_does_not_hold_up_the_network(host, settings, monkeypatch):
     """Two decoders that take long: the other requests are answered meanwhile."""
-    square_image = fetch.square_image
+    square_image = client.square_image
 
-    def slowly(data: bytes, settings: Images) -> fetch.SquaredImage:
+    def slowly(data: bytes, settings: Images) -> SquaredImage:
         time.sleep(0.5)
         return square_image(data, settings)
 
-    monkeypatch.setattr(fetch, "square_image", slowly)
+    monkeypatch.setattr(client, "square_image", slowly)
     outcomes = fetch_images([Item(str(n), (host.url("ok", n),)) for n in range(6)], settings)
     assert {o.status for o in outcomes} == {"ok"}
     asked = [times[0] for times in host.times.values()]

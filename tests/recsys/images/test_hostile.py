@@ -15,7 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from recsys.configuration import Configuration, load
-from recsys.images.fetch import Item, fetch_images
+from recsys.images.client import Item
+from recsys.images.fetch import fetch_images
 from recsys.images.ledger import fetch_shard, missing, require_images
 from recsys.images.square import decode_squared
 
@@ -51,7 +52,7 @@ def bystander() -> Iterator[Bystander]:
 def configuration(host) -> Configuration:
     """Only the fault host itself is allowed: its address with its port."""
     allowed = [f"127.0.0.1:{host.port}"]
-    limits = {"timeout_s": 3, "backoff_s": 0.02, "max_bytes": 20_000_000}
+    limits = {"processes": 1, "timeout_s": 3, "backoff_s": 0.02, "max_bytes": 20_000_000}
     return load(flags={"images": limits | {"allow_hosts": allowed}}, environ={})
 
 

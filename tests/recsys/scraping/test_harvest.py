@@ -13,7 +13,7 @@ import requests
 
 from recsys.configuration import Configuration, load
 from recsys.errors import ConfigurationError, PermanentFetchError, ScrapingError, TransientFetchError
-from recsys.images.fetch import square_image
+from recsys.images.square import square_image
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.sample_shop.faults import FAILURES_BEFORE_OK
 from recsys.sample_shop.marketplace import PRODUCTS

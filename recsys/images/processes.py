@@ -1,0 +1,172 @@
+"""Clients in processes of their own: each another core's worth of fetching and decoding.
+
+Batches go over a pipe and come back as outcomes. One process imports what is needed, which takes most of a second, and
+splits into as many as are wanted. They are no children of `multiprocessing`, which would run the main program's imports
+again; each ends when its pipe does, also when whoever started it was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any, NoReturn
+
+import recsys
+from recsys.configuration import Images
+from recsys.images.client import Client, Item, Outcome, tuning
+
+SERVE = "import sys; from recsys.images.processes import serve; serve([int(number) for number in sys.argv[1:]])"
+ENDED = "a process that fetches images came to an end (killed, or out of memory); run again"
+
+BATCHES = 256
+"""At once in one process; `images.shards_at_once` has the same bound."""
+
+TOLD_TOGETHER = 16
+"""Items that end before they are told of: a message each would cost a tenth of the time."""
+
+
+def start(settings: Images, processes: int) -> tuple[subprocess.Popen[bytes], list[FetchingProcess]]:
+    """Start so many processes that fetch with these settings, each.
+
+    Returns:
+        the process that the others come from, to be waited for when all are closed, and what batches are given to.
+    """
+    pipes = [Pipe() for _ in range(processes)]
+    library = str(Path(recsys.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
+    theirs = [there.fileno() for _, there in pipes]
+    first = subprocess.Popen(
+        [sys.executable, "-P", "-c", SERVE, *map(str, theirs)],
+        pass_fds=theirs,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "1"},  # the allocator: see `recsys.memory`
+    )
+    for _, there in pipes:
+        there.close()
+    return first, [FetchingProcess(here, settings) for here, _ in pipes]
+
+
+class FetchingProcess:
+    """Fetches batches as a `Client` does, in another process.
+
+    Attributes:
+        ended: whether it came to an end, by `close` or by itself.
+    """
+
+    def __init__(self, pipe: Connection, settings: Images) -> None:
+        self.ended = False
+        self._pipe = pipe
+        self._numbers = itertools.count()
+        self._batches: dict[int, tuple[Future[list[Outcome]], Callable[[str], None]]] = {}
+        self._lock = threading.Lock()
+        self._send(settings)
+        self._listener = threading.Thread(target=self._listen, name="fetching-process", daemon=True)
+        self._listener.start()
+
+    def fetch(
+        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
+    ) -> list[Outcome]:
+        """Return the outcome of each item, in their order, as `Client.fetch` does.
+
+        Raises:
+            ChildProcessError: the process came to an end.
+        """
+        outcomes: Future[list[Outcome]] = Future()
+        number = next(self._numbers)
+        with self._lock:
+            if self.ended:
+                raise ChildProcessError(ENDED)
+            self._batches[number] = (outcomes, on_progress)
+        self._send((number, items, placeholders))
+        return outcomes.result()
+
+    def close(self) -> None:
+        """End the process."""
+        self._send(None)
+        self._listener.join()
+        self._pipe.close()
+
+    def _send(self, message: Any) -> None:
+        with self._lock, contextlib.suppress(OSError):  # it has ended, which the listener tells
+            self._pipe.send(message)
+
+    def _listen(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                number, told = self._pipe.recv()
+                outcomes, on_progress = self._batches[number]
+                if isinstance(told, Counter):
+                    for status in told.elements():
+                        on_progress(status)
+                    continue
+                del self._batches[number]
+                if isinstance(told, str):
+                    outcomes.set_exception(RuntimeError(f"in a process that fetches images: {told}"))
+                else:
+                    outcomes.set_result(told)
+        with self._lock:
+            self.ended = True
+        for outcomes, _ in self._batches.values():
+            outcomes.set_exception(ChildProcessError(ENDED))
+
+
+def serve(descriptors: Sequence[int]) -> None:
+    """Be those processes, each at the other end of a pipe: this one, and a fork for each pipe but the first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started them
+    forks = []
+    for number in range(1, len(descriptors)):
+        if not (fork := os.fork()):
+            for other in (descriptors[0], *descriptors[number + 1 :]):
+                os.close(other)
+            _serve(descriptors[number])
+        os.close(descriptors[number])
+        forks.append(fork)
+    _serve(descriptors[0], forks)
+
+
+def _serve(descriptor: int, forks: Sequence[int] = ()) -> NoReturn:
+    """Fetch what comes over a pipe, until nothing can come any more."""
+    pipe = Connection(descriptor)
+    lock = threading.Lock()
+
+    def send(number: int, told: Counter[str] | list[Outcome] | str) -> None:
+        with lock, contextlib.suppress(OSError):
+            pipe.send((number, told))
+
+    def work(number: int, items: Sequence[Item], placeholders: frozenset[str]) -> None:
+        ended: Counter[str] = Counter()
+
+        def on_progress(status: str) -> None:  # called by one thread, the client's
+            ended[status] += 1
+            if ended.total() >= TOLD_TOGETHER:
+                send(number, ended)
+                ended.clear()
+
+        try:
+            outcomes = client.fetch(items, on_progress, placeholders)
+        except Exception:
+            send(number, traceback.format_exc())
+            raise
+        send(number, ended)
+        send(number, outcomes)
+
+    with contextlib.suppress(EOFError, OSError), tuning():
+        client = Client(pipe.recv())
+        batches = ThreadPoolExecutor(BATCHES, "batch")
+        while batch := pipe.recv():
+            batches.submit(work, *batch)
+    pipe.close()
+    for fork in forks:
+        os.waitpid(fork, 0)
+    os._exit(0)
