@@ -23,7 +23,8 @@ def state_of_shop(home: str, configuration: Configuration) -> str:
     """Return the digest of the data that figures, pictures and report belong to."""
     store = Store(home)
     causes = broken_by_cause(store)[["cause", "products"]].to_dict("records")
-    return digest([gallery.current_basis(store, configuration), funnel(store).as_dict(), causes])
+    told = [store.version(table) for table in ("labels", "predictions", "reviews", "scraped")]
+    return digest([gallery.current_basis(store, configuration), funnel(store).as_dict(), causes, told])
 
 
 @task(task_run_name="evaluation: precision and recall", **policy.KEPT)

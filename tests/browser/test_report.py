@@ -18,11 +18,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.classifier.registry import AtHand
 from recsys.configuration import Configuration
 from recsys.funnel import Funnel
 from recsys.images.causes import explain
 from recsys.report import GridRow, ReportData, Scores, Tile, write_report
-from recsys.report.contents import BrokenHost, BrokenLinks, LabelSummary, Retrieval
+from recsys.report.contents import (
+    BrokenHost,
+    BrokenLinks,
+    ClassBalance,
+    ClassGrowth,
+    Guess,
+    Guesses,
+    LabelSummary,
+    Retrieval,
+)
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -72,6 +82,19 @@ def tile(number: int, label: str | None, total: float | None = None) -> Tile:
     return Tile(f"{number:032x}", picture, title, 107_750.5, 2.5, label, scores)
 
 
+def guesses() -> Guesses:
+    """Return guesses for products with long names, ids and labels; one has no picture."""
+    shown = [tile(number, "Home Decor & Festive Needs") for number in range(3)]
+    long = "Handmadeshowpiece" * 12
+    return Guesses(
+        count=1_301,
+        shown=tuple(
+            Guess(item.product_id, item.title, item.picture if at else None, long, str(item.label), 0.97, "both")
+            for at, item in enumerate(shown)
+        ),
+    )
+
+
 def report() -> ReportData:
     """Return a small report whose names, addresses and labels are as long as they come."""
     labels = ["Watches", "Home Decor & Festive Needs", None]
@@ -93,7 +116,17 @@ def report() -> ReportData:
             BrokenHost("a" * 200 + ".example", 39, "39 not_an_image"),
         ),
         rescued=212,
-        labels=tuple(LabelSummary(label, 8_000, 7_400, (99_999.0, 100_000.0, 100_001.0)) for label in labels),
+        labels=tuple(
+            LabelSummary(label, 8_000, 7_400, (99_999.0, 100_000.0, 100_001.0), 1_000, 900, 80) for label in labels
+        ),
+        balance=ClassBalance(
+            tuple(ClassGrowth(str(label), 11_500, 11_500, 10_747, 10_747, 12_500) for label in labels), "all"
+        ),
+        classifier=AtHand("0123456789abcdef", "0f" * 16, ("Watches",), 0.93, "run", "1"),
+        filled=guesses(),
+        guessed={f"{number:032x}": 0.9731 for number in range(3)},
+        suspicious=guesses(),
+        to_review=46,
         retrieval=tuple(
             Retrieval(level, 18_440, ((1, 0.8, 0.8), (5, 0.7, 0.9), (10, 0.6, 0.95))) for level in (1, 2, 3)
         ),
@@ -152,7 +185,7 @@ def test_the_report_fits_the_screen_shows_every_picture_and_its_controls_work(
     assert found["scrolled"] <= found["width"] <= width
     assert found["outside"] == []
     assert found["tables"] == 0
-    assert found["pictures"] == found["all"] == 31  # three grids of ten, and the map
+    assert found["pictures"] == found["all"] == 35  # three grids of ten, the map, and two guesses twice
     assert found["labels"] == ["", "=Watches", "=Home Decor & Festive Needs", "=No label"]
     assert found["filtered"] == ["Watches"]
     assert found["ordered"] == [[1.7, 1.8, 1.9], [1.9, 1.8, 1.7], [1.7, 1.9, 1.8]]  # weakest, best, by label
