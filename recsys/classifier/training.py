@@ -15,6 +15,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,8 @@ DIVERGED = 4.0
 """Times the loss of its start, or of guessing, beyond which a training is lost."""
 SMALLEST = 1e-12
 """Probability whose logarithm is still taken for a logit."""
-PICTURE_WORKERS = min(8, os.cpu_count() or 1)
-"""Threads that decode pictures while the network is at the last ones."""
+DECODERS = 8
+"""Threads that decode the pictures of a batch, at most."""
 
 Load = Callable[[NDArray[np.int64]], NDArray[Any]]
 """From row numbers (b,) to the network's input for them (b, ...)."""
@@ -75,7 +76,6 @@ class Examples(keras.utils.PyDataset):
         seed: int | None = None,
         balanced: bool = False,
         smoothing: float = 0.0,
-        workers: int = 1,
     ) -> None:
         """Take the `rows` of all examples.
 
@@ -88,9 +88,8 @@ class Examples(keras.utils.PyDataset):
             seed: of the order; None keeps that of `rows`, as validation wants it.
             balanced: whether each label weighs the same; else each example does.
             smoothing: share of a target that is spread over all labels.
-            workers: threads that load.
         """
-        super().__init__(workers=workers)
+        super().__init__()
         self._load, self._rows, self._batch_size, self._seed = load, rows, batch_size, seed
         self._targets = np.eye(labels, dtype=np.float32)[truth] * (1 - smoothing) + np.float32(smoothing / labels)
         counts = np.bincount(truth[rows], minlength=labels)
@@ -328,22 +327,20 @@ def train_network(
     learner = model
     if augmentation is not None:
         learner = compiled(keras.Sequential([augmentation, model]), recipe.learning_rate, recipe.weight_decay)
-    data = _Data(load, truth, labels, folds, validated, workers=PICTURE_WORKERS)
+    data = _Data(load, truth, labels, folds, validated)
     return _train_folds(learner, model, data, recipe, checkpoint_folder, on_epoch)
 
 
 def pictures(jpegs: Sequence[bytes], side: int) -> Load:
     """Return what loads the squared pictures of the store: row numbers (b,) → (b, side, side, 3) uint8 RGB."""
+    threads = ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1))
 
-    def load(rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        images = [decode_squared(jpegs[row]) for row in rows]
-        return np.stack([image if len(image) == side else _resized(image, side) for image in images])
+    def picture(row: int) -> Any:
+        image = decode_squared(jpegs[row])
+        how = cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC
+        return image if side == len(image) else cv2.resize(image, (side, side), interpolation=how)
 
-    return load
-
-
-def _resized(image: NDArray[np.uint8], side: int) -> Any:
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
+    return lambda rows: np.stack(list(threads.map(picture, rows)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,7 +352,6 @@ class _Data:
     labels: int
     folds: NDArray[np.int64]
     validated: NDArray[np.bool_] | None
-    workers: int = 1
 
     def training(self, rows: NDArray[np.int64], recipe: Recipe) -> Examples:
         return Examples(
@@ -367,11 +363,10 @@ class _Data:
             seed=recipe.seed,
             balanced=recipe.class_weight == "balanced",
             smoothing=recipe.label_smoothing,
-            workers=self.workers,
         )
 
     def validation(self, rows: NDArray[np.int64], recipe: Recipe) -> Examples:
-        return Examples(self.load, self.truth, self.labels, rows, recipe.batch_size, workers=self.workers)
+        return Examples(self.load, self.truth, self.labels, rows, recipe.batch_size)
 
 
 def _train_folds(

@@ -1,4 +1,4 @@
-"""The original's classifier: what is frozen stays, what is not learns."""
+"""The original's classifier: what is frozen stays, what is not learns; and the head on frozen features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 
 from recsys import backbones
 from recsys.backbones.quiet_keras import keras
-from recsys.classifier.network import build_classifier
+from recsys.classifier.network import build_classifier, build_head
+from recsys.classifier.recipe import load_recipe
 
 LABELS = 3
 
@@ -62,3 +63,23 @@ def test_freezing_nothing_leaves_every_layer_to_train() -> None:
     )
     build_classifier(backbone, LABELS, freeze_layers=1000)
     assert not backbone.trainable_weights
+
+
+def test_its_first_weights_follow_from_the_seed() -> None:
+    def kernel(seed: int) -> np.ndarray:
+        image = keras.Input((8, 8, 3))
+        backbone = keras.Model(image, keras.layers.Conv2D(2, 4, strides=4)(image))
+        return np.array(build_classifier(backbone, LABELS, seed=seed).layers[-1].kernel)
+
+    np.testing.assert_array_equal(kernel(1), kernel(1))
+    assert (kernel(1) != kernel(2)).any()
+
+
+def test_a_head_begins_by_knowing_nothing_and_gives_logits() -> None:
+    head = build_head(64, LABELS, load_recipe("default"))
+    features = np.eye(64, dtype=np.float32)[:5]
+    np.testing.assert_array_equal(head.predict_on_batch(features), np.zeros((5, LABELS)))
+    head.fit(features, np.eye(LABELS)[[0, 1, 2, 0, 1]], epochs=5, verbose=0)
+    logits = head.predict_on_batch(features)
+    assert (logits.argmax(axis=1) == [0, 1, 2, 0, 1]).all()
+    assert not np.allclose(logits.sum(axis=1), 1)

@@ -17,12 +17,15 @@ import pytest
 
 from recsys.classifier import ledger, record, registry
 from recsys.classifier.label_model import LabelModel
+from recsys.classifier.recipe import load_recipe
 from recsys.configuration import load
 from recsys.errors import TrainingError
 from recsys.labels.ledger import Filling, filled
 from recsys.tracking import current_store, tracking_uri
 
 from .conftest import KINDS, Shop, settings
+
+EPOCHS = load_recipe("default").epochs
 
 SLOW = """
 import sys, time
@@ -61,7 +64,7 @@ def test_a_training_is_one_mlflow_run_with_figures_pictures_and_a_registered_mod
     assert run.data.params["recipe.digest"] == model.recipe_digest
     assert run.data.params["data.examples"] == "120"
     client = mlflow.MlflowClient(tracking_uri(home))
-    assert len(client.get_metric_history(model.run_id, "loss")) == len(set(trained.epochs)) == 30
+    assert len(client.get_metric_history(model.run_id, "loss")) == len(set(trained.epochs)) == EPOCHS
     kept = {file.path for file in client.list_artifacts(model.run_id)}
     assert {"confusion.png", "reliability.png", "mistakes.csv", "reliability.csv", "both", "text", "picture"} <= kept
     champion = client.get_model_version_by_alias(record.REGISTERED, "champion")
@@ -136,8 +139,8 @@ def test_another_label_in_the_catalogue_asks_for_a_training(copied):
 
 def test_another_recipe_is_another_run_and_the_old_model_stays(shop, tmp_path):
     recipe = tmp_path / "shorter.toml"
-    shipped = Path(registry.__file__).parent / "recipes" / "default.toml"
-    recipe.write_text(shipped.read_text().replace("epochs = 30", "epochs = 3").replace("folds = 5", "folds = 2"))
+    shipped = (Path(registry.__file__).parent / "recipes" / "default.toml").read_text()
+    recipe.write_text(shipped.replace(f"epochs = {EPOCHS}", "epochs = 3").replace("folds = 5", "folds = 2"))
     shorter, shortest = settings(recipe=str(recipe)), tmp_path / "shortest.toml"
     shortest.write_text(recipe.read_text().replace("epochs = 3", "epochs = 2"))
     first = registry.train(shop.store, shorter)
