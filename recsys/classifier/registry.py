@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys.catalogue.products import active_products
 from recsys.classifier import examples, ledger
 from recsys.classifier.recipe import Recipe, load_recipe
 from recsys.configuration import Configuration
@@ -65,9 +66,11 @@ def fits(store: Store, configuration: Configuration, model: AtHand | None) -> bo
 
     A product more or less is no reason to train; `recsys train` does it whatever changed.
     """
-    given = store.read("labels", ["label"], examples.GIVEN)["label"].unique().to_pylist()
-    recipe = load_recipe(configuration.classifier.recipe)
-    return model is not None and model.recipe_digest == recipe.digest and set(model.labels) == set(given)
+    if model is None or model.recipe_digest != load_recipe(configuration.classifier.recipe).digest:
+        return False
+    labels = store.read("labels", ["product_id", "label"], examples.GIVEN).to_pandas()
+    listed = labels["product_id"].isin(active_products(store, ["product_id"])["product_id"])
+    return set(model.labels) == set(labels.loc[listed, "label"])
 
 
 def version_of(examples_digest: str, recipe: Recipe, precision: float) -> str:
@@ -134,11 +137,7 @@ def train(
         )
         fitted.model.save(place / "model")
         registered = run.log_fitted(store, rows, fitted, place / "model")
-    said = fitted.predictions.copy()
-    said.loc[said["evidence"] == "none", ["label", "confidence", "runner_up", "runner_up_confidence", "evidence"]] = (
-        None
-    )
-    ledger.write(store, rows, said, version)
+    ledger.write(store, rows, fitted.predictions, version)
     threshold = fitted.model.threshold
     model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
     _write(place / "trained.json", model)
