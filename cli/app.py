@@ -14,7 +14,9 @@ from rich.text import Text
 
 import recsys
 from cli.console import clean, err, out, progress_shown, table
+from cli.evaluate import EPILOG, evaluate
 from cli.labels import labels
+from cli.models import models
 from cli.options import HomeOption, JsonOption, current_home
 from cli.options import use as _use
 from recsys.configuration import HOME_DEFAULT, Configuration, explain, load
@@ -28,7 +30,7 @@ EXIT_CODES = """
 
 0 done · 1 a defect of this program · 2 a wrong command line · 3 configuration · 4 catalogue · 5 home folder ·
 6 unknown product · 7 unusable photo · 8 weights · 9 a server did not start · 10 no usable image · 11 images pending ·
-12 export · 13 scraping · 14 training · 15 answers · 130 stopped by Ctrl-C
+12 export · 13 scraping · 14 training · 15 answers · 16 models · 130 stopped by Ctrl-C
 """
 
 MIN_FREE = 128 << 20
@@ -52,6 +54,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(labels)
+app.add_typer(models)
+app.command(epilog=EPILOG)(evaluate)
 
 
 class Stage(enum.StrEnum):
@@ -60,6 +64,7 @@ class Stage(enum.StrEnum):
     CATALOGUE = "catalogue"
     IMAGES = "images"
     FEATURES = "features"
+    EMBEDDINGS = "embeddings"
     LABELS = "labels"
     RECOMMENDATIONS = "recommendations"
     RESULTS = "results"
@@ -137,12 +142,12 @@ def _sample_url(folder: Path, port: int) -> str:
     return f"http://{LOOPBACK}:{free_port(port)}"
 
 
-def _drawn(folder: Path, products: int, seed: int, base_url: str) -> Any:
+def _drawn(folder: Path, products: int, seed: int, base_url: str, views: int | None = None) -> Any:
     from recsys import progress
     from recsys.sample_shop import draw_shop
 
-    progress.begin("sample shop", products)
-    shop = draw_shop(folder, products, seed, base_url, on_progress=lambda n: progress.advance("sample shop", n))
+    progress.begin("sample shop", products * (views or 1))
+    shop = draw_shop(folder, products, seed, base_url, views, on_progress=lambda n: progress.advance("sample shop", n))
     progress.finish("sample shop", f"{shop.drawn:,} of {shop.images:,} pictures drawn")
     return shop
 
@@ -226,30 +231,58 @@ def retry(
         _run(home, asked | {"flags": flags, "stop_after": str(stop_after)}, as_json, flow="recheck")
 
 
+class Trained(enum.StrEnum):
+    """What may be trained; the names of `flows.train.What`."""
+
+    CLASSIFIER = "classifier"
+    EMBEDDING = "embedding"
+
+
 @app.command()
 def train(
+    what: Annotated[Trained | None, typer.Argument(help="classifier or embedding. [both]")] = None,
     home: HomeOption = HOME_DEFAULT,
     recipe: Annotated[
-        str | None, typer.Option(help="default, or a changed copy of it as a .toml. [classifier.recipe]")
+        str | None,
+        typer.Option(
+            help="The name of a recipe, or a changed copy of one as a .toml. [classifier.recipe, embedding.recipe]"
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the classifier on the labels that the catalogue gives, and fill the missing ones.
+    """Train the models on the shop as it is now: the classifier fills missing labels, the embedding says what is alike.
 
-    'recsys run' trains it once and then uses the model at hand; this trains it on the shop as it is now. The same
-    labels, pictures and recipe train nothing. A training that was interrupted goes on from its last epoch.
+    'recsys run' trains each once and then uses it. The same data and recipe train nothing; a training that was
+    interrupted goes on from its last epoch. A new embedding serves only if the gate finds it better at one level of
+    the category path and worse at none, on products that no training sees; else the one before it goes on, and
+    'recsys models' shows both.
     """
-    from recsys.classifier.recipe import load_recipe
     from recsys.store import Store, lock, require_space
 
-    flags = {"classifier": {"recipe": recipe}} if recipe else {}
-    load_recipe(load(_use(home), flags).classifier.recipe)
+    if recipe and what is None:
+        raise typer.BadParameter("say whose recipe it is: recsys train classifier, or recsys train embedding")
+    flags = {str(what): {"recipe": recipe}} if recipe else {}
+    configuration = load(_use(home), flags)
+    for each in [what] if what else Trained:
+        _check_recipe(each, configuration)
     with lock(home):
         Store(home)
         require_space(home, MIN_FREE)
-        _run(home, {"flags": flags}, as_json, flow="train")
+        _run(home, {"flags": flags, **({"what": [str(what)]} if what else {})}, as_json, flow="train")
         if not as_json:
             _where_to_look(home)
+
+
+def _check_recipe(what: Trained, configuration: Configuration) -> None:
+    """Raise ConfigurationError where the configured recipe is none, before a server is started."""
+    if what == Trained.CLASSIFIER:
+        from recsys.classifier.recipe import load_recipe
+
+        load_recipe(configuration.classifier.recipe)
+    else:
+        from recsys.embedding.recipe import load_recipe as load_embedding_recipe
+
+        load_embedding_recipe(configuration.embedding.recipe)
 
 
 def _allowing(hosts: list[str] | None) -> dict[str, Any]:
@@ -402,7 +435,7 @@ def _status(home: Path) -> dict[str, Any]:
     causes = broken_by_cause(store)
     balance = class_balance(store)
     return {
-        "funnel": funnel(store).as_dict(),
+        "funnel": funnel(store, load(home)).as_dict(),
         "broken_by_cause": dict(zip(causes["cause"], causes["products"].tolist(), strict=True)),
         "labels": dict(zip(balance["label"], balance["products"].tolist(), strict=True)),
         "unlabelled": balance.attrs["unlabelled"],
@@ -508,7 +541,8 @@ def export(
     from recsys.recommendations import export as write
     from recsys.store import Store
 
-    rows = write(Store(_use(home), read_only=True), to)
+    configuration = load(_use(home))
+    rows = write(Store(home, read_only=True), configuration, to)
     out.print(Text(f"{rows:,} recommendations in {to}"))
 
 
@@ -518,10 +552,13 @@ def sample(
     products: Annotated[int, typer.Option(min=50, max=100_000, help="How many products.")] = 600,
     seed: Annotated[int, typer.Option(help="The same seed draws the same shop, byte for byte.")] = 12_345,
     base_url: Annotated[str, typer.Option(help="Where its images will be served.")] = "http://127.0.0.1:8764",
+    views: Annotated[
+        int | None, typer.Option(min=1, max=8, help="Pictures of each product. [1 to 3, two thirds have one]")
+    ] = None,
 ) -> None:
     """Draw a sample shop: a catalogue with the dirt of a real one, and the pictures of its products."""
     with progress_shown():
-        shop = _drawn(to, products, seed, base_url)
+        shop = _drawn(to, products, seed, base_url, views)
     out.print(Text(f"{shop.catalogue}: {shop.rows:,} rows, {shop.products:,} products, {shop.images:,} pictures"))
     out.print(Text(f"Next: recsys serve-sample {to} (and in another terminal) recsys run --catalogue {shop.catalogue}"))
 

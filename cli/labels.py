@@ -116,7 +116,8 @@ def suggest(
 @labels.command(
     epilog=EXAMPLES.format(
         "recsys labels review --out review.csv       (fill in the column 'answer')\n\n"
-        "recsys labels review --answers review.csv"
+        "recsys labels review --answers review.csv\n\n"
+        "recsys labels review --filled --out filled.csv   (answer the wrong ones)"
     )
 )
 def review(
@@ -124,34 +125,37 @@ def review(
     to: Annotated[Path | None, typer.Option("--out", "-o", help="A .csv to be answered in a spreadsheet.")] = None,
     answers: Annotated[Path | None, typer.Option("--answers", "-a", help="The answered .csv.")] = None,
     allow_new: Annotated[bool, typer.Option("--allow-new", help="An answer may name a label that is new.")] = False,
+    filled: Annotated[bool, typer.Option("--filled", help="List the products whose label was filled in.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the products without a label, and those whose label the classifier contradicts; take in the answers.
 
     An answer is a label; or none, where the product has none; or forget, which takes an earlier answer back. It
     outranks the catalogue and the classifier, and stays through reruns and catalogue updates. A file with a wrong
-    answer is refused as a whole.
+    answer is refused as a whole. With --filled the list has the labels that the classifier filled in, the least sure
+    first: answer those that are wrong, and leave the others empty.
     """
-    from recsys.labels.review import review_list, write_review
+    from recsys.labels.review import filled_list, review_list, write_review
     from recsys.store import Store
 
     if to and answers:
         raise typer.BadParameter("--out writes the list, --answers takes it in: name one of them")
     if allow_new and not answers:
         raise typer.BadParameter("--allow-new goes with --answers")
+    if filled and answers:
+        raise typer.BadParameter("--filled makes a list, --answers takes one in: name one of them")
     configuration = load(use(home))
     store = Store(home, read_only=True)
     if answers:
         _take_in(home, configuration, answers, allow_new, as_json)
         return
-    above = configuration.labels.suspicious_above
-    doubtful = review_list(store, above)
+    doubtful = filled_list(store) if filled else review_list(store, configuration.labels.suspicious_above)
     if to:
-        write_review(store, to, above)
+        write_review(doubtful, to)
     if as_json:
         out.print_json(json.dumps({"review": _records(doubtful), "out": str(to) if to else None}))
     else:
-        _show_doubtful(doubtful, to)
+        _show_list(doubtful, to, "No label was filled in." if filled else "No product waits for a review.")
 
 
 def _take_in(home: Path, configuration: Configuration, answers: Path, allow_new: bool, as_json: bool) -> None:
@@ -186,9 +190,9 @@ def _take_in(home: Path, configuration: Configuration, answers: Path, allow_new:
         out.print("What depends on the labels follows with the next 'recsys run'.")
 
 
-def _show_doubtful(doubtful: pd.DataFrame, to: Path | None) -> None:
+def _show_list(doubtful: pd.DataFrame, to: Path | None, if_empty: str) -> None:
     if doubtful.empty:
-        out.print("No product waits for a review.")
+        out.print(if_empty)
         return
     rows = [
         (

@@ -13,16 +13,25 @@ from flows.stages import over_shards
 from recsys import publication
 from recsys.classifier.registry import AtHand
 from recsys.configuration import Configuration, load
+from recsys.embedding.serving import Model
 from recsys.images.ledger import Recheck
 from tasks.catalogue import read_catalogue
 from tasks.classifier import classifier_at_hand, missing_predictions, predict_labels
+from tasks.embedding import embed_pictures, embedding_to_serve, missing_embeddings, serve_embedding
 from tasks.features import extract_features, missing_features
-from tasks.images import account_for_images, fetch_images, missing_images, placeholders_to_replace
+from tasks.images import (
+    account_for_images,
+    fetch_images,
+    fetch_views,
+    missing_images,
+    missing_views,
+    placeholders_to_replace,
+)
 from tasks.labels import label_products, missing_labels, show_class_balance
 from tasks.recommendations import missing_recommendations, recommend_products
 from tasks.results import evaluate_embedding, publish_results, show_results, state_of_shop
 
-Stage = Literal["catalogue", "images", "features", "labels", "recommendations", "results"]
+Stage = Literal["catalogue", "images", "features", "embeddings", "labels", "recommendations", "results"]
 
 
 def process(home: str, catalogue: str, configuration: Configuration) -> Iterator[tuple[Stage, int]]:
@@ -46,13 +55,17 @@ def bring_up_to_date(
     fetched = over_shards(missing_images, fetch_images, home, configuration, at_once=at_once, again=again)
     fetched += over_shards(placeholders_to_replace, fetch_images, home, configuration, at_once=at_once)
     account_for_images(home, configuration)
+    fetched += over_shards(missing_views, fetch_views, home, configuration, at_once=at_once)
     yield "images", fetched
 
     yield "features", over_shards(missing_features, extract_features, home, configuration)
 
+    model = embedding_to_serve(home, configuration)
+    yield "embeddings", over_shards(missing_embeddings, embed_pictures, home, configuration, model=model)
+
     yield "labels", fill_labels(home, configuration, classifier_at_hand(home, configuration))
 
-    yield "recommendations", over_shards(missing_recommendations, recommend_products, home, configuration)
+    yield "recommendations", put_in_service(home, configuration, model)
 
     state = state_of_shop(home, configuration)
     figures = evaluate_embedding(home, state, configuration)
@@ -71,6 +84,13 @@ def fill_labels(home: str, configuration: Configuration, model: AtHand | None) -
     labelled = over_shards(missing_labels, label_products, home, configuration, filling=filling)
     show_class_balance(home)
     return predicted + labelled
+
+
+def put_in_service(home: str, configuration: Configuration, model: Model | None) -> int:
+    """The process that ranks the products by a model, or the raw backbone, and then has it serve."""
+    ranked = over_shards(missing_recommendations, recommend_products, home, configuration, model=model)
+    serve_embedding(home, configuration, model)
+    return ranked
 
 
 @flow(name="recommend", flow_run_name="recommend from {catalogue}", persist_result=True)

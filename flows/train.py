@@ -1,27 +1,50 @@
-"""The classifier, trained on the shop as it is now, and the labels that follow of it."""
+"""The models, trained on the shop as it is now, and what follows of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow
 
-from flows.recommend import fill_labels
-from recsys.configuration import load
+from flows.recommend import fill_labels, put_in_service
+from flows.stages import over_shards
+from recsys.configuration import Configuration, load
 from tasks.classifier import train_classifier
+from tasks.embedding import embed_pictures, missing_embeddings, train_embedding
+
+What = Literal["classifier", "embedding"]
+BOTH: tuple[What, ...] = ("classifier", "embedding")
 
 
-@flow(name="train", flow_run_name="train the classifier", persist_result=True)
-def train(home: str, flags: dict[str, Any] | None = None) -> dict[str, int]:
-    """Train the classifier, judge every product by it, and fill missing labels where it is sure enough.
+@flow(name="train", flow_run_name="train: {what}", persist_result=True)
+def train(home: str, what: Sequence[What] = BOTH, flags: dict[str, Any] | None = None) -> dict[str, int]:
+    """Train models: the classifier fills missing labels where it is sure enough; the gate decides on the embedding.
 
     Args:
         home: the folder that holds everything of the shop.
+        what: classifier, embedding, or both.
         flags: configuration that outranks the home's file and the environment.
 
     Returns:
-        How many predictions and labels were written: 0 when there was nothing to do.
+        How many models were trained, and how many predictions and labels, embeddings and recommendations were
+        written: 0 when there was nothing to do.
     """
     configuration = load(Path(home), flags)
-    return {"labels": fill_labels(home, configuration, train_classifier(home, configuration))}
+    done = {}
+    if "classifier" in what:
+        done["labels"] = fill_labels(home, configuration, train_classifier(home, configuration))
+    if "embedding" in what:
+        done |= challenge(home, configuration)
+    return done
+
+
+def challenge(home: str, configuration: Configuration) -> dict[str, int]:
+    """The process that trains an embedding and has it serve if it passes the gate."""
+    trained = train_embedding(home, configuration)
+    done = {"models": int(trained.new)}
+    if trained.waits:
+        done["embeddings"] = over_shards(missing_embeddings, embed_pictures, home, configuration, model=trained.model)
+        done["recommendations"] = put_in_service(home, configuration, trained.model)
+    return done

@@ -1,7 +1,8 @@
 """Augmentation: new pictures of a product from the one at hand, by rotation, flip and colour shift.
 
-The original project grew its small classes so. The squared pictures have white borders, so what a rotation
-lays bare is white too.
+The original project grew its small classes so. The squared pictures have white borders, so what a rotation lays bare is
+white too, and white stays white: brightness moves middle grey by a share of white, at most, lighter and darker colours
+by less, and white and black not at all. Else varied pictures could be known by their grey borders.
 
 build_augmentation   on the fly, as Keras layers on the training device: other pictures every epoch
 augment              materialised: the picture that a seed stands for, such as those of a class that was grown
@@ -41,16 +42,17 @@ def build_augmentation(
         rotation: degrees, at most, to either side.
         flip: whether half of the pictures are mirrored left to right.
         hue: share of the colour circle, at most, to either side.
-        brightness: share of white that is added or taken off, at most.
+        brightness: share of white that is added to middle grey or taken off it, at most; less than a half.
     """
     from recsys.backbones.quiet_keras import keras
+    from recsys.brightness import Brightness
 
     pixels = (0.0, 255.0)
     layers = [
         keras.Input((None, None, 3), name="image"),
         keras.layers.RandomRotation(rotation / 360, fill_mode="constant", fill_value=WHITE, seed=seed),
         keras.layers.RandomHue(2 * hue, value_range=pixels, seed=seed + 1),  # its 1 is half the circle
-        keras.layers.RandomBrightness(brightness, value_range=pixels, seed=seed + 2),
+        Brightness(brightness, seed=seed + 2),
     ]
     if flip:
         layers.insert(1, keras.layers.RandomFlip("horizontal", seed=seed + 3))
@@ -61,9 +63,7 @@ def augment(images: np.ndarray, seeds: np.ndarray, settings: Augmentation) -> np
     """Return of each picture the variation that its seed stands for.
 
     A variation depends on the picture, its seed and the settings alone, not on what else is in the batch. It is as far
-    from the picture as the Keras layers' are, but for this: white stays white. A grown class lies beside the
-    catalogue's pictures, whose borders are white, and is not to be known by grey ones. So brightness moves middle grey
-    by a share of white, at most, lighter and darker colours by less, and white and black not at all.
+    from the picture as the Keras layers' are.
 
     Args:
         images: (n, h, w, 3) uint8 RGB.

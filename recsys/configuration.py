@@ -125,6 +125,8 @@ class Images(Section):
 
     side: Annotated[int, Field(ge=32, le=2048)] = 256
     """Pixels; the longest side is scaled to it (cubic) and the rest is white."""
+    views: Annotated[int, Field(ge=1, le=20)] = 1
+    """Photos of one product that are fetched, at most: 1 is its picture alone; further ones are for trainings."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 512
     shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
@@ -299,8 +301,11 @@ class Classifier(Section):
 
 
 class Embedding(Section):
-    """The original's Model 2: ResNet50, global average pooling, Dense, triplet loss."""
+    """The embedding that likeness is measured by; how it is trained is its recipe's."""
 
+    recipe: Annotated[str, Field(min_length=1)] = "default"
+    """`default`, `fine_tuning`, `original`, `original_head`, or the path of a changed copy of one of
+    `recsys/embedding/recipes/*.toml`."""
     size: Positive = 128
     margin: Annotated[float, Field(gt=0)] = 0.2
     """Of the triplet loss max(d(a, p) − d(a, n) + margin, 0)."""
@@ -376,6 +381,8 @@ class Evaluation(Section):
     """A value counts as a query only if it occurs more often than this."""
     queries: Positive = 5_000
     """At most, drawn by seed: beyond it the figures stand still and the time does not."""
+    holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Of the catalogue, kept out of every training of an embedding to judge it by; no more than `queries` products."""
 
 
 class Report(Section):

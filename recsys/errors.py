@@ -14,6 +14,7 @@
     ├── ScrapingError          13   keywords of a marketplace failed; running again asks only for those
     ├── TrainingError          14   a training cannot start or has failed
     ├── ReviewError            15   a file of answers cannot be taken in as it is
+    ├── ModelError             16   a model cannot serve: there is none of that name, or the gate refuses it
     └── FetchError                  one attempt at one URL failed; never leaves the ledger
         ├── PermanentFetchError     will fail again: 404, not an image, truncated, ...
         └── TransientFetchError     may succeed later: time-out, reset, 429, 5xx
@@ -107,6 +108,12 @@ class ReviewError(RecsysError):
     """A file of answers cannot be taken in; nothing of it was saved."""
 
     exit_code = 15
+
+
+class ModelError(RecsysError):
+    """A model cannot serve; the one that does goes on."""
+
+    exit_code = 16
 
 
 class FetchError(RecsysError):

@@ -44,9 +44,14 @@ def table_name(configuration: Configuration) -> str:
 
 
 def missing(store: Store, configuration: Configuration) -> list[Shard]:
-    """Return shards of the image digests in the active catalogue that have no features of this model version."""
+    """Return shards of the image digests in the active catalogue that have no features of this model version.
+
+    First come the products' pictures, then the further photos of them.
+    """
     active = store.read("products", ["product_id"], "removed IS NULL")["product_id"]
-    images = store.read("images", ["product_id", "image_digest"], "status = 'ok'")
+    images = pa.concat_tables(
+        store.read(table, ["product_id", "image_digest"], "status = 'ok'") for table in ("images", "views")
+    )
     shown = images.filter(pc.is_in(images["product_id"], value_set=active.combine_chunks()))["image_digest"]
     done = set(store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist())
     keys = [digest for digest in dict.fromkeys(shown.to_pylist()) if digest not in done]
@@ -60,7 +65,9 @@ def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> F
         WeightsError: the backbone's weights cannot be had.
     """
     started = time.monotonic()
-    rows = store.read("images", ["image_digest", "jpeg"], among("image_digest", shard.keys))
+    there = f"jpeg IS NOT NULL AND {among('image_digest', shard.keys)}"
+    tables = (store.read(table, ["image_digest", "jpeg"], there) for table in ("images", "views"))
+    rows = pa.concat_tables(tables)
     pictures = dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
     images = np.stack([decode_squared(jpeg) for jpeg in pictures.values()])  # (n, 256, 256, 3)
     embeddings, histograms = describe(images, configuration)

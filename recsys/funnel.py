@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys.configuration import Configuration
+from recsys.embedding.serving import serving
 from recsys.store import Store
 
 
@@ -32,8 +34,8 @@ class Funnel:
         return asdict(self)
 
 
-def funnel(store: Store) -> Funnel:
-    """Return the funnel of what the store holds now."""
+def funnel(store: Store, configuration: Configuration) -> Funnel:
+    """Return the funnel of what the store holds now; recommended is what the model that serves recommends for."""
     readings = store.read("catalogues").sort_by([("read_at", "descending")])
     rows, rejected = (readings[name][0].as_py() if len(readings) else 0 for name in ("rows", "rejected"))
     products = store.read("products", ["product_id", "price"], "removed IS NULL")
@@ -53,5 +55,5 @@ def funnel(store: Store) -> Funnel:
         pending=status.count("pending"),
         labelled=len(of_active("labels", [], "label IS NOT NULL")),
         with_price=len(products) - products["price"].null_count,
-        recommended=len(of_active("recommendations", [], "rank = 1")),
+        recommended=len(of_active(serving(store.home, configuration).recommendations, [], "rank = 1")),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recsys import features
 from recsys.configuration import Configuration
+from recsys.embedding.serving import Serving, serving
 from recsys.price import price_levels
 from recsys.recommender import RULE_VERSION, Gallery
 from recsys.store import Store, digest
@@ -33,61 +34,79 @@ def products_with_image(store: Store) -> pd.DataFrame:
     return frame.sort_values("position", kind="stable").drop(columns="position").reset_index(drop=True)
 
 
-def basis(frame: pd.DataFrame, configuration: Configuration) -> str:
+def basis(frame: pd.DataFrame, configuration: Configuration, serves: Serving) -> str:
     """Return the digest of all that the ranking of these products depends on."""
     rule = configuration.recommend
     settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size"})
-    return digest([RULE_VERSION, settings, rule.stored, _shop_digest(frame, configuration)])
+    return digest([RULE_VERSION, settings, rule.stored, _shop_digest(frame, configuration, serves)])
 
 
-def _shop_digest(frame: pd.DataFrame, configuration: Configuration) -> str:
+def _shop_digest(frame: pd.DataFrame, configuration: Configuration, serves: Serving) -> str:
     """Return the digest of all that a gallery of these products depends on."""
     columns = (frame[column].map(str).str.cat(sep="\x1f") for column in DERIVED_FROM)
-    return digest([features.model_version(configuration), configuration.price.model_dump_json(), *columns])
+    versions = dict.fromkeys((features.model_version(configuration), serves.version))
+    return digest([*versions, configuration.price.model_dump_json(), *columns])
 
 
 def current_basis(store: Store, configuration: Configuration) -> str:
     """Return the basis of what the store holds now: the version of the data that figures and pictures belong to."""
-    return basis(products_with_image(store), configuration)
+    return basis(products_with_image(store), configuration, serving(store.home, configuration))
 
 
-def load_shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame, Gallery]:
-    """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row."""
+def load_shop(
+    store: Store, configuration: Configuration, serves: Serving | None = None
+) -> tuple[pd.DataFrame, Gallery]:
+    """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row.
+
+    Args:
+        store: the store.
+        configuration: the backbone and the histograms, price levels.
+        serves: whose embeddings they are compared by (default: what serves now).
+    """
     frame = products_with_image(store)
-    gallery = load_gallery(store, configuration, frame)
+    gallery = load_gallery(store, configuration, frame, serves or serving(store.home, configuration))
     return frame[frame["product_id"].isin(gallery.product_ids)].reset_index(drop=True), gallery
 
 
-def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame) -> Gallery:
-    """Return what these products are compared by; those without features yet are left out.
+def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
+    """Return what these products are compared by; those without features, or without an embedding, are left out.
 
     The last gallery is kept in memory, since every shard of a run asks for the same.
     """
-    version = store.version(features.table_name(configuration))
-    key = (str(store.home), store.id, version, _shop_digest(frame, configuration))
+    versions = (store.version(features.table_name(configuration)), store.version(serves.embeddings))
+    key = (str(store.home), store.id, versions, _shop_digest(frame, configuration, serves))
     with _loading:
         if key not in _galleries:
             _galleries.clear()
-            _galleries[key] = _build(store, configuration, frame)
+            _galleries[key] = _build(store, configuration, frame, serves)
         return _galleries[key]
 
 
 _loading = threading.Lock()
-_galleries: dict[tuple[str, str, int, str], Gallery] = {}
+_galleries: dict[tuple[str, str, tuple[int, int], str], Gallery] = {}
 
 
-def _build(store: Store, configuration: Configuration, frame: pd.DataFrame) -> Gallery:
-    table = store.read(features.table_name(configuration))
-    row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
-    rows = np.array([row_of.get(key, -1) for key in frame["image_digest"]], dtype=np.int64)
-    frame, rows = frame[rows >= 0], rows[rows >= 0]  # a picture without features yet is not compared
+def _build(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
+    columns = ["image_digest", "histogram"] + (["embedding"] if serves.model is None else [])
+    described = store.read(features.table_name(configuration), columns)
+    embedded = described if serves.model is None else store.read(serves.embeddings)
+    at, vector_at = _rows(described, frame), _rows(embedded, frame)
+    known = (at >= 0) & (vector_at >= 0)  # a picture that the model has not seen yet is not compared
+    frame = frame[known]
     return Gallery(
+        version=serves.version,
         product_ids=frame["product_id"].to_numpy(dtype=object),
         labels=frame["label"].to_numpy(dtype=object),
         price_levels=price_levels(frame["price"], frame["label"], configuration.price),
-        embeddings=_matrix(table, "embedding")[rows],
-        histograms=_matrix(table, "histogram")[rows],
+        embeddings=_matrix(embedded, "embedding")[vector_at[known]],
+        histograms=_matrix(described, "histogram")[at[known]],
     )
+
+
+def _rows(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the table's row of each product's picture, (n,), -1 where it has none."""
+    row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
+    return np.array([row_of.get(key, -1) for key in frame["image_digest"]], dtype=np.int64)
 
 
 def _matrix(table: pa.Table, column: str) -> NDArray[np.float32]:

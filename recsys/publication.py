@@ -11,7 +11,7 @@ import pandas as pd
 
 from recsys import progress
 from recsys.configuration import Configuration
-from recsys.features import model_version
+from recsys.embedding.serving import serving
 from recsys.funnel import funnel
 from recsys.images.ledger import write_broken_links
 from recsys.store import Store
@@ -56,7 +56,7 @@ def publish(
     from recsys.report import gather, grid_picture, tsne_picture, write_report  # draws: a second to import
 
     progress.begin("report", 3)
-    data = gather(store, configuration, model_version(configuration), retrieval, links)
+    data = gather(store, configuration, retrieval, links)
     progress.advance("report")
     pictures = {}
     if data.grids:
@@ -68,8 +68,9 @@ def publish(
         store.home,
         configuration,
         state=state,
+        embedding=serving(store.home, configuration),
         catalogue={"source": data.source, "digest": data.catalogue_digest},
-        counts=funnel(store),
+        counts=funnel(store, configuration),
         retrieval=retrieval,
         pictures=pictures,
         flow_run_id=flow_run_id,

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recsys import features
 from recsys.configuration import Configuration
+from recsys.embedding.serving import Model, Serving, describe, serving
 from recsys.errors import ExportError, NoImagesError, UnknownProductError
 from recsys.gallery import basis, load_gallery, load_shop, products_with_image
 from recsys.images.square import read_photo
@@ -36,33 +36,50 @@ class RecommendationCounts:
         return f"{self.rows} recommendations for {self.products} products in {self.seconds:.1f} s"
 
 
-def missing(store: Store, configuration: Configuration) -> list[Shard]:
-    """Return shards of the products whose stored ranking is absent or rests on something that changed.
+def missing(store: Store, configuration: Configuration, model: Model | None) -> list[Shard]:
+    """Return shards of the products whose ranking by a model is absent or rests on something that changed.
 
     Products that have a ranking but no longer a picture or a place in the catalogue are among them: ranking them
     anew drops it.
+
+    Args:
+        store: the store.
+        configuration: the rule, and all that it looks at.
+        model: whose embeddings are ranked by; None is the raw backbone. Each has a table of its own.
     """
     frame = products_with_image(store)
-    now = basis(frame, configuration)
-    ranked = store.read("recommendations", ["product_id", "basis"], "rank = 1")
+    serves = Serving.of(model, configuration)
+    now = basis(frame, configuration, serves)
+    ranked = store.read(serves.recommendations, ["product_id", "basis"], "rank = 1")
     had = dict(zip(ranked["product_id"].to_pylist(), ranked["basis"].to_pylist(), strict=True))
     wanted = frame["product_id"].tolist() if len(frame) > 1 else []
     keys = [key for key in wanted if had.get(key) != now] + sorted(set(had) - set(wanted))
-    return shards("recommendations", keys, configuration.recommend.shard_size, state=[now] * len(keys))
+    # with the commits so far, since a catalogue that changes back asks for the same ranking once more
+    state = f"{now} {store.version(serves.recommendations)}"
+    return shards("recommendations", keys, configuration.recommend.shard_size, state=[state] * len(keys))
 
 
-def recommend_shard(store: Store, shard: Shard, configuration: Configuration) -> RecommendationCounts:
+def recommend_shard(
+    store: Store, shard: Shard, configuration: Configuration, model: Model | None
+) -> RecommendationCounts:
     """Rank and commit the recommendations of a shard's products: `Recommend.stored` each, by the configured rule."""
     started = time.monotonic()
     frame = products_with_image(store)
-    now = basis(frame, configuration)
-    gallery = load_gallery(store, configuration, frame)
+    serves = Serving.of(model, configuration)
+    now = basis(frame, configuration, serves)
+    gallery = load_gallery(store, configuration, frame, serves)
     rows = np.flatnonzero(np.isin(gallery.product_ids, np.array(shard.keys, dtype=object)))
     rule = configuration.recommend
     answer = recommend(Queries.of(gallery, rows), gallery, rule, top=rule.stored)
     table = _table(gallery, rows, answer, now)
-    store.write("recommendations", table, replace=among("product_id", shard.keys))
+    store.write(serves.recommendations, table, replace=among("product_id", shard.keys))
     return RecommendationCounts(len(rows), table.num_rows, time.monotonic() - started)
+
+
+def fill(store: Store, configuration: Configuration, model: Model | None) -> int:
+    """Do all shards that are missing for a model in this process, and return how many products they had."""
+    work = missing(store, configuration, model)
+    return sum(recommend_shard(store, shard, configuration, model).products for shard in work)
 
 
 def _table(gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, now: str) -> pa.Table:
@@ -138,11 +155,14 @@ def recommend_image(store: Store, configuration: Configuration, image: NDArray[n
 
     Raises:
         WeightsError: the backbone's weights cannot be had.
+        TrainingError: the files of the model that serves are missing or damaged.
     """
-    frame, gallery = _shop(store, configuration)
-    embeddings, histograms = features.describe(image[None], configuration)
+    serves = serving(store.home, configuration)
+    frame, gallery = _shop(store, configuration, serves)
+    embeddings, histograms = describe(image[None], str(store.home), serves, configuration)
     neutral = configuration.price.neutral_level
     query = Queries(
+        version=serves.version,
         rows=np.array([-1]),
         labels=np.array([None], dtype=object),
         price_levels=np.array([neutral]),
@@ -153,8 +173,8 @@ def recommend_image(store: Store, configuration: Configuration, image: NDArray[n
     return Answer(None, name, None, None, neutral, items)
 
 
-def _shop(store: Store, configuration: Configuration) -> tuple[pd.DataFrame, Gallery]:
-    frame, gallery = load_shop(store, configuration)
+def _shop(store: Store, configuration: Configuration, serves: Serving | None = None) -> tuple[pd.DataFrame, Gallery]:
+    frame, gallery = load_shop(store, configuration, serves)
     if not len(gallery):
         raise NoImagesError(
             f"home {store.home} has no product with features of the configured backbone yet; "
@@ -199,11 +219,12 @@ def _unknown(store: Store, product_id: str, frame: pd.DataFrame) -> UnknownProdu
     )
 
 
-def export(store: Store, out: Path) -> int:
-    """Write every stored recommendation to a file and return how many rows it has.
+def export(store: Store, configuration: Configuration, out: Path) -> int:
+    """Write every recommendation of the model that serves to a file and return how many rows it has.
 
     Args:
         store: the store.
+        configuration: says what serves, see `recsys.embedding.serving`.
         out: `.csv`, `.jsonl` or `.parquet`; written whole or not at all.
 
     Raises:
@@ -212,7 +233,8 @@ def export(store: Store, out: Path) -> int:
     if out.suffix not in EXPORT_SUFFIXES:
         raise ExportError(f"cannot export to '{out}': its name must end in one of {', '.join(EXPORT_SUFFIXES)}")
     active = store.read("products", ["product_id", "position", "name"], "removed IS NULL").to_pandas()
-    frame = store.read("recommendations").to_pandas().merge(active, on="product_id")
+    stored = serving(store.home, configuration).recommendations
+    frame = store.read(stored).to_pandas().merge(active, on="product_id")
     if frame.empty:
         raise ExportError(f"home {store.home} holds no recommendations yet; run 'recsys run --catalogue FILE' first")
     frame = frame.sort_values(["position", "rank"]).drop(columns="position")

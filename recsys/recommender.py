@@ -33,6 +33,7 @@ BLOCK_BYTES = 64 << 20
 class Gallery:
     """What is compared: n products with a picture, row by row in all arrays."""
 
+    version: str  # of the model that made the embeddings
     product_ids: NDArray[np.object_]  # (n,) str
     labels: NDArray[np.object_]  # (n,) str, None where there is none
     price_levels: NDArray[np.float64]  # (n,) 1 to 4, 2.5 neutral
@@ -58,6 +59,7 @@ class Recommendations:
 class Queries:
     """What recommendations are wanted for: m products or photos, row by row in all arrays."""
 
+    version: str  # of the model that made the embeddings
     rows: NDArray[np.int64]  # (m,) own row in the gallery, which is never its own neighbour; -1 for a new photo
     labels: NDArray[np.object_]  # (m,)
     price_levels: NDArray[np.float64]  # (m,)
@@ -68,6 +70,7 @@ class Queries:
     def of(cls, gallery: Gallery, rows: NDArray[np.int64]) -> Queries:
         """Return the gallery's own products at these rows as queries."""
         return cls(
+            version=gallery.version,
             rows=rows,
             labels=gallery.labels[rows],
             price_levels=gallery.price_levels[rows],
@@ -84,7 +87,16 @@ def recommend(queries: Queries, gallery: Gallery, rule: Recommend, top: int | No
         gallery: n products to choose from.
         rule: filter, top and weights.
         top: how many to return, instead of the rule's.
+
+    Raises:
+        ValueError: queries and gallery were embedded by different models, whose vectors have nothing to do with each
+            other.
     """
+    if queries.version != gallery.version:
+        raise ValueError(
+            f"the query was embedded by '{queries.version}' and the gallery by '{gallery.version}': embeddings of two "
+            "models cannot be compared"
+        )
     top = rule.top if top is None else top
     answer = Recommendations(
         neighbours=np.full((len(queries.rows), top), -1),

@@ -28,7 +28,17 @@ from starlette.requests import ClientDisconnect
 
 import recsys
 from recsys.configuration import Configuration, Recommend
-from recsys.errors import HomeError, NoImagesError, PhotoError, RecsysError, UnknownProductError, WeightsError
+from recsys.embedding.serving import serving
+from recsys.errors import (
+    HomeError,
+    ModelError,
+    NoImagesError,
+    PhotoError,
+    RecsysError,
+    TrainingError,
+    UnknownProductError,
+    WeightsError,
+)
 from recsys.images.square import square_photo
 from recsys.recommendations import Answer, recommend_image, recommend_product
 from recsys.store import Store, literal
@@ -48,6 +58,8 @@ ERRORS: dict[type[RecsysError], tuple[int, str | None]] = {
     HomeError: (503, "the home of this service holds no shop yet, or cannot be read"),
     NoImagesError: (503, "the shop has no product with features yet"),
     WeightsError: (503, "the weights of the backbone cannot be had"),
+    TrainingError: (503, "the model that serves is damaged"),
+    ModelError: (503, "the model that serves is damaged"),
 }
 """The status of each error, and what is told instead of a message that may name the owner's files."""
 
@@ -169,7 +181,7 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
     @service.get("/ready")
     def ready() -> State:
         """Say that there are recommendations to serve."""
-        if not store().count("recommendations"):
+        if not store().count(serving(home, configuration).recommendations):
             raise HTTPException(503, "the store holds no recommendations yet; run 'recsys run' to the end")
         return State(status="ready")
 

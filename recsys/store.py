@@ -2,16 +2,19 @@
 
     products                    product id          the catalogue row, normalised
     images                      product id          the ledger of fetching, and the squared image
+    views                       product id + url    further photos of a product, where they are fetched
     labels                      product id          label and where it came from
     predictions                 product id          what the classifier says of it, given its picture and its row
     reviews                     product id          what a person says of it
-    features-<model version>    image digest        embedding and colour histogram
-    recommendations             product id + rank   neighbour, its scores, the total
+    features-<version>          image digest        what the backbone gives, and a colour histogram
+    embeddings-<version>        image digest        what a trained embedding makes of it
+    recommendations-<version>   product id + rank   neighbour, its scores, the total
     catalogues                  catalogue digest    each catalogue that was read: source, counts, when
     scraped                     image digest        pictures of a marketplace, which are never products
     searches                    label + keyword     how each search for them ended
 
-One table of features per model version, so that embeddings of two models can never meet in one search.
+Each model version has tables of its own, so that embeddings of two models can never meet in one search, and what a
+model recommended is there still when it serves again.
 
 The one rule of the workflow stands on it: a stage asks what is missing, splits that into `Shard`s, and each shard
 commits its rows in one `write`. A commit is atomic: a process killed at any moment leaves the store as it was after
@@ -87,6 +90,18 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("height", pa.int32()),
             ("format", pa.string()),
             ("jpeg", pa.large_binary()),  # the squared image
+        ]
+    ),
+    "views": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            pa.field("url", pa.string(), nullable=False),  # behind the picture's in the product's row
+            ("status", pa.string()),  # ok; same: another photo of the product again; broken, pending
+            ("cause", pa.string()),  # null when ok or same
+            ("attempts", pa.int32()),  # that failed for a passing cause, over all runs
+            ("checked_at", TIME),
+            ("image_digest", pa.string()),  # of the bytes that the host sent
+            ("jpeg", pa.large_binary()),  # the squared photo; null unless ok
         ]
     ),
     "labels": pa.schema(
@@ -178,7 +193,11 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 _making = threading.Lock()
 
-KEYS: dict[str, tuple[str, ...]] = {"recommendations": ("product_id", "rank"), "searches": ("label", "keyword")}
+KEYS: dict[str, tuple[str, ...]] = {
+    "views": ("product_id", "url"),
+    "recommendations": ("product_id", "rank"),
+    "searches": ("label", "keyword"),
+}
 
 
 def features_schema(embedding_size: int, histogram_size: int) -> pa.Schema:
@@ -190,6 +209,21 @@ def features_schema(embedding_size: int, histogram_size: int) -> pa.Schema:
             ("histogram", pa.list_(pa.float32(), histogram_size)),
         ]
     )
+
+
+def embeddings_schema(size: int) -> pa.Schema:
+    """Return the schema of a table of embeddings: unit vectors, float32."""
+    return pa.schema(
+        [pa.field("image_digest", pa.string(), nullable=False), ("embedding", pa.list_(pa.float32(), size))]
+    )
+
+
+def schema_of(table: str) -> pa.Schema:
+    """Return the schema of a table; where it depends on a model, that of an empty one."""
+    kind = table.split("-", 1)[0]
+    if kind in SCHEMAS:
+        return SCHEMAS[kind]
+    return embeddings_schema(1) if kind == "embeddings" else features_schema(1, 1)
 
 
 @dataclass(frozen=True)
@@ -300,7 +334,7 @@ class Store:
             if new:
                 made.add(rows)
                 return
-            merge = made.merge_insert(list(KEYS.get(table, (rows.schema.names[0],))))
+            merge = made.merge_insert(list(KEYS.get(table.split("-", 1)[0], (rows.schema.names[0],))))
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             if replace is not None:
                 merge = merge.when_not_matched_by_source_delete(replace)
@@ -312,7 +346,7 @@ class Store:
         """Open a table, having made it where there is none; one thread at a time, since a second would empty it."""
         with _making:
             if not self.exists(table):
-                self._db.create_table(table, schema=SCHEMAS.get(table, schema))
+                self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
         return self._db.open_table(table)
 
     def read(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
@@ -324,7 +358,7 @@ class Store:
             where: an SQL filter, built with `literal` or `among`.
         """
         if not self.exists(table):
-            empty = SCHEMAS.get(table, features_schema(1, 1)).empty_table()
+            empty = schema_of(table).empty_table()
             return empty.select(list(columns)) if columns else empty
         query = self._db.open_table(table).search()
         if columns is not None:

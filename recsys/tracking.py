@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from recsys.configuration import Configuration, flatten
+from recsys.embedding.serving import Serving
 from recsys.features import model_version
 from recsys.funnel import Funnel
 
@@ -69,6 +70,7 @@ def log_run(
     configuration: Configuration,
     *,
     state: str,
+    embedding: Serving,
     catalogue: Mapping[str, str],
     counts: Funnel,
     retrieval: pd.DataFrame,
@@ -81,6 +83,7 @@ def log_run(
         home: holds the MLflow store, unless MLFLOW_TRACKING_URI names another.
         configuration: logged as parameters, one a key.
         state: the digest of the data and settings that the results belong to.
+        embedding: what serves.
         catalogue: digest and source of the catalogue.
         counts: the funnel.
         retrieval: see `evaluation.retrieval`.
@@ -103,6 +106,8 @@ def log_run(
         "catalogue.digest": catalogue["digest"],
         "catalogue.source": catalogue["source"],
         "model_version": model_version(configuration),
+        "embedding": embedding.version,
+        "embedding.registered": embedding.model.registered if embedding.model else "none: the raw backbone",
         **flatten(configuration.model_dump(include=LOGGED_SECTIONS)),
     }
     metrics: dict[str, float] = {f"count/{key}": count for key, count in counts.as_dict().items()}

@@ -12,7 +12,6 @@ from prefect.runtime import flow_run
 
 from recsys import progress
 from recsys.classifier import ledger, registry
-from recsys.classifier.recipe import load_recipe
 from recsys.configuration import Configuration
 from recsys.errors import TrainingError
 from recsys.store import Shard, Store
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 @task(task_run_name="classifier: training", **policy.FRESH)
 def train_classifier(home: str, configuration: Configuration) -> registry.AtHand:
     """Train the classifier, unless the same examples and recipe did so before."""
-    recipe = load_recipe(configuration.classifier.recipe)
-    progress.begin("classifier", recipe.epochs * (recipe.folds + 1 if recipe.folds > 1 else 1))
     model = registry.train(Store(home), configuration, _epoch_ended, str(flow_run.id))
     progress.finish("classifier", f"{model.version}, version {model.registered} in MLflow")
     threshold = "none is sure enough: nothing is filled" if model.threshold is None else f"{model.threshold:.3f}"
@@ -76,12 +73,9 @@ def predict_labels(
 
 @functools.lru_cache(maxsize=1)
 def _loaded(home: str, version: str) -> LabelModel:
-    from recsys.classifier.label_model import LabelModel
-
-    return LabelModel.load(registry.folder(home) / version / "model")
+    return registry.loaded(home, version)
 
 
 def _epoch_ended(epoch: int, figures: dict[str, float]) -> None:
-    progress.advance("classifier")
     told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
     get_run_logger().debug("epoch %s: %s", epoch, told)

@@ -8,7 +8,7 @@ from prefect.logging import get_run_logger
 
 from recsys import progress
 from recsys.configuration import Configuration
-from recsys.images import ledger
+from recsys.images import ledger, views
 from recsys.store import Shard, Store
 from tasks import policy
 
@@ -32,6 +32,22 @@ def fetch_images(
     """Fetch a shard of images; fails, having kept what it got, when some are pending."""
     counts = ledger.fetch_shard(
         Store(home), shard, configuration, lambda status: progress.advance(shard.stage, 1, status), again
+    )
+    get_run_logger().info("%s: %s", shard, counts)
+    return counts
+
+
+@task(task_run_name="views: what is missing", **policy.FRESH)
+def missing_views(home: str, configuration: Configuration) -> list[Shard]:
+    """Ask the store which products lack further photos that their rows list."""
+    return views.missing(Store(home), configuration)
+
+
+@task(**policy.SHARD)
+def fetch_views(home: str, shard: Shard, configuration: Configuration) -> views.ViewCounts:
+    """Fetch the further photos of a shard of products; fails, having kept what it got, when some are pending."""
+    counts = views.fetch_shard(
+        Store(home), shard, configuration, lambda outcome: progress.advance(shard.stage, 1, outcome)
     )
     get_run_logger().info("%s: %s", shard, counts)
     return counts

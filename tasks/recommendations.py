@@ -7,20 +7,23 @@ from prefect.logging import get_run_logger
 
 from recsys import progress, recommendations
 from recsys.configuration import Configuration
+from recsys.embedding.serving import Model
 from recsys.store import Shard, Store
 from tasks import policy
 
 
 @task(task_run_name="recommendations: what is missing", **policy.FRESH)
-def missing_recommendations(home: str, configuration: Configuration) -> list[Shard]:
-    """Ask the store which products have no ranking, or one that rests on older data."""
-    return recommendations.missing(Store(home), configuration)
+def missing_recommendations(home: str, configuration: Configuration, model: Model | None) -> list[Shard]:
+    """Ask the store which products have no ranking by this model, or one that rests on older data."""
+    return recommendations.missing(Store(home), configuration, model)
 
 
 @task(**policy.SHARD)
-def recommend_products(home: str, shard: Shard, configuration: Configuration) -> recommendations.RecommendationCounts:
+def recommend_products(
+    home: str, shard: Shard, configuration: Configuration, model: Model | None
+) -> recommendations.RecommendationCounts:
     """Rank the recommendations of a shard of products."""
-    counts = recommendations.recommend_shard(Store(home), shard, configuration)
+    counts = recommendations.recommend_shard(Store(home), shard, configuration, model)
     progress.advance(shard.stage, len(shard.keys))
     get_run_logger().info("%s: %s", shard, counts)
     return counts

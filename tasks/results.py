@@ -24,7 +24,7 @@ def state_of_shop(home: str, configuration: Configuration) -> str:
     store = Store(home)
     causes = broken_by_cause(store)[["cause", "products"]].to_dict("records")
     told = [store.version(table) for table in ("labels", "predictions", "reviews", "scraped")]
-    return digest([gallery.current_basis(store, configuration), funnel(store).as_dict(), causes, told])
+    return digest([gallery.current_basis(store, configuration), funnel(store, configuration).as_dict(), causes, told])
 
 
 @task(task_run_name="evaluation: precision and recall", **policy.KEPT)

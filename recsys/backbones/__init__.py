@@ -77,6 +77,7 @@ class FeatureExtractor:
 
     Attributes:
         version: names these features, as `version(...)` does.
+        model: the Keras model, from images (n, h, w, 3) to features (n, c).
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class FeatureExtractor:
         x = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)  # (n, c)
         x = keras.layers.UnitNormalization(dtype="float32")(x)
         self.version = version(name, weights, input_size)
-        self._model = keras.Model(images, x)
+        self.model = keras.Model(images, x)
         self._feature_size = FEATURE_SIZE[name]
         self._batch_size = batch_size
         self._turn = threading.Lock()
@@ -114,7 +115,7 @@ class FeatureExtractor:
         for start in range(0, len(images), self._batch_size):
             batch = images[start : start + self._batch_size]
             with self._turn:
-                padded = self._model.predict_on_batch(_pad(batch, self._batch_size))
+                padded = self.model.predict_on_batch(_pad(batch, self._batch_size))
             features[start : start + len(batch)] = padded[: len(batch)]
         return features
 

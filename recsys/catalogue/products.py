@@ -82,15 +82,17 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
     )
 
 
-def active_products(store: Store, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def active_products(store: Store, columns: Sequence[str] | None = None, where: str | None = None) -> pd.DataFrame:
     """Return the products that the catalogue lists, in its order.
 
     Args:
         store: of the home.
         columns: those of the `products` table to read (default: all). List columns hold Python lists.
+        where: a filter, built with `store.literal` or `store.among` (default: all).
     """
     asked = list(columns) if columns is not None else SCHEMAS["products"].names
-    table = store.read("products", list(dict.fromkeys([*asked, "position", "product_id"])), ACTIVE)
+    wanted = f"{ACTIVE} AND {where}" if where else ACTIVE
+    table = store.read("products", list(dict.fromkeys([*asked, "position", "product_id"])), wanted)
     table = table.sort_by([("position", "ascending"), ("product_id", "ascending")])
     return frame_of(table.select(asked))
 

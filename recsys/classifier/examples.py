@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.catalogue.products import ACTIVE, active_products
+from recsys.catalogue.products import active_products
 from recsys.classifier import split
 from recsys.configuration import Configuration
 from recsys.features import table_name
@@ -26,24 +26,24 @@ READ_AT_ONCE = 512
 GIVEN = "label IS NOT NULL AND source IN ('catalogue', 'merged', 'reviewed')"
 
 
-def described(store: Store, configuration: Configuration, where: str | None = None) -> pd.DataFrame:
+def described(store: Store, configuration: Configuration, keys: Sequence[str] | None = None) -> pd.DataFrame:
     """Return what there is to judge the active products by, in the catalogue's order.
 
     Args:
         store: products, images and features.
         configuration: names the features.
-        where: a filter on the products.
+        keys: ids of the products that are asked for (default: all); nothing else is read.
 
     Returns:
         product_id, name, brand, image_digest (null without features of the configured model), basis (digest of the
         three before it).
     """
-    products = active_products(store, ["product_id", "name", "brand"])
-    if where is not None:
-        wanted = store.read("products", ["product_id"], f"{ACTIVE} AND {where}")["product_id"].to_pylist()
-        products = products[products["product_id"].isin(wanted)]
-    images = store.read("images", ["product_id", "image_digest"], "status = 'ok'").to_pandas()
-    seen = store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
+    wanted = among("product_id", keys) if keys is not None else None
+    products = active_products(store, ["product_id", "name", "brand"], wanted)
+    fetched = f"status = 'ok' AND {wanted}" if wanted else "status = 'ok'"
+    images = store.read("images", ["product_id", "image_digest"], fetched).to_pandas()
+    computed = among("image_digest", images["image_digest"].unique()) if keys is not None else None
+    seen = store.read(table_name(configuration), ["image_digest"], computed)["image_digest"].to_pylist()
     images = images[images["image_digest"].isin(seen)]
     rows = products.merge(images, on="product_id", how="left").reset_index(drop=True)
     rows = rows.astype(object).where(rows.notna(), None)
@@ -51,26 +51,24 @@ def described(store: Store, configuration: Configuration, where: str | None = No
     return rows.assign(basis=[digest([list(parts)]) for parts in said])
 
 
-def training_set(store: Store, configuration: Configuration) -> pd.DataFrame:
+def training_set(store: Store, configuration: Configuration, learned_from: str) -> pd.DataFrame:
     """Return the examples: those of `described` that have a given label, with it.
 
-    `attrs["digest"]` stands for all of them, whatever their order.
+    `attrs["digest"]` stands for all of them, whatever their order, and for what `pictures.learned_from` gives.
     """
     labels = store.read("labels", ["product_id", "label"], GIVEN).to_pandas()
     examples = described(store, configuration).merge(labels, on="product_id")
     told = examples[["product_id", "label", "basis"]].sort_values("product_id")
-    examples.attrs["digest"] = digest([table_name(configuration), told.to_csv(index=False)])
+    examples.attrs["digest"] = digest([learned_from, told.to_csv(index=False)])
     return examples
 
 
 def groups(store: Store, examples: pd.DataFrame) -> NDArray[np.int64]:
-    """Return (n,) the group of each example, see `split.groups`; reads all of their pictures."""
+    """Return (n,) the group of each row, see `split.groups`, by name, brand and image_digest; reads all pictures."""
     prints: dict[str, np.uint64] = {}
-    for rows in _batches(examples["image_digest"].dropna().unique().tolist()):
-        table = store.read("images", ["image_digest", "jpeg"], among("image_digest", rows))
-        for key, jpeg in zip(table["image_digest"].to_pylist(), table["jpeg"].to_pylist(), strict=True):
-            if key not in prints:
-                prints[key] = fingerprint(decode_squared(jpeg))
+    for digests in _batches(examples["image_digest"].dropna().unique().tolist()):
+        for key, jpeg in _jpegs(store, digests).items():
+            prints[key] = fingerprint(decode_squared(jpeg))
     return split.groups(examples["name"], examples["brand"], [prints.get(key) for key in examples["image_digest"]])
 
 
@@ -85,12 +83,23 @@ def features_of(store: Store, configuration: Configuration, digests: Sequence[st
 
 
 def jpegs_of(store: Store, digests: Sequence[str]) -> list[bytes]:
-    """Return the squared pictures of these digests, in this order."""
+    """Return the squared pictures of these digests, of products, further views or scraped, in this order.
+
+    Equal ones are one object.
+    """
     found: dict[str, bytes] = {}
     for keys in _batches(list(dict.fromkeys(digests))):
-        table = store.read("images", ["image_digest", "jpeg"], among("image_digest", keys))
-        found |= dict(zip(table["image_digest"].to_pylist(), table["jpeg"].to_pylist(), strict=True))
+        found |= _jpegs(store, keys)
     return [found[key] for key in digests]
+
+
+def _jpegs(store: Store, digests: Sequence[str]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for table in ("images", "views", "scraped"):
+        if left := [key for key in digests if key not in found]:
+            rows = store.read(table, ["image_digest", "jpeg"], among("image_digest", left))
+            found |= dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
+    return found
 
 
 def _batches(keys: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -10,16 +10,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys import progress
+from recsys.augmentation import build_augmentation
 from recsys.classifier import split
 from recsys.classifier.calibration import Calibration, Coverage, coverage_at, evidence, threshold_for
 from recsys.classifier.judgement import Judgement, judge
 from recsys.classifier.label_model import LabelModel, told
+from recsys.classifier.pictures import Pictures
 from recsys.classifier.recipe import Recipe
 from recsys.classifier.text import TextModel, has_text
+from recsys.configuration import Configuration
 from recsys.errors import TrainingError
 
 if TYPE_CHECKING:
-    from recsys.classifier.training import OnEpoch
+    from recsys.classifier.training import Trained
+    from recsys.training import OnEpoch
+
+STAGE = "classifier"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +39,7 @@ class Fitted:
         probabilities: (n, k) of each example by models that did not see it; NaN where it was never held out.
         judgements: by what was judged, `picture`, `text` and `both`: over the examples that have it.
         coverage: of the threshold, over all that were held out.
+        unjudged: labels of which no example was held out, so that there are no figures of them.
         predictions: one row an example, as `label_model.told`, with the `fold`; null where it was never held out.
     """
 
@@ -40,88 +48,98 @@ class Fitted:
     probabilities: NDArray[np.float64]
     judgements: dict[str, Judgement]
     coverage: Coverage
+    unjudged: tuple[str, ...]
     predictions: pd.DataFrame
 
 
 def fit(
     examples: pd.DataFrame,
-    groups: NDArray[np.int64],
-    features: NDArray[np.float32],
+    pictures: Pictures,
     recipe: Recipe,
-    precision: float,
+    configuration: Configuration,
     version: str,
     checkpoint_folder: Path,
     on_epoch: OnEpoch | None = None,
 ) -> Fitted:
-    """Train a classifier and say what it is worth.
+    """Train a classifier and say what it is worth. It tells of its progress as stage `classifier`.
 
     Args:
-        examples: name, brand, label and image_digest (null without a picture), n rows.
-        groups: (n,) what stays on one side of a split.
-        features: (m, d) unit features of the m examples that have a picture, in their order.
+        examples: name, brand and label, n rows.
+        pictures: of these examples, and what is to stay on one side of a split.
         recipe: how.
-        precision: that filled labels are to have.
+        configuration: its section `augmentation`, and the precision that filled labels are to have.
         version: names the model.
         checkpoint_folder: of this recipe and these examples; a training that was killed goes on from there.
         on_epoch: see `training.train_head`.
 
     Raises:
         TrainingError: there are no examples of two labels, or the training leads nowhere.
+        WeightsError: those that the recipe's network starts from are no weights of it.
     """
     labels = labels_of(examples)
-    truth = examples["label"].map({label: code for code, label in enumerate(labels)}).to_numpy().astype(np.int64)
+    codes = {label: code for code, label in enumerate(labels)}
+    truth = examples["label"].map(codes).to_numpy().astype(np.int64)
     if recipe.folds > 1:
-        folds = split.folds(truth, groups, recipe.folds, recipe.seed).astype(np.int64)
+        folds = split.folds(truth, pictures.groups, recipe.folds, recipe.seed).astype(np.int64)
     else:
-        held_out = split.holdout(truth, groups, recipe.validation_share, recipe.seed)
+        held_out = split.holdout(truth, pictures.groups, recipe.validation_share, recipe.seed)
         folds = np.where(held_out, 0, split.TRAINING).astype(np.int64)
     names, brands = examples["name"].tolist(), examples["brand"].tolist()
-    pictured, written = examples["image_digest"].notna().to_numpy(), has_text(names, brands)
-
-    head, picture = None, None
-    if len(np.unique(truth[pictured])) > 1:
-        from recsys.classifier.training import train_head  # Keras: seconds to import
-
-        trained = train_head(
-            features, truth[pictured], len(labels), recipe, folds[pictured], checkpoint_folder=checkpoint_folder,
-            on_epoch=on_epoch,
-        )  # fmt: skip
-        head, picture = trained.model, np.full((len(truth), len(labels)), np.nan, np.float32)
-        picture[pictured] = trained.logits
-    text, written_logits = None, None
-    if recipe.text and written.any():
-        text, written_logits = _fit_text(names, brands, truth, len(labels), folds, recipe.seed)
-    if head is None and text is None:
+    written = has_text(names, brands)
+    seen, read = pictures.frame["label"].nunique() > 1, recipe.text and bool(written.any())
+    if not seen and not read:
         raise TrainingError("the classifier cannot be trained: no labelled product has a picture, a name or a brand")
+    epochs = recipe.epochs * (recipe.folds + 1 if recipe.folds > 1 else 1)
+    progress.begin(STAGE, (epochs if seen else 0) + (recipe.folds + 1 if read else 0))
+
+    trained, picture = None, None
+    if seen:
+        trained = _train(pictures, codes, folds, recipe, configuration, checkpoint_folder, on_epoch)
+        picture = np.full((len(truth), len(labels)), np.nan, np.float32)
+        own = pictures.own
+        picture[pictures.frame.loc[own, "example"]] = trained.logits[own]
+    text, written_logits = None, None
+    if read:
+        text, written_logits = _fit_text(names, brands, truth, len(labels), folds, recipe.seed)
 
     held = folds != split.TRAINING
     prior = np.log(np.bincount(truth, minlength=len(labels)) / len(truth))
-    calibration = Calibration.fit(picture, written_logits, pictured & held, written & held, truth, prior)
-    given = (picture, written_logits, pictured & held, written & held)
+    given = (picture, written_logits, held, written & held)  # rows without scores of a picture count as without one
+    calibration = Calibration.fit(*given, truth, prior)
     by = evidence(*given)
     probabilities = calibration.probabilities(*given)
     probabilities[by == "none"] = np.nan
     judged = by != "none"
     sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    threshold = threshold_for(sure[judged], right[judged], precision, groups=groups[judged])
+    precision = configuration.classifier.precision
+    threshold = threshold_for(sure[judged], right[judged], precision, groups=pictures.groups[judged])
     nothing = np.zeros(len(truth), bool)
     alone = {
-        "picture": calibration.probabilities(picture, None, pictured & held, nothing),
+        "picture": calibration.probabilities(picture, None, held, nothing),
         "text": calibration.probabilities(None, written_logits, nothing, written & held),
     }
-    seen = {"picture": np.isin(by, ["picture", "both"]), "text": np.isin(by, ["text", "both"]), "both": by == "both"}
+    shown = {"picture": np.isin(by, ["picture", "both"]), "text": np.isin(by, ["text", "both"]), "both": by == "both"}
     judgements = {
         kind: judge(truth[rows], alone.get(kind, probabilities)[rows], labels)
-        for kind, rows in seen.items()
+        for kind, rows in shown.items()
         if rows.any()
     }
     predictions = told(np.nan_to_num(probabilities), by, labels).assign(fold=pd.array(folds, "Int32"))
     return Fitted(
-        model=LabelModel(version, labels, calibration, threshold, head, text),
+        model=LabelModel(
+            version,
+            labels,
+            calibration,
+            threshold,
+            head=trained.model if trained is not None and recipe.network is None else None,
+            network=trained.model if trained is not None and recipe.network is not None else None,
+            text=text,
+        ),
         truth=truth,
         probabilities=probabilities,
         judgements=judgements,
         coverage=coverage_at(sure[judged], right[judged], threshold),
+        unjudged=tuple(label for label, code in codes.items() if not judged[truth == code].any()),
         predictions=predictions,
     )
 
@@ -139,6 +157,41 @@ def labels_of(examples: pd.DataFrame) -> tuple[str, ...]:
     return labels
 
 
+def _train(
+    pictures: Pictures,
+    codes: dict[str, int],
+    folds: NDArray[np.int64],
+    recipe: Recipe,
+    configuration: Configuration,
+    checkpoint_folder: Path,
+    on_epoch: OnEpoch | None,
+) -> Trained:
+    """Train the recipe's head or network on pictures, given the codes of the labels and the folds of the examples."""
+    from recsys.classifier.training import train_head, train_network  # Keras: seconds to import
+
+    def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
+        progress.advance(STAGE)
+        if on_epoch is not None:
+            on_epoch(epoch, figures)
+
+    truth = pictures.frame["label"].map(codes).to_numpy().astype(np.int64)
+    how = (truth, len(codes), recipe, pictures.folds(folds))
+    if recipe.network is None:
+        assert isinstance(pictures.shown, np.ndarray)
+        return train_head(pictures.shown, *how, checkpoint_folder=checkpoint_folder, on_epoch=epoch_ended)
+    augmentation = None
+    if recipe.augmentation == "on_the_fly":
+        augmentation = build_augmentation(**configuration.augmentation.model_dump(), seed=recipe.seed)
+    return train_network(
+        pictures.load(recipe.network.input_size, configuration.augmentation),
+        *how,
+        checkpoint_folder=checkpoint_folder,
+        validated=pictures.own,
+        augmentation=augmentation,
+        on_epoch=epoch_ended,
+    )
+
+
 def _fit_text(
     names: list[str | None], brands: list[str | None], truth: NDArray[np.int64], labels: int,
     folds: NDArray[np.int64], seed: int,
@@ -153,4 +206,7 @@ def _fit_text(
     for fold in np.unique(folds[folds != split.TRAINING]):
         out = folds == fold
         logits[out] = TextModel.fit(*of(~out), truth[~out], labels, seed=seed).logits(*of(out))
-    return TextModel.fit(names, brands, truth, labels, seed=seed), logits
+        progress.advance(STAGE)
+    whole = TextModel.fit(names, brands, truth, labels, seed=seed)
+    progress.advance(STAGE)
+    return whole, logits

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from recsys.classifier import examples
 from recsys.classifier.label_model import LabelModel
 from recsys.configuration import Configuration
-from recsys.store import SCHEMAS, Shard, Store, among, shards
+from recsys.store import SCHEMAS, Shard, Store, shards
 
 SHARD = 2_048
-"""Products: 10 MB of features."""
+"""Products: 10 MB of features, or 30 MB of pictures."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ def predict_shard(store: Store, shard: Shard, configuration: Configuration, mode
     Raises:
         HomeError: the store cannot be written to.
     """
-    rows = examples.described(store, configuration, among("product_id", shard.keys))
+    rows = examples.described(store, configuration, shard.keys)
     pictured = rows["image_digest"].notna().to_numpy()
     digests = rows.loc[pictured, "image_digest"].tolist()
-    empty = np.empty((0, 0), np.float32)
-    features = examples.features_of(store, configuration, digests) if digests and model.head is not None else empty
-    said = model.predict(features, pictured, rows["name"].tolist(), rows["brand"].tolist())
+    shown: NDArray[np.float32] | list[bytes] = []
+    if digests and model.head is not None:
+        shown = examples.features_of(store, configuration, digests)
+    elif digests and model.network is not None:
+        shown = examples.jpegs_of(store, digests)
+    said = model.predict(shown, pictured, rows["name"].tolist(), rows["brand"].tolist())
     write(store, rows, said.assign(fold=pd.array([None] * len(rows), "Int32")), model.version)
     by = [int((said["evidence"] == kind).sum()) for kind in ("both", "picture", "text")]
     return PredictionCounts(by[0], by[1], by[2], none=len(rows) - sum(by))

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recsys.backbones.quiet_keras import keras
-from recsys.classifier.recipe import Recipe
+from recsys.training import Load, outputs
+
+if TYPE_CHECKING:
+    from recsys.classifier.recipe import Recipe
+
+SMALLEST = 1e-12
+"""Probability whose logarithm is still taken for a logit."""
 
 
 def build_classifier(
@@ -71,3 +81,9 @@ def compiled(
         metrics=["accuracy"],
     )
     return model
+
+
+def logits(model: keras.Model, load: Load, rows: NDArray[np.int64], batch_size: int) -> NDArray[np.float32]:
+    """Return what a head or a classifier says of rows, (n, labels), as logits: of probabilities, their logarithms."""
+    said: NDArray[np.float32] = np.asarray(outputs(model, load, rows, batch_size), np.float32)
+    return np.log(np.maximum(said, SMALLEST)) if model.layers[-1].activation is keras.activations.softmax else said

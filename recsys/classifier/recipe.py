@@ -34,7 +34,7 @@ class Network(_Closed):
     backbone: Literal["efficientnet_lite0", "resnet50"]
     """`resnet50` is the original's."""
     weights: str
-    """That it starts from: `imagenet`, or the path of a weights file."""
+    """That it starts from: `imagenet`, or the path of a Keras weights file, from the working directory."""
     input_size: Annotated[int, Field(ge=32, le=1024)]
     """Pixels a side; 256 is the original's."""
     freeze_layers: Annotated[int, Field(ge=0)]
@@ -52,10 +52,12 @@ class Recipe(_Closed):
     """Whether the product's name and brand are judged as well; the original looked at the picture alone."""
 
     balance: bool
-    """Whether large classes are cut to one size first, as the section `balance` of the configuration says."""
+    """Whether large classes are cut to one size first, as the section `balance` of the configuration says. What is cut
+    is neither learned from nor judged by."""
     augmentation: Literal["none", "on_the_fly", "materialised"]
     """New pictures by rotation, flip and colour shift: none, varied at each step on the training device, or a fixed
-    set made beforehand, as in the original. Pictures that are validated on are never varied."""
+    set by which small classes are grown, as in the original, after scraped pictures. Pictures that are validated on are
+    never varied."""
     materialised_images: Annotated[int, Field(ge=1)] | None = None
     """To how many pictures in all a materialised set is grown; the original's had 21,500."""
     class_weight: Literal["none", "balanced"]
@@ -83,9 +85,13 @@ class Recipe(_Closed):
     """Of the first weights, the order of the examples, dropout and augmentation."""
 
     @model_validator(mode="after")
-    def _a_size_where_a_set_is_made(self) -> Recipe:
+    def _whole(self) -> Recipe:
         if (self.augmentation == "materialised") != (self.materialised_images is not None):
             raise ValueError("materialised_images goes with augmentation = 'materialised', and only with it")
+        if self.augmentation == "materialised" and not self.balance:
+            raise ValueError("augmentation = 'materialised' grows classes that are in balance; it goes with balance")
+        if self.augmentation != "none" and self.network is None:
+            raise ValueError("augmentation varies pictures, and a head sees features; it goes with a [network]")
         return self
 
     @property

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
 from PIL import Image
 
 import recsys
@@ -24,6 +25,8 @@ from recsys.classifier import examples, served_model
 from recsys.classifier.calibration import expected_calibration_error, reliability
 from recsys.classifier.fitting import Fitted
 from recsys.classifier.judgement import confusion_picture, reliability_picture
+from recsys.classifier.label_model import LabelModel
+from recsys.classifier.pictures import Pictures
 from recsys.classifier.recipe import Recipe
 from recsys.configuration import Configuration, flatten
 from recsys.features import model_version
@@ -35,7 +38,8 @@ from recsys.tracking import TAG_FLOW_RUN, current_store, experiment
 EXPERIMENT = REGISTERED = "category-classifier"
 CHAMPION = "champion"
 TAG_VERSION = "recsys.model_version"
-REQUIREMENTS = ("mlflow", "keras", "tensorflow", "scikit-learn", "scipy", "numpy", "pandas")
+NAMED = 8
+"""Labels that a sentence names at most."""
 MISTAKES_KEPT = 200
 MISTAKES_SHOWN = 24
 UNFINISHED = ("RUNNING", "FAILED", "KILLED", "SCHEDULED")
@@ -56,16 +60,18 @@ class TrainingRun:
         now = int(time.time() * 1000)
         self._client.log_batch(self.run_id, [Metric(name, value, now, epoch) for name, value in figures.items()])
 
-    def log_fitted(self, store: Store, rows: pd.DataFrame, fitted: Fitted, saved: Path) -> str:
+    def log_fitted(self, store: Store, rows: pd.DataFrame, pictures: Pictures, fitted: Fitted, saved: Path) -> str:
         """Log what a training gave, register its model, and return its version in the registry.
 
         Args:
             store: where the pictures of the worst mistakes are.
             rows: the examples.
+            pictures: that were learned from.
             fitted: what came of them.
             saved: the folder of the model.
         """
         figures = {f"{kind}/{name}": value for kind, of in fitted.judgements.items() for name, value in _figures(of)}
+        figures |= {f"pictures/{origin}": n for origin, n in pictures.frame["origin"].value_counts().items()}
         held = np.isfinite(fitted.probabilities).all(axis=1)
         sure = fitted.probabilities[held].max(axis=1)
         right = fitted.probabilities[held].argmax(axis=1) == fitted.truth[held]
@@ -79,39 +85,66 @@ class TrainingRun:
             self._client.log_text(self.run_id, of.confusion.to_csv(), f"{kind}/confusion.csv")
         self._client.log_text(self.run_id, reliability(sure, right).to_csv(index=False), "reliability.csv")
         self._log_picture("reliability", reliability_picture(fitted.truth[held], fitted.probabilities[held]))
-        best = fitted.judgements.get("both") or next(iter(fitted.judgements.values()))
-        self._log_picture("confusion", confusion_picture(best.confusion))
+        for best in [fitted.judgements[kind] for kind in ("both", "picture", "text") if kind in fitted.judgements][:1]:
+            self._log_picture("confusion", confusion_picture(best.confusion))
+        if fitted.unjudged:
+            self._client.set_tag(self.run_id, "mlflow.note.content", without_figures(fitted.unjudged))
         worst = _worst(rows, fitted)
         self._client.log_text(self.run_id, worst.to_csv(index=False), "mistakes.csv")
         if len(pictured := worst.dropna(subset=["image_digest"]).head(MISTAKES_SHOWN)):
             self._log_picture("mistakes", _mistakes_picture(store, pictured))
-        return self._register(store, rows, fitted, saved)
+        number = self._registered() or self._register(rows, pictures, fitted, saved)
+        self._client.set_registered_model_alias(REGISTERED, CHAMPION, number)
+        return number
 
     def _log_picture(self, name: str, png: bytes) -> None:
         self._client.log_image(self.run_id, Image.open(io.BytesIO(png)), f"{name}.png")
 
-    def _register(self, store: Store, rows: pd.DataFrame, fitted: Fitted, saved: Path) -> str:
-        asked = pd.DataFrame({"name": rows["name"].head(3).tolist(), "brand": rows["brand"].head(3).tolist()})
-        size = fitted.model.head.input_shape[-1] if fitted.model.head is not None else 1
-        asked["features"] = [np.full(size, size**-0.5, np.float32).tolist()] * len(asked)
-        features = np.array(asked["features"].tolist(), np.float32)
-        answered = fitted.model.predict(features, np.full(len(asked), True), asked["name"], asked["brand"])
+    def _registered(self) -> str | None:
+        """Return the version that this run registered before it was killed, if it did."""
+        found = self._client.search_model_versions(f"name = '{REGISTERED}' AND run_id = '{self.run_id}'")
+        return str(found[0].version) if found else None
+
+    def _register(self, rows: pd.DataFrame, pictures: Pictures, fitted: Fitted, saved: Path) -> str:
+        model = fitted.model
+        asked = rows[["name", "brand"]].head(3).reset_index(drop=True)
+        shown: NDArray[np.float32] | list[bytes]
+        if model.network is not None:
+            asked = asked.head(1)
+            asked["picture"] = shown = list(pictures.shown[:1])
+        else:
+            size = model.head.input_shape[-1] if model.head is not None else 1
+            shown = np.full((len(asked), size), size**-0.5, np.float32)
+            asked["features"] = shown.tolist()
+        answered = model.predict(shown, np.full(len(asked), True), asked["name"], asked["brand"])
         logged = mlflow.pyfunc.log_model(
             name=REGISTERED,
             python_model=served_model.__file__,
             artifacts={"classifier": str(saved)},
             signature=mlflow.models.infer_signature(asked, answered.drop(columns="evidence")),
             input_example=asked,
-            pip_requirements=[f"{package}=={installed(package)}" for package in REQUIREMENTS],
+            pip_requirements=[f"{package}=={installed(package)}" for package in _required(model)],
             code_paths=[str(Path(recsys.__file__).parent)],
         )
         # By the client, since `registered_model_name` prints.
         with contextlib.suppress(MlflowException):
             self._client.create_registered_model(REGISTERED, description="Fills the labels that a catalogue lacks.")
         made = self._client.create_model_version(REGISTERED, logged.model_uri, self.run_id, model_id=logged.model_id)
-        number = str(made.version)
-        self._client.set_registered_model_alias(REGISTERED, CHAMPION, number)
-        return number
+        return str(made.version)
+
+
+def without_figures(labels: Sequence[str]) -> str:
+    """Return the sentence that says which labels could not be judged, and why."""
+    named = ", ".join(f"'{label}'" for label in labels[:NAMED])
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return f"there are no figures of the labels {named}{more}: too few of their products differ, so none was held out"
+
+
+def finish(home: Path, run_id: str) -> None:
+    """End a run whose training was killed when all was done."""
+    client, _ = experiment(home, EXPERIMENT)
+    if client.get_run(run_id).info.status in UNFINISHED:
+        client.set_terminated(run_id, "FINISHED")
 
 
 @contextmanager
@@ -121,7 +154,6 @@ def training(
     recipe: Recipe,
     rows: pd.DataFrame,
     version: str,
-    place: Path,
     flow_run_id: str | None,
 ) -> Iterator[TrainingRun]:
     """Give the run of a training: that which it began before it was killed, else a new one.
@@ -129,13 +161,12 @@ def training(
     It ends FINISHED; or FAILED, and goes on when the training does.
     """
     client, experiment_id = experiment(home, EXPERIMENT)
-    noted = place / "mlflow-run"
-    run_id = noted.read_text() if noted.exists() else None
-    if run_id is None or client.get_run(run_id).info.status not in UNFINISHED:
+    begun = client.search_runs([experiment_id], f"tags.`{TAG_VERSION}` = '{version}'")  # the latest first
+    run_id = next((str(run.info.run_id) for run in begun if run.info.status in UNFINISHED), None)
+    if run_id is None:
         tags = {TAG_VERSION: version, "mlflow.source.name": "recsys train"}
         name = f"{Path(configuration.classifier.recipe).stem} {version[:8]}"
         run_id = str(client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
-        noted.write_text(run_id)
         parameters = {
             "recipe": configuration.classifier.recipe,
             "recipe.digest": recipe.digest,
@@ -152,6 +183,18 @@ def training(
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with current_store(home), mlflow.start_run(run_id=run_id):
         yield TrainingRun(client, run_id)
+
+
+def _required(model: LabelModel) -> list[str]:
+    """Return the packages that a served model needs."""
+    packages = ["mlflow", "numpy", "pandas", "scikit-learn", "scipy"]
+    if model.head is not None or model.network is not None:
+        from recsys.backbones.quiet_keras import keras
+
+        packages += ["keras", keras.backend.backend()]
+    if model.network is not None:  # decodes pictures
+        packages += ["opencv-python-headless", "pillow", "pydantic", "simplejpeg"]
+    return packages
 
 
 def _figures(of: Any) -> list[tuple[str, float]]:

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from recsys import progress
+from recsys.backbones.weights import locate
 from recsys.catalogue.products import active_products
-from recsys.classifier import examples, ledger
+from recsys.classifier import examples, ledger, pictures
 from recsys.classifier.recipe import Recipe, load_recipe
 from recsys.configuration import Configuration
-from recsys.errors import TrainingError
+from recsys.errors import TrainingError, WeightsError
 from recsys.labels.ledger import Filling
 from recsys.store import Store, digest
+
+if TYPE_CHECKING:
+    from recsys.classifier.label_model import LabelModel
 
 RULE_VERSION = 1
 """Of the code of this room; raised when the same examples and recipe would give another model."""
@@ -90,68 +96,99 @@ def train(
 
     Args:
         store: of the home.
-        configuration: its sections `classifier` and `backbone`.
+        configuration: its sections `classifier`, `backbone`, `balance` and `augmentation`.
         on_epoch: called with the epoch, from 1, and its figures.
         flow_run_id: of the Prefect flow run, if any.
 
     Raises:
-        TrainingError: there is too little to learn from, the training leads nowhere, or the recipe is of a network.
+        TrainingError: there is too little to learn from, or the training leads nowhere.
+        WeightsError: those that the recipe's network starts from cannot be had.
+        ConfigurationError: there is no such recipe, or it asks for fewer pictures than the classes have.
     """
     recipe = load_recipe(configuration.classifier.recipe)
-    if recipe.network is not None:
-        raise TrainingError(
-            f"the recipe '{configuration.classifier.recipe}' trains a network on whole pictures, which fills no labels "
-            "yet; use 'default', or train it by recsys.classifier.training.train_network"
-        )
-    rows = examples.training_set(store, configuration)
+    with _weights_of(configuration.classifier.recipe):
+        rows = examples.training_set(store, configuration, pictures.learned_from(store, configuration, recipe))
     version = version_of(rows.attrs["digest"], recipe, configuration.classifier.precision)
     place = folder(store.home) / version
     if (trained := _read(place / "trained.json")) is not None:
-        _write(folder(store.home) / "at-hand.json", trained)
+        if (place / "checkpoints").exists():  # killed when all was done but this
+            from recsys.classifier import record
+
+            record.finish(store.home, trained.run_id)
+        _come_to_hand(store.home, trained)
         return trained
 
     from recsys.classifier.fitting import fit, labels_of
 
     labels_of(rows)  # before MLflow has a run that cannot be
+    if recipe.network is not None:
+        with _weights_of(configuration.classifier.recipe):
+            locate(recipe.network.backbone, recipe.network.weights)  # downloaded, where that is the way to get them
 
     from recsys.classifier import record  # MLflow: seconds to import
 
-    place.mkdir(parents=True, exist_ok=True)
-    with record.training(store.home, configuration, recipe, rows, version, place, flow_run_id) as run:
-        digests = rows["image_digest"].dropna().tolist()
+    (place / "checkpoints").mkdir(parents=True, exist_ok=True)
+    with record.training(store.home, configuration, recipe, rows, version, flow_run_id) as run:
 
         def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
             run.log_epoch(epoch, figures)
             if on_epoch is not None:
                 on_epoch(epoch, figures)
 
-        fitted = fit(
-            rows,
-            examples.groups(store, rows),
-            examples.features_of(store, configuration, digests),
-            recipe,
-            configuration.classifier.precision,
-            version,
-            place / "checkpoints",
-            epoch_ended,
-        )
+        shown = pictures.of_training(store, configuration, recipe, rows)
+        with _weights_of(configuration.classifier.recipe):
+            fitted = fit(rows, shown, recipe, configuration, version, place / "checkpoints", epoch_ended)
         fitted.model.save(place / "model")
-        registered = run.log_fitted(store, rows, fitted, place / "model")
-    ledger.write(store, rows, fitted.predictions, version)
-    threshold = fitted.model.threshold
-    model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
-    _write(place / "trained.json", model)
-    _write(folder(store.home) / "at-hand.json", model)
-    shutil.rmtree(place / "checkpoints", ignore_errors=True)
+        registered = run.log_fitted(store, rows, shown, fitted, place / "model")
+        ledger.write(store, rows, fitted.predictions, version)
+        threshold = fitted.model.threshold
+        model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
+        _write(place / "trained.json", model)  # from here on it is trained, whatever happens to this process
+    if fitted.unjudged:
+        progress.note(record.without_figures(fitted.unjudged))
+    _come_to_hand(store.home, model)
     return model
+
+
+def loaded(home: Path | str, version: str) -> LabelModel:
+    """Return a classifier of the home.
+
+    Raises:
+        TrainingError: it is not there, or damaged; then the next `train` does it anew.
+    """
+    from recsys.classifier.label_model import LabelModel
+
+    place = folder(home) / version
+    try:
+        return LabelModel.load(place / "model")
+    except TrainingError:
+        (place / "trained.json").unlink(missing_ok=True)
+        raise
+
+
+def _come_to_hand(home: Path, model: AtHand) -> None:
+    _write(folder(home) / "at-hand.json", model)
+    shutil.rmtree(folder(home) / model.version / "checkpoints", ignore_errors=True)
+
+
+@contextmanager
+def _weights_of(recipe: str) -> Iterator[None]:
+    """Have an error about the weights that a recipe's network starts from name the recipe and its keys."""
+    try:
+        yield
+    except WeightsError as error:
+        told = str(error).replace("backbone.weights", "weights").replace("backbone.name", "backbone")
+        raise WeightsError(f"recipe '{recipe}', section [network]: {told}") from error
 
 
 def _read(file: Path) -> AtHand | None:
     try:
         told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return AtHand(**{**told, "labels": tuple(told["labels"])})
     except FileNotFoundError:
         return None
-    return AtHand(**{**told, "labels": tuple(told["labels"])})
+    except (ValueError, TypeError, LookupError) as error:
+        raise TrainingError(f"{file} is damaged ({error}); delete it and run 'recsys train'") from error
 
 
 def _write(file: Path, model: AtHand) -> None:

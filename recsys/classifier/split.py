@@ -82,7 +82,21 @@ def folds(
     """
     if folds < 2:
         raise ValueError(f"{folds} folds leave nothing to train on; give 2 or more, or take a holdout")
-    return _spread(truth, groups, np.full(folds, 1 / folds), seed, validated)
+    rows, sizes = _contents(truth, groups, validated)
+    filled = {label: np.zeros(folds) for label in sizes}
+    total = np.zeros(folds)
+    fold: dict[int, int] = {}
+    # greedy: the largest groups first, each into the fold that has least of its classes (a rare class's rows weigh
+    # more), then least of any
+    for group in sorted(_drawn(rows, seed), key=lambda group: -rows[group].total()):
+        after = sum((filled[label] + more) * (more / sizes[label] ** 2) for label, more in rows[group].items())
+        least = np.flatnonzero(np.isclose(after, np.min(after)))
+        fold[group] = chosen = int(least[np.argmin(total[least])])
+        total[chosen] += rows[group].total()
+        for label, more in rows[group].items():
+            filled[label][chosen] += more
+    parts = pd.Series(groups).map(fold).fillna(TRAINING).to_numpy(np.int32)
+    return _without_lone_classes(parts, truth, groups)
 
 
 def holdout(
@@ -94,8 +108,9 @@ def holdout(
 ) -> np.ndarray:
     """Return which rows are held out of the training, for a single split such as the original's 80 / 20.
 
-    Whole groups, about this share of the validated rows of each class; `sides` gives those that are judged by. A class
-    that would be held out as a whole is in training, as in `folds`, whose arguments these are.
+    Whole groups, about this share of the validated rows of each class, drawn at random: in an order of the seed's, each
+    group that brings its classes nearer to their share. A class that would be held out as a whole is in training, as in
+    `folds`, whose arguments these are.
 
     Args:
         share: between 0 and 1, of the validated rows.
@@ -105,7 +120,18 @@ def holdout(
     """
     if not 0 < share < 1:
         raise ValueError(f"a share of {share} can't be held out; give one between 0 and 1")
-    return _spread(truth, groups, np.array([share, 1 - share]), seed, validated) == 0
+    rows, sizes = _contents(truth, groups, validated)
+    left = {label: share * size for label, size in sizes.items()}
+    held: set[int] = set()
+    for group in _drawn(rows, seed):
+        # how much nearer it brings each class, a rare class's rows weighing more
+        nearer = sum((abs(left[label]) - abs(left[label] - more)) / sizes[label] for label, more in rows[group].items())
+        if nearer > 0:
+            held.add(group)
+            for label, more in rows[group].items():
+                left[label] -= more
+    parts = np.where(np.isin(groups, list(held)), 0, np.where(np.isin(groups, list(rows)), 1, TRAINING))
+    return _without_lone_classes(parts.astype(np.int32), truth, groups) == 0
 
 
 def sides(held_out: np.ndarray, validated: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -121,35 +147,28 @@ def sides(held_out: np.ndarray, validated: np.ndarray | None = None) -> tuple[np
     return ~held_out, held_out & _all_unless_given(validated, len(held_out))
 
 
-def _spread(
-    truth: np.ndarray, groups: np.ndarray, shares: np.ndarray, seed: int, validated: np.ndarray | None
-) -> np.ndarray:
-    """Return the part of each row, -1 for training always: (n,) int32.
-
-    Greedy: the largest groups first, those of one size in an order drawn by the seed, each into the part that it
-    fills least beyond its share, counted in rows of its classes (a rare class's weigh more), then in rows of any.
-    """
+def _contents(
+    truth: np.ndarray, groups: np.ndarray, validated: np.ndarray | None
+) -> tuple[dict[int, Counter[int]], Counter[int]]:
+    """Return how many validated rows of each class a group has, in the order of their first rows, and each class."""
     judged = _all_unless_given(validated, len(truth))
     rows: dict[int, Counter[int]] = {}
     for group, label in zip(groups[judged].tolist(), truth[judged].tolist(), strict=True):
         rows.setdefault(group, Counter())[label] += 1
-    sizes = Counter(truth[judged].tolist())
-    filled = {label: np.zeros(len(shares)) for label in sizes}
-    total = np.zeros(len(shares))
-    drawn = [list(rows)[position] for position in np.random.default_rng(seed).permutation(len(rows))]
-    part: dict[int, int] = {}
-    for group in sorted(drawn, key=lambda group: -rows[group].total()):
-        after = sum((filled[label] + more) * (more / sizes[label] ** 2) for label, more in rows[group].items()) / shares
-        least = np.flatnonzero(np.isclose(after, np.min(after)))
-        part[group] = chosen = int(least[np.argmin((total / shares)[least])])
-        total[chosen] += rows[group].total()
-        for label, more in rows[group].items():
-            filled[label][chosen] += more
-    parts = pd.Series(groups).map(part).fillna(TRAINING).to_numpy(np.int32)
+    return rows, Counter(truth[judged].tolist())
+
+
+def _drawn(rows: dict[int, Counter[int]], seed: int) -> list[int]:
+    """Return the groups in an order that the seed decides."""
+    groups = list(rows)
+    return [groups[position] for position in np.random.default_rng(seed).permutation(len(groups))]
+
+
+def _without_lone_classes(parts: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the parts of rows with every group in training whose class would be in one part as a whole."""
     frame = pd.DataFrame({"truth": truth, "part": parts})
     alone = frame.groupby("truth")["part"].transform("nunique").to_numpy() == 1
-    parts[np.isin(groups, groups[alone])] = TRAINING
-    return parts
+    return np.where(np.isin(groups, groups[alone]), np.int32(TRAINING), parts)
 
 
 def _all_unless_given(validated: np.ndarray | None, rows: int) -> np.ndarray:

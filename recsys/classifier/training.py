@@ -1,36 +1,30 @@
-"""Training the classifier: one loop for the head and for the whole network, which survives being killed.
+"""Training the classifier: without each fold, to judge it, and on all.
 
     Examples        rows in batches, in an order that seed and epoch alone decide
-    train           epochs with a checkpoint after each; stops what diverges or collapses
+    diagnose        stops what diverges or collapses
     train_head      frozen features → logits; seconds on a CPU
     train_network   pictures → logits; the original's recipe
 
-Whatever is drawn by lot in an epoch (the order, what dropout leaves out, how a picture is varied) follows from the
-recipe's seed and the epoch's number. So a training that was killed and run again ends as one that was not.
+How epochs are run, and survive being killed, is in `recsys.training`.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.backbones.quiet_keras import keras
 from recsys.classifier.network import build_classifier, build_head, compiled
+from recsys.classifier.network import logits as logits_of
 from recsys.classifier.recipe import Recipe
 from recsys.classifier.split import sides
 from recsys.errors import TrainingError
-from recsys.images.square import decode_squared
+from recsys.training import Batches, History, Load, OnEpoch, fit, precision, set_state, state
 
 PATIENCE = 10
 """Epochs that a training is given to come nearer to its aim, while it knows no more than how frequent labels are."""
@@ -38,32 +32,16 @@ LESS = 0.99
 """Of a loss, what counts as less than it."""
 DIVERGED = 4.0
 """Times the loss of its start, or of guessing, beyond which a training is lost."""
-SMALLEST = 1e-12
-"""Probability whose logarithm is still taken for a logit."""
-DECODERS = 8
-"""Threads that decode the pictures of a batch, at most."""
-
-Load = Callable[[NDArray[np.int64]], NDArray[Any]]
-"""From row numbers (b,) to the network's input for them (b, ...)."""
-OnEpoch = Callable[[int, dict[str, float]], None]
-"""Called with the epoch, from 1, and its figures: loss, accuracy and, where there is something to validate on,
-val_loss and val_accuracy. An epoch that was interrupted before its checkpoint is reported again when it is done."""
-History = list[dict[str, float]]
-"""The figures of each epoch, from the first."""
 
 
-class Examples(keras.utils.PyDataset):
+class Examples(Batches):
     """Rows of a training set in batches, epoch after epoch: (inputs, targets (b, k) float32, weights (b,) float32).
 
-    It has no end, since starting anew costs Keras more than an epoch of a head; `steps` batches are an epoch.
+    The last batch of an epoch may be smaller.
 
     Attributes:
         guess: the loss of one who knows nothing but how frequent each label is: the labels' entropy, in nats.
-        steps: batches of an epoch, the last of which may be smaller.
-        first_epoch: the one that batch 0 begins, from 0.
     """
-
-    num_batches = None
 
     def __init__(
         self,
@@ -89,7 +67,7 @@ class Examples(keras.utils.PyDataset):
             balanced: whether each label weighs the same; else each example does.
             smoothing: share of a target that is spread over all labels.
         """
-        super().__init__()
+        super().__init__(-(-len(rows) // batch_size), self._batch_of)
         self._load, self._rows, self._batch_size, self._seed = load, rows, batch_size, seed
         self._targets = np.eye(labels, dtype=np.float32)[truth] * (1 - smoothing) + np.float32(smoothing / labels)
         counts = np.bincount(truth[rows], minlength=labels)
@@ -98,83 +76,23 @@ class Examples(keras.utils.PyDataset):
         self._weights = by_label[truth].astype(np.float32)  # mean 1 over the rows
         shares = (self._weights[rows, None] * self._targets[rows]).mean(axis=0)
         self.guess = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
-        self.steps = -(-len(rows) // batch_size)
-        self.first_epoch = 0
         self._order = functools.lru_cache(maxsize=2)(self._order_of)
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         return self._rows if self._seed is None else np.random.default_rng([self._seed, epoch]).permutation(self._rows)
 
-    def __getitem__(self, batch: int) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
-        epochs, step = divmod(batch, self.steps)
-        rows = self._order(self.first_epoch + epochs)[step * self._batch_size : (step + 1) * self._batch_size]
+    def _batch_of(self, epoch: int, step: int) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
+        rows = self._order(epoch)[step * self._batch_size : (step + 1) * self._batch_size]
         return self._load(rows), self._targets[rows], self._weights[rows]
 
 
-def train(
-    model: keras.Model,
-    training_data: Examples,
-    epochs: int,
-    *,
-    checkpoint_folder: Path,
-    seed: int,
-    on_epoch: OnEpoch | None = None,
-    validation_data: Examples | None = None,
-) -> History:
-    """Train a compiled model in place, from the folder's checkpoint where there is one, and return its figures.
-
-    A checkpoint holds weights, optimizer state and the figures so far. It replaces the last one in one step, so that
-    a kill at any time leaves a whole one; Ctrl-C leaves it too.
+def diagnose(history: History, guess: float) -> None:
+    """Raise TrainingError when the last epoch shows that the training leads nowhere.
 
     Args:
-        checkpoint_folder: of this training and no other; made if it is missing.
-        seed: of dropout and augmentation, as `training_data` has one of the order.
-
-    Raises:
-        TrainingError: the training diverges or collapses, or the checkpoint is of another network.
+        history: its figures so far.
+        guess: the loss of one who knows nothing but how frequent each label is.
     """
-    checkpoint = checkpoint_folder / "checkpoint.npz"
-    history = _restore(model, checkpoint)
-    training_data.first_epoch = len(history)
-    model.fit(
-        training_data,
-        epochs=epochs,
-        initial_epoch=len(history),
-        steps_per_epoch=training_data.steps,
-        validation_data=validation_data,
-        validation_steps=validation_data.steps if validation_data else None,
-        shuffle=False,
-        callbacks=[_Run(training_data.guess, seed, checkpoint, history, on_epoch)],
-        verbose=0,
-    )
-    return history
-
-
-class _Run(keras.callbacks.Callback):
-    """What happens around each epoch: chance is seeded; figures are judged, told and kept."""
-
-    def __init__(self, guess: float, seed: int, checkpoint: Path, history: History, on_epoch: OnEpoch | None) -> None:
-        super().__init__()
-        self._guess, self._seed, self._checkpoint, self._history = guess, seed, checkpoint, history
-        self._on_epoch = on_epoch
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        chance = np.random.default_rng([self._seed, epoch])
-        for variable in self.model.variables:
-            if "seed_generator_state" in variable.path:
-                variable.assign(chance.integers(1 << 31, size=2))
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        self._history.append(figures)
-        _diagnose(self._history, self._guess)
-        if self._on_epoch is not None:
-            self._on_epoch(epoch + 1, figures)
-        _save(self.model, self._checkpoint, self._history)
-
-
-def _diagnose(history: History, guess: float) -> None:
-    """Raise TrainingError when the last epoch shows that the training leads nowhere."""
     losses = [figures["loss"] for figures in history]
     loss = losses[-1]
     stuck = guess > 0 and len(losses) > PATIENCE and loss >= LESS * max(guess, losses[-1 - PATIENCE])
@@ -189,45 +107,6 @@ def _diagnose(history: History, guess: float) -> None:
             f"before and no better than guessing by how frequent each label is ({guess:.3g}); use a recipe with "
             "another learning_rate or less dropout, or give more labelled products"
         )
-
-
-def _state(model: keras.Model) -> list[Any]:
-    """Return all variables that a training changes and that decide how it goes on."""
-    model.optimizer.build(model.trainable_variables)
-    return [*model.weights, *model.optimizer.variables]
-
-
-def _values(variables: Sequence[Any]) -> list[NDArray[Any]]:
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-
-
-def _assign(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def _save(model: keras.Model, checkpoint: Path, history: History) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    scratch = checkpoint.with_suffix(".part")
-    with scratch.open("wb") as file:
-        np.savez(file, *_values(_state(model)), history=np.array(json.dumps(history)))
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(checkpoint)
-
-
-def _restore(model: keras.Model, checkpoint: Path) -> History:
-    """Set a model to its checkpoint and return the figures up to it; none where there is no checkpoint."""
-    if not checkpoint.is_file():
-        return []
-    variables = _state(model)
-    with np.load(checkpoint) as saved:
-        history: History = json.loads(str(saved["history"]))
-        values = [saved[name] for name in saved.files if name != "history"]
-    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-        raise TrainingError(f"checkpoint {checkpoint} is of another network; delete it to train from the start")
-    _assign(variables, values)
-    return history
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +179,8 @@ def train_network(
     """Train the recipe's network on whole pictures: once without each fold, and once on all if there are several.
 
     Args:
-        load: from row numbers (b,) to RGB pictures (b, side, side, 3) uint8 of the recipe's input size; see `pictures`.
+        load: from row numbers (b,) to RGB pictures (b, side, side, 3) uint8 of the recipe's input size,
+            such as `recsys.training.pictures`.
         recipe: one with a network.
         augmentation: varies pictures on the training device, where the recipe wants that; see
             `recsys.augmentation.build_augmentation`. What is validated stays as it is.
@@ -313,7 +193,7 @@ def train_network(
     network = recipe.network
     if network is None:
         raise TrainingError("the training cannot start: the recipe has no section [network], which says what to train")
-    with _precision(network.precision):
+    with precision(network.precision):
         backbone = backbone or backbones.build(network.backbone, network.weights, network.input_size)
         model = build_classifier(
             backbone,
@@ -329,18 +209,6 @@ def train_network(
         learner = compiled(keras.Sequential([augmentation, model]), recipe.learning_rate, recipe.weight_decay)
     data = _Data(load, truth, labels, folds, validated)
     return _train_folds(learner, model, data, recipe, checkpoint_folder, on_epoch)
-
-
-def pictures(jpegs: Sequence[bytes], side: int) -> Load:
-    """Return what loads the squared pictures of the store: row numbers (b,) → (b, side, side, 3) uint8 RGB."""
-    threads = ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1))
-
-    def picture(row: int) -> Any:
-        image = decode_squared(jpegs[row])
-        how = cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC
-        return image if side == len(image) else cv2.resize(image, (side, side), interpolation=how)
-
-    return lambda rows: np.stack(list(threads.map(picture, rows)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,18 +251,20 @@ def _train_folds(
             f"the training cannot start: its {len(data.truth)} examples have {len(np.unique(data.truth))} label(s); "
             "a classifier needs examples of two labels at least"
         )
-    first = _values(_state(learner))
+    first = state(learner)
     logits = np.full((len(data.truth), data.labels), np.nan, np.float32)
     history: dict[str, History] = {}
 
     def run(name: str, rows: NDArray[np.int64], judged: NDArray[np.int64], prefix: str = "") -> None:
-        _assign(_state(learner), first)
-        history[name] = train(
+        set_state(learner, first)
+        batches = data.training(rows, recipe)
+        history[name] = fit(
             learner,
-            data.training(rows, recipe),
+            batches,
             recipe.epochs,
             checkpoint_folder=checkpoint_folder / name,
             seed=recipe.seed,
+            diagnose=functools.partial(diagnose, guess=batches.guess),
             on_epoch=on_epoch and (lambda epoch, figures: on_epoch(epoch, {prefix + k: v for k, v in figures.items()})),
             validation_data=data.validation(judged, recipe) if len(judged) else None,
         )
@@ -404,27 +274,7 @@ def _train_folds(
         if len(judged):
             name = f"fold_{fold + 1}"
             run(name, rows, judged, prefix=f"{name}/" if recipe.folds > 1 else "")
-            logits[judged] = _logits(model, data.load, judged, recipe.batch_size)
+            logits[judged] = logits_of(model, data.load, judged, recipe.batch_size)
     if recipe.folds > 1 or not history:
         run("all", np.arange(len(data.truth)), np.arange(0))
     return Trained(model, logits, history)
-
-
-def _logits(model: keras.Model, load: Load, rows: NDArray[np.int64], batch_size: int) -> NDArray[np.float32]:
-    """Return (n, k) logits of these rows. Each batch is filled up, since Keras compiles anew for each size."""
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    outputs = [model.predict_on_batch(load(np.resize(batch, batch_size)))[: len(batch)] for batch in batches]
-    values: NDArray[np.float32] = np.concatenate(outputs)
-    probabilities = model.layers[-1].activation is keras.activations.softmax
-    return np.log(np.maximum(values, SMALLEST)) if probabilities else values
-
-
-@contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    """Build layers with this precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -8,4 +8,5 @@ client     batches of products over HTTP, in one process
 processes  the same in another process
 fetch      the same shared among the cores
 ledger     the stage on the store: what is missing, one shard, what it came to
+views      the same for further photos of a product
 """

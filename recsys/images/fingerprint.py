@@ -85,6 +85,20 @@ def near_duplicates(fingerprints: np.ndarray, distance: int = DISTANCE) -> np.nd
     return pd.factorize(photos[inverse])[0].astype(np.int64)
 
 
+def one_photo(one: np.uint64, others: np.ndarray) -> np.ndarray:
+    """Return of which pictures another is the same photo, as it is or mirrored: within `DISTANCE` bits.
+
+    Args:
+        one: its fingerprint.
+        others: (n,) uint64, theirs.
+
+    Returns:
+        (n,) bool.
+    """
+    bits = np.minimum(np.bitwise_count(others ^ one), np.bitwise_count(others ^ one ^ ODD))
+    return np.asarray(bits <= DISTANCE)
+
+
 def joined(codes: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return codes in which those that a row of pairs connects are the same, counted from 0 without a gap.
 

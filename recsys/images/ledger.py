@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys.catalogue.products import ACTIVE
 from recsys.configuration import Configuration
 from recsys.errors import ExportError, NoImagesError, PendingImagesError
 from recsys.images.addresses import without_credentials
@@ -30,7 +31,6 @@ from recsys.memory import give_back
 from recsys.spreadsheet import write_csv
 from recsys.store import SCHEMAS, Shard, Store, among, digest, literal, shards
 
-ACTIVE = "removed IS NULL"
 STATE = ["product_id", "urls_digest", "status", "cause", "attempts", "checked_at"]
 """Columns that say whether a row is to be asked for, and enter a shard's digest."""
 

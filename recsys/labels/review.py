@@ -5,13 +5,11 @@ An answer outranks the catalogue and the classifier, and lasts: through reruns, 
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +25,7 @@ from recsys.errors import ExportError, ReviewError
 from recsys.images.addresses import without_credentials
 from recsys.labels.suspicious import suspicious_labels
 from recsys.labels.tree import stored_label_table, top_level
-from recsys.spreadsheet import unguarded, write_csv
+from recsys.spreadsheet import cell, read_csv, write_csv
 from recsys.store import SCHEMAS, Store, among
 
 NO_LABEL = "none"
@@ -40,8 +38,6 @@ COLUMNS = [
     *("product_id", "name", "brand", "category", "image_url"),
     *("suggestion", "confidence", "runner_up", "why", "answer"),
 ]
-DELIMITERS = ",;\t"  # that spreadsheets write, by the country they are in
-WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 NAMED = 3  # faults that an error names at most
 
 
@@ -106,26 +102,47 @@ def review_list(store: Store, suspicious_above: float | None = None) -> pd.DataF
     shown = []
     for row in sorted(records, key=worth):
         given, top = row["label"], top_level(row["category_path"])
-        row["why"] = f"contradicted: {given}" if given else f"no label: {top or 'no category'}"
-        row["category"] = " > ".join(row["category_path"] or ())
-        row["image_url"] = without_credentials(row["url"] or next(iter(row["image_urls"] or ()), ""))
-        shown.append({**row, "answer": ""})
-    text = dict.fromkeys(COLUMNS, "str") | {"confidence": "float32"}
-    return pd.DataFrame(shown, columns=COLUMNS).astype(text)
+        shown.append({**row, "why": f"contradicted: {given}" if given else f"no label: {top or 'no category'}"})
+    return _as_list(shown)
 
 
-def write_review(store: Store, to: Path, suspicious_above: float | None = None) -> int:
-    """Write `review_list` as a CSV to be answered in a spreadsheet, and return how many rows it has.
+def filled_list(store: Store) -> pd.DataFrame:
+    """Return the active products whose label the classifier filled in, the least sure first, for a person to overrule.
+
+    Args:
+        store: of the home.
+
+    Returns:
+        As `review_list`; suggestion is the label that was filled in, and why is `filled`.
+    """
+    columns = ["product_id", "name", "brand", "category_path", "image_urls"]
+    rows = frame_of(store.read("products", columns, ACTIVE))
+    columns = ["product_id", "label", "confidence"]
+    labels = store.read("labels", columns, "source = 'predicted'").to_pandas().rename(columns={"label": "suggestion"})
+    runners_up = store.read("predictions", ["product_id", "runner_up"]).to_pandas()
+    images = store.read("images", ["product_id", "url"], "status = 'ok'").to_pandas()
+    rows = rows.merge(labels, on="product_id")
+    rows = rows.merge(runners_up, on="product_id", how="left").merge(images, on="product_id", how="left")
+    rows = rows.sort_values(["confidence", "product_id"], ignore_index=True)
+    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    return _as_list([{**row, "why": "filled"} for row in records])
+
+
+def write_review(rows: pd.DataFrame, to: Path) -> int:
+    """Write a list as a CSV to be answered in a spreadsheet, and return how many rows it has.
+
+    Args:
+        rows: of `review_list` or `filled_list`.
+        to: the file.
 
     Raises:
         ExportError: the file is there already, since it may hold answers; or it cannot be written.
     """
     if to.exists():
         raise ExportError(f"{to} is there already and may hold answers; name another file")
-    rows = review_list(store, suspicious_above)
-    rows["confidence"] = rows["confidence"].astype("float64").round(4)
+    rounded = rows.assign(confidence=rows["confidence"].astype("float64").round(4))
     try:
-        write_csv(rows, to, encoding="utf-8-sig")
+        write_csv(rounded, to, encoding="utf-8-sig")
     except OSError as error:
         raise ExportError(f"{to} cannot be written: {error.strerror or error}; name another file") from error
     return len(rows)
@@ -150,14 +167,15 @@ def read_answers(path: Path, labels: Sequence[str], store: Store, *, allow_new: 
     Raises:
         ReviewError: the file cannot be read, or any of its answers cannot be taken; names file, line and column.
     """
-    header, records = _table(path)
+    way_out = "'recsys labels review --out FILE' writes one to be answered"
+    header, records = read_csv(path, ("product_id", "answer"), "answers", ReviewError, way_out)
     answers: dict[str, tuple[str, int]] = {}
     faults: list[tuple[int, str]] = []
     known = {_folded(label): label for label in labels} | {NO_LABEL: NO_LABEL, FORGET: FORGET}
     exact = set(labels) - {NO_LABEL, FORGET}
     for line, record in records:
-        key = _cell(record, header.index("product_id"))
-        given = unicodedata.normalize("NFC", _cell(record, header.index("answer")))
+        key = cell(record, header.index("product_id"))
+        given = unicodedata.normalize("NFC", cell(record, header.index("answer")))
         if not given:
             continue
         answer = given if given in exact else known.get(_folded(given))
@@ -222,51 +240,18 @@ def save_answers(store: Store, answers: pd.DataFrame, now: datetime) -> AnswerCo
     return AnswerCounts(len(rows), len(answers) - len(rows) - len(forgotten), len(forgotten))
 
 
-def _table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """Return the names of the columns, in lower case, and the rows with the line that each starts on."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ReviewError(f"answers {path} cannot be read: {error.strerror or error}") from error
-    if content.startswith(WORKBOOKS):
-        raise ReviewError(f"answers {path} is a workbook, not a CSV; save the sheet as 'CSV UTF-8'")
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    text = content.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "replace")
-    if "\0" in text:
-        raise ReviewError(f"answers {path} is not a text file (it holds NUL bytes); give a CSV")
-    start = next((line for line in text.splitlines() if line.strip()), None)
-    if start is None:
-        raise ReviewError(f"answers {path} is empty; 'recsys labels review --out FILE' writes one to be answered")
-    delimiter = max(DELIMITERS, key=start.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    records = _records(reader, path)
-    header = [name.strip().lower() for name in next(records)[1]]
-    for column in ("product_id", "answer"):
-        if header.count(column) != 1:
-            found = ", ".join(shorten(name, 40) for name in header[:20])
-            fault = f"has the column '{column}' twice" if column in header else f"has no column '{column}'"
-            raise ReviewError(f"answers {path} {fault}; it has: {found}")
-    return header, records
-
-
-def _records(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the fields of each record that is not empty."""
-    while True:
-        first = reader.line_num + 1  # type: ignore[attr-defined]
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise ReviewError(f"answers {path}: line {first} is not CSV ({error}); is a quote left open?") from error
-        if any(record):
-            yield first, record
-
-
-def _cell(record: list[str], place: int) -> str:
-    """Return a cell, white space as one blank; spreadsheets leave out the empty cells at the end of a row."""
-    written = unguarded(record[place].strip()) if place < len(record) else ""
-    return " ".join(written.split())
+def _as_list(records: Sequence[dict[Hashable, Any]]) -> pd.DataFrame:
+    """Return records with category_path, url, image_urls and the columns of a list as such a list."""
+    shown = [
+        {
+            **row,
+            "category": " > ".join(row["category_path"] or ()),
+            "image_url": without_credentials(row["url"] or next(iter(row["image_urls"] or ()), "")),
+            "answer": "",
+        }
+        for row in records
+    ]
+    return pd.DataFrame(shown, columns=COLUMNS).astype(dict.fromkeys(COLUMNS, "str") | {"confidence": "float32"})
 
 
 def _folded(text: str) -> str:

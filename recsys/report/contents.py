@@ -17,6 +17,7 @@ from recsys.classifier.examples import GIVEN
 from recsys.classifier.recipe import load_recipe
 from recsys.classifier.registry import AtHand, at_hand
 from recsys.configuration import Configuration
+from recsys.embedding.serving import Model, Serving, folder, serving
 from recsys.errors import ConfigurationError
 from recsys.funnel import Funnel, funnel
 from recsys.images.addresses import without_credentials
@@ -130,6 +131,23 @@ class Guesses:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """One figure that the gate decided by: of what served before, and of the embedding that serves.
+
+    Attributes:
+        level: of the category path; 0 is another photo of the same product.
+        low, high: ends of the 95 % interval of the difference.
+    """
+
+    level: int
+    queries: int
+    before: float
+    after: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Retrieval:
     """How well like is found with like at one level of the category path: (k, precision, recall) a rank."""
 
@@ -145,6 +163,8 @@ class ReportData:
     Attributes:
         source: the catalogue's file or URL, as it was read.
         links: what to show: a web address or a command.
+        embedding: None where the raw backbone serves.
+        gains: what the gate let it pass by; none where it never judged it.
         broken_hosts: those with the most broken links, first.
         rescued: products that have a photo by another of their URLs than the first.
         labels: the largest first, the products without a label last.
@@ -165,6 +185,8 @@ class ReportData:
     configuration: Configuration
     links: Mapping[str, str]
     funnel: Funnel
+    embedding: Model | None = None
+    gains: tuple[Gain, ...] = ()
     broken: tuple[BrokenLinks, ...] = ()
     broken_hosts: tuple[BrokenHost, ...] = ()
     rescued: int = 0
@@ -189,7 +211,6 @@ class ReportData:
 def gather(
     store: Store,
     configuration: Configuration,
-    model_version: str,
     evaluation: pd.DataFrame | None = None,
     links: Mapping[str, str] | None = None,
 ) -> ReportData:
@@ -200,29 +221,30 @@ def gather(
     Args:
         store: the home's tables.
         configuration: grids, t-SNE, price levels, currency, balance, suspicious labels.
-        model_version: whose features are drawn: the table `features-<model version>`.
         evaluation: figures of `evaluation.retrieval`, where they were taken.
         links: shown in the header by name: web addresses, or commands where a server may not be up.
     """
-    table = f"features-{model_version}"
+    serves = serving(store.home, configuration)
     products = _products(store)
     shown = products[products["status"] == "ok"]
-    if store.exists(table):
-        known = store.read(table, ["image_digest"])["image_digest"].to_pylist()
+    if store.exists(serves.embeddings):
+        known = store.read(serves.embeddings, ["image_digest"])["image_digest"].to_pylist()
         shown = shown[shown["image_digest"].isin(known)]
     levels = pd.Series(price_levels(shown["price"], shown["label"], configuration.price), index=shown.index)
     shown = shown.assign(price_level=levels)
-    points, point_labels = _map(store, table, shown, configuration)
+    points, point_labels = _map(store, serves.embeddings, shown, configuration)
     source, catalogue_digest = _catalogue(store)
     model, guessed = at_hand(store.home), filled(store)
     return ReportData(
         made_at=datetime.now(UTC),
         source=source,
         catalogue_digest=catalogue_digest,
-        model_version=model_version,
+        model_version=serves.version,
         configuration=configuration,
         links=dict(links or {}),
-        funnel=funnel(store),
+        funnel=funnel(store, configuration),
+        embedding=serves.model,
+        gains=_gains(store, serves),
         broken=_broken(store),
         broken_hosts=_broken_hosts(store),
         rescued=count_images(store).rescued,
@@ -234,7 +256,7 @@ def gather(
         suspicious=_suspicious(store, model, configuration),
         to_review=len(review_list(store)),
         retrieval=_retrieval(evaluation),
-        grids=_grids(store, shown, configuration),
+        grids=_grids(store, serves, shown, configuration),
         tsne_points=points,
         tsne_labels=point_labels,
     )
@@ -343,6 +365,16 @@ def _guesses(store: Store, rows: pd.DataFrame) -> Guesses:
     )
 
 
+def _gains(store: Store, serves: Serving) -> tuple[Gain, ...]:
+    table = folder(store.home) / serves.version / "gate.csv"
+    if serves.model is None or not table.exists():
+        return ()
+    rows = pd.read_csv(table)
+    rows = rows[rows["decides"] & rows["difference"].notna()].sort_values("level")
+    columns = ["level", "queries", "champion", "challenger", "low", "high"]
+    return tuple(Gain(int(level), int(n), *map(float, rest)) for level, n, *rest in rows[columns].to_numpy())
+
+
 def _retrieval(evaluation: pd.DataFrame | None) -> tuple[Retrieval, ...]:
     if evaluation is None:
         return ()
@@ -401,14 +433,14 @@ def choose_queries(labels: Mapping[str, str | None], count: int) -> list[str]:
     return [product_id for label in ranked for product_id in chosen[label]]
 
 
-def _grids(store: Store, shown: pd.DataFrame, configuration: Configuration) -> tuple[GridRow, ...]:
+def _grids(store: Store, serves: Serving, shown: pd.DataFrame, configuration: Configuration) -> tuple[GridRow, ...]:
     """Return the chosen queries with their recommendations; only their pictures are read."""
-    ranked = store.read("recommendations", ["product_id"], "rank = 1")["product_id"].to_pylist()
+    ranked = store.read(serves.recommendations, ["product_id"], "rank = 1")["product_id"].to_pylist()
     candidates = shown.loc[shown.index.isin(ranked), "label"]
     queries = choose_queries(dict(zip(candidates.index, candidates, strict=True)), configuration.report.grids)
     columns = ["product_id", "rank", "neighbour_id", "visual", "colour", "price", "total"]
     where = f"{among('product_id', queries)} AND rank <= {configuration.recommend.demo_top}"
-    rows = store.read("recommendations", columns, where).to_pandas().sort_values(["product_id", "rank"])
+    rows = store.read(serves.recommendations, columns, where).to_pandas().sort_values(["product_id", "rank"])
     rows = rows[rows["neighbour_id"].isin(shown.index)]
     ids = list(dict.fromkeys([*queries, *rows["neighbour_id"]]))
     pictures = _pictures(store, ids)

@@ -186,10 +186,19 @@ def tsne_picture(points: NDArray[np.float64], labels: Sequence[str | None], *, w
         with_legend: whether to draw the legend; the page sets its own.
     """
     entries = legend(labels)
+    figure = Figure(figsize=(10.4, 7) if with_legend else (7, 6.4), dpi=130, facecolor="white")
+    draw_map(figure.add_axes((0.01, 0.015, 0.74 if with_legend else 0.98, 0.97)), points, labels, entries)
+    if with_legend:
+        draw_legend(figure, entries, 0.755)
+    return png(figure)
+
+
+def draw_map(
+    axes: Axes, points: NDArray[np.float64], labels: Sequence[str | None], entries: Sequence[LegendEntry]
+) -> None:
+    """Draw points (n, 2) into axes, each as the legend's entry for its label says."""
     drawn = {entry.label for entry in entries}
     names = np.array([NO_LABEL if label is None else label if label in drawn else OTHER_LABELS for label in labels])
-    figure = Figure(figsize=(10.4, 7) if with_legend else (7, 6.4), dpi=130, facecolor="white")
-    axes = figure.add_axes((0.01, 0.015, 0.74 if with_legend else 0.98, 0.97))
     axes.set_axis_off()
     axes.margins(0.03)
     size = float(np.clip(24_000 / max(len(points), 1), 15, 60))
@@ -206,24 +215,28 @@ def tsne_picture(points: NDArray[np.float64], labels: Sequence[str | None], *, w
             edgecolors="white",
             zorder=1 if entry.colour == OTHER else 2,
         )
-    if with_legend and entries:
-        handles = [
-            Line2D([], [], ls="", marker=entry.marker, ms=7, mew=0, color=entry.colour, label=printable(entry.label))
-            for entry in entries
-        ]
-        drawn_legend = figure.legend(
-            handles=handles,
-            loc="center left",
-            bbox_to_anchor=(0.755, 0.5),
-            frameon=False,
-            fontsize=9,
-            labelcolor=INK,
-            labelspacing=0.75,
-            handletextpad=0.3,
-        )
-        for text in drawn_legend.get_texts():
-            text.set_parse_math(False)
-    return png(figure)
+
+
+def draw_legend(figure: Figure, entries: Sequence[LegendEntry], left: float) -> None:
+    """Draw the legend into a figure, from `left` (0 to 1) on; nothing where it has no entry."""
+    if not entries:
+        return
+    handles = [
+        Line2D([], [], ls="", marker=entry.marker, ms=7, mew=0, color=entry.colour, label=printable(entry.label))
+        for entry in entries
+    ]
+    drawn = figure.legend(
+        handles=handles,
+        loc="center left",
+        bbox_to_anchor=(left, 0.5),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        labelspacing=0.75,
+        handletextpad=0.3,
+    )
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
 
 
 def grid_picture(rows: Sequence[GridRow], currency: str = "") -> bytes:

@@ -77,8 +77,11 @@ def original(seed: int, index: int) -> int:
     return index
 
 
-def pictures(seed: int, index: int) -> list[Picture]:
-    """Return the pictures of the product that row `index` shows; none for a row without an image."""
+def pictures(seed: int, index: int, views: int | None = None) -> list[Picture]:
+    """Return the pictures of the product that row `index` shows, `views` of them if that is given, else its own number.
+
+    None for a row without an image.
+    """
     if "no_image" in dirt(seed, index):
         return []
     index = original(seed, index)
@@ -87,7 +90,7 @@ def pictures(seed: int, index: int) -> list[Picture]:
         Picture(
             shown, view, f"{digest(seed, 'drawing', DRAWING, index, view)}.{image_format(seed, index, view).suffix}"
         )
-        for view in range(shown.views)
+        for view in range(views or shown.views)
     ]
 
 
@@ -116,8 +119,8 @@ def description(shown: Product, name: str, flaws: frozenset[str]) -> str:
     return text
 
 
-def row(seed: int, index: int, base_url: str) -> dict[str, str]:
-    """Return one row of the CSV, keyed by `COLUMNS`."""
+def row(seed: int, index: int, base_url: str, views: int | None = None) -> dict[str, str]:
+    """Return one row of the CSV, keyed by `COLUMNS`; it lists `views` pictures, or as many as the product has."""
     flaws = dirt(seed, index)
     shown = product(seed, original(seed, index))
     rng = stream(seed, index, TEXT)
@@ -125,7 +128,7 @@ def row(seed: int, index: int, base_url: str) -> dict[str, str]:
     name = odd.format(name=shown.name) if "odd_text" in flaws else shown.name
     pid = digest(seed, "pid", shown.index)[:12].upper()
     slug = "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in shown.name.lower()).split())
-    urls = [f"{base_url}/images/{picture.name}" for picture in pictures(seed, index)]
+    urls = [f"{base_url}/images/{picture.name}" for picture in pictures(seed, index, views)]
     rating = str(rng.choice(["3", "3.5", "4", "4.5", "5"])) if rng.random() < 0.1 else "No rating available"
     specification = ", ".join(
         f'{{"key"=>"{key}", "value"=>"{value}"}}'
@@ -150,11 +153,11 @@ def row(seed: int, index: int, base_url: str) -> dict[str, str]:
     }
 
 
-def rows(seed: int, products: int, base_url: str) -> Iterator[dict[str, str]]:
+def rows(seed: int, products: int, base_url: str, views: int | None = None) -> Iterator[dict[str, str]]:
     """Yield the rows of the CSV; repeated rows come at its end."""
     repeated = []
     for index in range(products):
-        written = row(seed, index, base_url)
+        written = row(seed, index, base_url, views)
         yield written
         if "repeated_row" in dirt(seed, index):
             repeated.append(written)

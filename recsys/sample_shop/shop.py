@@ -31,6 +31,7 @@ from recsys.sample_shop.drawing.scene import DRAWING, draw_picture
 from recsys.sample_shop.faults import plan_faults
 
 SMALLEST, LARGEST = 50, 100_000  # products
+MOST_VIEWS = 8  # pictures of one product
 SHARD = 32  # pictures that a worker draws before it reports
 ALONE_BELOW = 64  # pictures for which starting processes is not worth it
 IMAGE_NAME = re.compile(r"[0-9a-f]{32}\.(jpg|png|webp|gif)")
@@ -68,6 +69,7 @@ def draw_shop(
     products: int = 600,
     seed: int = 12345,
     base_url: str = "http://127.0.0.1:8764",
+    views: int | None = None,
     *,
     on_progress: Callable[[int], None] | None = None,
     processes: int | None = None,
@@ -81,20 +83,23 @@ def draw_shop(
         products: how many products, 50 to 100,000.
         seed: which shop.
         base_url: address that will serve the images, see `SampleHost`.
+        views: how many pictures of each product, 1 to 8; by default two thirds have one and the others two or three.
         on_progress: called with the number of pictures drawn since its last call.
         processes: how many to draw with; by default one a core. They are spawned, so a script that calls this
             at its top level needs `if __name__ == "__main__":`, or `processes=1`.
 
     Raises:
-        ValueError: `products` or `seed` is out of range.
+        ValueError: `products`, `seed` or `views` is out of range.
         HomeError: the folder cannot be written to.
     """
     if not SMALLEST <= products <= LARGEST:
         raise ValueError(f"A sample shop has {SMALLEST} to {LARGEST:,} products, not {products:,}.")
     if seed < 0:
         raise ValueError(f"The seed of a sample shop is zero or more, not {seed}.")
+    if views is not None and not 1 <= views <= MOST_VIEWS:
+        raise ValueError(f"A product of a sample shop has 1 to {MOST_VIEWS} pictures, not {views}.")
     out, base_url = Path(out), base_url.rstrip("/")
-    wanted = {"drawing": DRAWING, "seed": seed, "products": products, "base_url": base_url}
+    wanted = {"drawing": DRAWING, "seed": seed, "products": products, "base_url": base_url, "views": views}
     marker = _marker(out)
     if marker and wanted.items() <= marker.items() and _is_whole(out, marker):
         return _shop(out, marker)
@@ -107,11 +112,11 @@ def draw_shop(
 def _draw_shop(
     out: Path, wanted: dict[str, Any], on_progress: Callable[[int], None] | None, processes: int | None
 ) -> SampleShop:
-    products, seed, base_url = wanted["products"], wanted["seed"], wanted["base_url"]
+    products, seed, base_url, views = (wanted[name] for name in ("products", "seed", "base_url", "views"))
     images = out / "images"
     images.mkdir(parents=True, exist_ok=True)
 
-    plan = {picture.name: picture for index in range(products) for picture in pictures(seed, index)}
+    plan = {picture.name: picture for index in range(products) for picture in pictures(seed, index, views)}
     there = {entry.name for entry in os.scandir(images)}
     missing = [picture for name, picture in plan.items() if name not in there]
     (out / "shop.json").unlink(missing_ok=True)
@@ -123,7 +128,7 @@ def _draw_shop(
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     written = 0
-    for row in rows(seed, products, base_url):
+    for row in rows(seed, products, base_url, views):
         writer.writerow(row)
         written += 1
     _write(out / "catalogue.csv", table.getvalue().encode("utf-8-sig"))

@@ -138,6 +138,22 @@ def test_a_catalogue_whose_every_url_is_broken_says_so(
     assert funnel(Store(home)).broken == len(rows)
 
 
+def test_further_photos_are_fetched_where_asked_for_and_change_no_recommendation(
+    run: Run, shop: SampleShop, host: SampleHost, home: Path
+) -> None:
+    run(shop.catalogue, stop_after="recommendations")
+    store, asked = Store(home), sum(host.stats().values())
+    before = store.read("recommendations").to_pandas()
+    several = FLAGS["images"] | {"views": 3}
+    done = run(shop.catalogue, stop_after="recommendations", images=several)
+    further = store.read("views", ["product_id", "status"]).to_pandas()
+    assert done["images"] == further["product_id"].nunique() > 10
+    assert sum(host.stats().values()) >= asked + len(further)
+    assert done["features"] > 10 and done["recommendations"] == 0
+    pd.testing.assert_frame_equal(store.read("recommendations").to_pandas(), before)
+    assert run(shop.catalogue, stop_after="recommendations", images=several) == dict.fromkeys(done, 0)
+
+
 def test_another_weight_ranks_again_without_looking_again(
     run: Run, shop: SampleShop, host: SampleHost, home: Path
 ) -> None:

@@ -44,7 +44,7 @@ def test_a_second_call_gives_other_pictures_and_they_too_repeat(images: np.ndarr
 
 def test_shape_and_range_are_kept(images: np.ndarray) -> None:
     for pixels in (images, images.astype(np.float32)):
-        varied = augment(pixels, brightness=0.9)
+        varied = augment(pixels, brightness=0.49)
         assert varied.shape == images.shape and varied.dtype == np.float32
         assert varied.min() >= 0 and varied.max() <= 255
 
@@ -75,6 +75,27 @@ def test_hue_turns_colours_no_further_than_asked_and_leaves_white(images: np.nda
     assert turned[:, 1].max() > 50 and turned[:, 2].max() > 50  # to either side
     varied = augment(images, **{**STILL, "hue": 0.5})
     np.testing.assert_allclose(varied[:, 0], 255, atol=0.5)
+
+
+def test_brightness_moves_middle_grey_no_further_than_asked_and_leaves_white_and_black(images: np.ndarray) -> None:
+    grey = np.full((64, 8, 8, 3), 128, np.uint8)
+    moved = augment(grey, **{**STILL, "brightness": 0.2})[:, 0, 0, 0] - 128
+    assert -52 <= moved.min() < -35 and 35 < moved.max() <= 52
+    varied = augment(images, **{**STILL, "brightness": 0.4})
+    np.testing.assert_allclose(varied[:, 0], 255, atol=0.5)
+    assert (np.abs(varied - images).max(axis=(1, 2, 3)) > 5).all()
+    assert augment(np.zeros_like(images), **{**STILL, "brightness": 0.4}).max() == 0
+
+
+def test_on_the_fly_and_materialised_make_the_same_of_a_brightness() -> None:
+    grey = np.linspace(0, 255, 32, dtype=np.uint8)[None, :, None, None].repeat(3, axis=3).repeat(64, axis=0)
+    colours = grey * np.array([1.0, 0.5, 0.25])
+    made = augment(colours.astype(np.float32), **{**STILL, "brightness": 0.3})
+    settings = Augmentation(**{**STILL, "brightness": 0.3})
+    all_of_them = materialise(colours.astype(np.uint8), np.arange(64), settings)
+    for picture in made[:8]:  # one of those that were materialised lies as near as both draw finely
+        apart = np.abs(all_of_them - picture).max(axis=(1, 2, 3))
+        assert apart.min() < 12
 
 
 def test_with_everything_off_or_outside_training_nothing_changes(images: np.ndarray) -> None:

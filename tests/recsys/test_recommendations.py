@@ -30,7 +30,7 @@ def test_a_shop_without_features_says_what_to_do(store: Store) -> None:
 
 
 def test_a_shop_without_images_has_nothing_to_rank(store: Store) -> None:
-    assert missing(store, CONFIGURATION) == []
+    assert missing(store, CONFIGURATION, None) == []
     frame, gallery = load_shop(store, CONFIGURATION)
     assert len(frame) == len(gallery) == 0
 

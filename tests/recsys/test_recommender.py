@@ -1,5 +1,7 @@
 """The rule against a slow, obvious version of it, product by product."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ def gallery(n: int, labels: list[str | None], seed: int = 0) -> Gallery:
     embeddings = rng.standard_normal((n, 16)).astype(np.float32)
     histograms = rng.random((n, 24)).astype(np.float32)
     return Gallery(
+        version="a model",
         product_ids=np.array([f"p{i}" for i in range(n)], dtype=object),
         labels=np.array([labels[i % len(labels)] for i in range(n)], dtype=object),
         price_levels=rng.choice([1, 2, 2.5, 3, 4], n),
@@ -90,6 +93,7 @@ def test_equal_totals_stay_in_the_order_of_likeness() -> None:
 def test_a_new_photo_may_find_any_product() -> None:
     shop = gallery(50, ["Watches", "Footwear"])
     photo = Queries(
+        version=shop.version,
         rows=np.array([-1]),
         labels=np.array([None], dtype=object),
         price_levels=np.array([2.5]),
@@ -99,6 +103,13 @@ def test_a_new_photo_may_find_any_product() -> None:
     answer = recommend(photo, shop, Recommend(price_weight=0))
     assert answer.neighbours[0, 0] == 7
     assert answer.visual[0, 0] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_query_that_another_model_embedded_is_refused() -> None:
+    shop = gallery(30, ["Watches"])
+    asked = replace(Queries.of(shop, np.arange(3)), version="another model")
+    with pytest.raises(ValueError, match="embedded by 'another model' and the gallery by 'a model'"):
+        recommend(asked, shop, RULE)
 
 
 def test_a_shop_smaller_than_the_answer_leaves_the_rest_empty() -> None:

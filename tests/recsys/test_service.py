@@ -124,8 +124,8 @@ def fill(home: Path) -> Store:
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     histograms /= histograms.sum(axis=1, keepdims=True)
     write_features(store, [f"d{i}" for i, _ in rows], embeddings, histograms)
-    for shard in recommendations.missing(store, CONFIGURATION):
-        recommendations.recommend_shard(store, shard, CONFIGURATION)
+    for shard in recommendations.missing(store, CONFIGURATION, None):
+        recommendations.recommend_shard(store, shard, CONFIGURATION, None)
     return store
 
 

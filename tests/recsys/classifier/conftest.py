@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,6 +20,7 @@ from recsys.images.square import encode
 from recsys.labels import ledger
 from recsys.store import SCHEMAS, Store, features_schema
 
+QUICK = Path(__file__).parent / "quick.toml"
 KINDS = {"Watches": "quartz watch", "Footwear": "leather shoe", "Jewellery": "silver ring"}
 SIZE = 16
 
@@ -39,8 +42,18 @@ class Shop:
         self.chance = np.random.default_rng(5)
         self.products = 0
 
-    def add(self, count: int, kind: str, top_level: str | None = None, pictured: bool = True) -> list[str]:
-        """Add products that are of a kind, and whose category tree says `top_level` (default: the kind)."""
+    def add(
+        self,
+        count: int,
+        kind: str,
+        top_level: str | None = None,
+        pictured: bool = True,
+        jpegs: Sequence[bytes] | None = None,
+    ) -> list[str]:
+        """Add products that are of a kind, and whose category tree says `top_level` (default: the kind).
+
+        They have these pictures, `count` of them (default: noise), or none.
+        """
         keys = [f"p{self.products + number:04}" for number in range(count)]
         self.products += count
         tops = [top_level or kind] * count
@@ -55,8 +68,8 @@ class Shop:
         )
         if pictured:
             digests = [f"d{key}" for key in keys]
-            noise = [encode(self.chance.integers(0, 255, (256, 256, 3), np.uint8), 95) for _ in keys]
-            self._write("images", product_id=keys, status=["ok"] * count, image_digest=digests, jpeg=noise)
+            shown = list(jpegs) if jpegs is not None else [self.noise() for _ in keys]
+            self._write("images", product_id=keys, status=["ok"] * count, image_digest=digests, jpeg=shown)
             centre = np.zeros(SIZE) if kind not in KINDS else np.eye(SIZE)[list(KINDS).index(kind)]
             features = (centre + self.chance.normal(0, 0.15, (count, SIZE))).astype(np.float32)
             features /= np.linalg.norm(features, axis=1, keepdims=True)
@@ -68,13 +81,29 @@ class Shop:
             self.store.write(table_name(self.configuration), pa.table(columns, schema=features_schema(SIZE, 1)))
         return keys
 
+    def with_tables(self, tables: Path) -> Shop:
+        """Take a copy of MLflow's tables, and return the shop."""
+        (self.store.home / "mlflow").mkdir()
+        shutil.copy(tables, self.store.home / "mlflow" / "mlflow.db")
+        return self
+
+    def noise(self) -> bytes:
+        """Return a picture that is like no other."""
+        return encode(cv2.resize(self.chance.integers(0, 255, (16, 16, 3), np.uint8), (256, 256)), 95)
+
+    def scrape(self, label: str, jpegs: Sequence[bytes]) -> list[str]:
+        """Add pictures of a marketplace, and return their digests."""
+        digests = [f"s{label}{number}" for number in range(len(jpegs))]
+        self._write("scraped", image_digest=digests, label=[label] * len(jpegs), jpeg=list(jpegs), title=digests)
+        return digests
+
     def label(self, filling: ledger.Filling | None = None) -> None:
         """Run the stage of the labels."""
         for shard in ledger.missing(self.store, self.configuration, filling):
             ledger.label_shard(self.store, shard, self.configuration, filling)
 
     def _write(self, table: str, **columns: Any) -> None:
-        schema, rows = SCHEMAS[table], len(columns["product_id"])
+        schema, rows = SCHEMAS[table], len(next(iter(columns.values())))
         arrays = [pa.array(columns.get(field.name, [None] * rows), field.type) for field in schema]
         self.store.write(table, pa.table(arrays, schema=schema))
 
@@ -82,7 +111,8 @@ class Shop:
 def settings(**classifier: Any) -> Configuration:
     """Return a configuration with the labels of this shop."""
     labels = {"merge": {kind: [kind] for kind in KINDS}, "merge_coverage": 0}
-    return load(None, {"labels": labels, "classifier": {"precision": 0.9, **classifier}}, environ={})
+    given = {"precision": 0.9, "recipe": str(QUICK), **classifier}
+    return load(None, {"labels": labels, "classifier": given}, environ={})
 
 
 def draw(home: Path) -> Shop:
@@ -96,15 +126,25 @@ def draw(home: Path) -> Shop:
     return made
 
 
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables, made once, since that takes seconds of migrations."""
+    import mlflow
+
+    made = tmp_path_factory.mktemp("mlflow-tables") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{made}").search_experiments()
+    return made
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return draw(tmp_path / "home")
+def shop(tmp_path: Path, tables: Path) -> Shop:
+    return draw(tmp_path / "home").with_tables(tables)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Trained:
     """A shop whose classifier has been trained; to be looked at, not to be changed."""
-    made, epochs = draw(tmp_path_factory.mktemp("trained") / "home"), []
+    made, epochs = draw(tmp_path_factory.mktemp("trained") / "home").with_tables(tables), []
     model = registry.train(made.store, made.configuration, lambda epoch, figures: epochs.append(epoch))
     return Trained(made, model, epochs)
 

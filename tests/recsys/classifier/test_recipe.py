@@ -71,6 +71,7 @@ def test_an_unknown_recipe_is_an_error_that_lists_those_there_are() -> None:
         ('"resnet50"', '"vgg16"', "impossible value for 'network.backbone'"),
         ("freeze_layers", "frozen_layers", "key 'network.freeze_layers' is missing"),
         ("materialised_images = 21_500", "", "materialised_images goes with augmentation = 'materialised'"),
+        ("balance = true", "balance = false", "it goes with balance"),
         ("[network]", "[network", "cannot be read"),
     ],
 )
@@ -78,3 +79,8 @@ def test_a_wrong_file_names_itself_and_its_key(tmp_path: Path, old: str, new: st
     with pytest.raises(ConfigurationError, match=message) as raised:
         load_recipe(copy_of("original", tmp_path / "mine.toml", old, new))
     assert "mine.toml" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_head_sees_no_pictures_that_could_be_varied(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"it goes with a \[network\]"):
+        load_recipe(copy_of("default", tmp_path / "mine.toml", 'augmentation = "none"', 'augmentation = "on_the_fly"'))

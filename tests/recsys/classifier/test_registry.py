@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,53 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.classifier import ledger, record, registry
-from recsys.classifier.label_model import LabelModel
+from recsys import progress
+from recsys.classifier import examples, ledger, record, registry
 from recsys.classifier.recipe import load_recipe
 from recsys.configuration import load
 from recsys.errors import TrainingError
 from recsys.labels.ledger import Filling, filled
 from recsys.tracking import current_store, tracking_uri
 
-from .conftest import KINDS, Shop, settings
+from .conftest import KINDS, QUICK, Shop, settings
 
-EPOCHS = load_recipe("default").epochs
+EPOCHS = load_recipe(QUICK).epochs
 
-SLOW = """
-import sys, time
-from pathlib import Path
+TRAINING = """
+import os, signal, sys
 from recsys.classifier import registry
 from recsys.configuration import load
 from recsys.store import Store
+
+home, where, recipe = sys.argv[1:]
+
+def die(*of):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_at(event, of):
+    if event == "os.rename" and of[1].endswith("trained.json"):
+        die()
+
+def on_epoch(epoch, figures):
+    if where == "in the second fold" and epoch == 2 and "fold_2/loss" in figures:
+        die()
+
+if where == "before it is written down":
+    sys.addaudithook(die_at)
+if where == "before its run ends":
+    import mlflow.tracking.fluent
+    mlflow.tracking.fluent.end_run = die
 flags = {"labels": {"merge": {kind: [kind] for kind in ("Watches", "Footwear", "Jewellery")}, "merge_coverage": 0},
-         "classifier": {"precision": 0.9}}
-registry.train(Store(sys.argv[1]), load(None, flags, environ={}), lambda epoch, figures: time.sleep(0.1))
+         "classifier": {"precision": 0.9, "recipe": recipe}}
+registry.train(Store(home), load(None, flags, environ={}), on_epoch)
 """
+
+
+def train_until_killed(home: Path, where: str) -> None:
+    """Train in a process that is killed."""
+    command = [sys.executable, "-c", TRAINING, str(home), where, str(QUICK)]
+    done = subprocess.run(command, cwd=Path(registry.__file__).parents[2], capture_output=True, text=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def runs(home: Path) -> list[Any]:
@@ -47,11 +72,22 @@ def runs(home: Path) -> list[Any]:
 
 def predict(shop: Shop, model: registry.AtHand) -> list[str]:
     """Run the stage of the predictions, and return the products that it had to judge."""
-    loaded = LabelModel.load(registry.folder(shop.store.home) / model.version / "model")
+    loaded = registry.loaded(shop.store.home, model.version)
     shards = ledger.missing(shop.store, shop.configuration, model.version)
     for shard in shards:
         ledger.predict_shard(shop.store, shard, shop.configuration, loaded)
     return [key for shard in shards for key in shard.keys]
+
+
+class Notes(progress.Tally):
+    """Listens to what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
 
 
 def test_a_training_is_one_mlflow_run_with_figures_pictures_and_a_registered_model(trained):
@@ -129,22 +165,18 @@ def test_a_product_without_a_picture_is_judged_by_its_text(copied):
 
 def test_another_label_in_the_catalogue_asks_for_a_training(copied):
     copied.shop.add(3, "Bags")
-    changed = load(
-        None, {"labels": {"merge": {kind: [kind] for kind in (*KINDS, "Bags")}, "merge_coverage": 0}}, environ={}
-    )
+    labels = {"merge": {kind: [kind] for kind in (*KINDS, "Bags")}, "merge_coverage": 0}
+    changed = load(None, {"labels": labels, "classifier": {"recipe": str(QUICK)}}, environ={})
     copied.shop.configuration = changed
     copied.shop.label()
     assert not registry.fits(copied.shop.store, changed, copied.model)
 
 
-def test_another_recipe_is_another_run_and_the_old_model_stays(shop, tmp_path):
-    recipe = tmp_path / "shorter.toml"
-    shipped = (Path(registry.__file__).parent / "recipes" / "default.toml").read_text()
-    recipe.write_text(shipped.replace(f"epochs = {EPOCHS}", "epochs = 3").replace("folds = 5", "folds = 2"))
-    shorter, shortest = settings(recipe=str(recipe)), tmp_path / "shortest.toml"
-    shortest.write_text(recipe.read_text().replace("epochs = 3", "epochs = 2"))
-    first = registry.train(shop.store, shorter)
-    changed = settings(recipe=str(shortest))
+def test_another_recipe_is_another_run_and_the_old_model_stays(copied, tmp_path):
+    shop, first = copied.shop, copied.model
+    other = tmp_path / "other.toml"
+    other.write_text(QUICK.read_text().replace(f"epochs = {EPOCHS}", "epochs = 1"))
+    changed = settings(recipe=str(other))
     assert not registry.fits(shop.store, changed, first)
     second = registry.train(shop.store, changed)
     assert second.version != first.version and second.registered != first.registered
@@ -156,21 +188,59 @@ def test_another_recipe_is_another_run_and_the_old_model_stays(shop, tmp_path):
 
 def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(shop):
     home = shop.store.home
-    training = subprocess.Popen([sys.executable, "-c", SLOW, str(home)], cwd=Path(registry.__file__).parents[2])
-    noted, deadline = None, time.monotonic() + 60
-    while time.monotonic() < deadline and training.poll() is None:
-        if next(home.glob("classifier/*/checkpoints/fold_2/checkpoint.npz"), None):
-            noted = next(home.glob("classifier/*/mlflow-run")).read_text()
-            break
-        time.sleep(0.05)
-    training.send_signal(signal.SIGKILL)
-    training.wait()
-    assert noted is not None
+    train_until_killed(home, "in the second fold")
+    (killed,) = runs(home)
+    assert killed.info.status == "RUNNING" and registry.at_hand(home) is None
     epochs: list[str] = []
     model = registry.train(shop.store, shop.configuration, lambda epoch, figures: epochs.append(min(figures)))
-    assert model.run_id == noted
-    assert len(runs(home)) == 1 and runs(home)[0].info.status == "FINISHED"
-    assert not any(name.startswith("fold_1/") for name in epochs)  # it had done that
+    (run,) = runs(home)
+    assert (run.info.run_id, run.info.status) == (killed.info.run_id, "FINISHED")
+    assert model.run_id == run.info.run_id
+    named = [name.split("/")[0] for name in epochs if "/" in name]
+    assert named.count("fold_1") == 0 and named.count("fold_2") == EPOCHS - 1  # it had done those
+
+
+def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path, tables):
+    shop = Shop(tmp_path / "home", settings()).with_tables(tables)
+    for kind in KINDS:
+        shop.add(10, kind, pictured=False)
+    shop.label()
+    home = shop.store.home
+    for where in ("before it is written down", "before its run ends"):
+        train_until_killed(home, where)
+        (run,) = runs(home)
+        assert run.info.status == "RUNNING" and registry.at_hand(home) is None
+    model = registry.train(shop.store, shop.configuration, lambda epoch, figures: pytest.fail("it trained"))
+    (run,) = runs(home)
+    assert (run.info.run_id, run.info.status) == (model.run_id, "FINISHED")
+    client = mlflow.MlflowClient(tracking_uri(home))
+    assert len(client.search_model_versions(f"name = '{record.REGISTERED}'")) == 1
+    assert client.get_model_version_by_alias(record.REGISTERED, "champion").run_id == model.run_id
+    assert registry.at_hand(home) == model
+    assert not (registry.folder(home) / model.version / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "classifier.json", "head.keras", "terms.json", "text.npz"])
+def test_a_damaged_or_missing_model_says_so_and_the_next_training_mends_it(copied, damage):
+    home, version = copied.shop.store.home, copied.model.version
+    place = registry.folder(home) / version / "model"
+    if damage == "missing":
+        shutil.rmtree(place)
+    else:
+        next(place.rglob(damage)).write_bytes(b"{")
+    with pytest.raises(TrainingError, match=r"damaged or missing \(.*\); run 'recsys train'") as failure:
+        registry.loaded(home, version)
+    assert str(place) in str(failure.value) and "\n" not in str(failure.value)
+    assert not (place.parent / "trained.json").exists()  # so that it is trained again
+
+
+def test_what_is_asked_of_some_products_is_what_is_known_of_them_all(trained):
+    store, configuration = trained.shop.store, trained.shop.configuration
+    everything = examples.described(store, configuration)
+    keys = everything["product_id"].iloc[[3, 50, 7]].tolist()
+    expected = everything[everything["product_id"].isin(keys)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(examples.described(store, configuration, keys), expected)
+    assert examples.described(store, configuration, []).empty
 
 
 @pytest.mark.parametrize(
@@ -188,15 +258,21 @@ def test_too_little_to_learn_from_is_said_in_one_line(tmp_path, kinds, told):
     assert registry.at_hand(shop.store.home) is None
 
 
-def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path):
+def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path, tables):
     merge = {"Часы": ["Часы"], "鞋子": ["鞋子"], "خاتم": ["خاتم"]}
-    configuration = load(None, {"labels": {"merge": merge, "merge_coverage": 0}}, environ={})
-    shop = Shop(tmp_path / "home", configuration)
+    flags = {"labels": {"merge": merge, "merge_coverage": 0}, "classifier": {"recipe": str(QUICK)}}
+    configuration = load(None, flags, environ={})
+    shop = Shop(tmp_path / "home", configuration).with_tables(tables)
     shop.add(30, "Часы")
     shop.add(30, "鞋子")
     shop.add(1, "خاتم")
     shop.label()
-    model = registry.train(shop.store, configuration)
+    told = Notes()
+    with progress.listen(told):
+        model = registry.train(shop.store, configuration)
     assert model.labels == tuple(sorted(merge))
-    told = json.loads((registry.folder(shop.store.home) / "at-hand.json").read_text(encoding="utf-8"))
-    assert "鞋子" in told["labels"]
+    (note,) = told.notes
+    assert note.startswith("there are no figures of the labels 'خاتم': ")
+    assert runs(shop.store.home)[0].data.tags["mlflow.note.content"] == note
+    kept = json.loads((registry.folder(shop.store.home) / "at-hand.json").read_text(encoding="utf-8"))
+    assert "鞋子" in kept["labels"]

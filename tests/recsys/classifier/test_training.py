@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,14 +22,13 @@ from recsys.backbones.quiet_keras import keras
 from recsys.classifier import split
 from recsys.classifier.network import build_head
 from recsys.classifier.recipe import Network, Recipe, load_recipe
-from recsys.classifier.training import PATIENCE, Examples, History, pictures, train, train_head, train_network
+from recsys.classifier.training import PATIENCE, Examples, diagnose, train_head, train_network
 from recsys.configuration import Configuration
 from recsys.errors import TrainingError
 from recsys.images.fingerprint import fingerprint
-from recsys.images.square import decode, encode
+from recsys.images.square import decode
 from recsys.labels.tree import assign
-from recsys.sample_shop.assortment import product
-from recsys.sample_shop.drawing.scene import draw_picture
+from recsys.training import History, fit
 
 LABELS, SIZE, EACH = 3, 32, 40
 N = LABELS * EACH
@@ -111,109 +110,12 @@ def test_smoothing_takes_from_the_label_and_gives_to_all(truth: np.ndarray) -> N
     np.testing.assert_allclose(targets[0], [0.8, 0.1, 0.1], atol=1e-6)
 
 
-# --- one training ---------------------------------------------------------------------------------------------------
+# --- what leads nowhere ---------------------------------------------------------------------------------------------
 
 
-def train_six(features: np.ndarray, truth: np.ndarray, folder: Path, **how: Any) -> tuple[keras.Model, History]:
-    model = build_head(SIZE, LABELS, recipe())
-    data = Examples(features.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
-    return model, train(model, data, 6, checkpoint_folder=folder, seed=1, **how)
-
-
-KILLED_IN_THE_FOURTH_EPOCH = """
-import json, sys, time
-from pathlib import Path
-import numpy as np
-from recsys.classifier.network import build_head
-from recsys.classifier.recipe import Recipe
-from recsys.classifier.training import Examples, train
-
-folder = Path(sys.argv[1])
-arrays = np.load(folder / "arrays.npz")
-features, truth = arrays["features"], arrays["truth"]
-loads = []
-
-def load(rows):
-    loads.append(rows)
-    if len(loads) == 2 + 3 * 4 + 3:  # Keras looks at two batches first; then the third of the fourth epoch's four
-        print("waiting", flush=True)
-        time.sleep(600)
-    return features[rows]
-
-model = build_head(features.shape[1], 3, Recipe.model_validate(json.loads(sys.argv[2])))
-data = Examples(load, truth, 3, np.arange(len(truth)), 32, seed=1)
-train(model, data, 6, checkpoint_folder=folder, seed=1)
-"""
-
-
-def epochs_done(folder: Path) -> int:
-    checkpoint = folder / "checkpoint.npz"
-    return len(json.loads(str(np.load(checkpoint)["history"]))) if checkpoint.exists() else 0
-
-
-def test_a_training_killed_in_an_epoch_and_run_again_ends_as_one_that_was_not(
-    features: np.ndarray, truth: np.ndarray, tmp_path: Path
-) -> None:
-    whole, figures = train_six(features, truth, tmp_path / "whole")
-
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    np.savez(folder / "arrays.npz", features=features, truth=truth)
-    command = [sys.executable, "-c", KILLED_IN_THE_FOURTH_EPOCH, str(folder), recipe().model_dump_json()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waiting\n"
-        while epochs_done(folder) < 3:
-            time.sleep(0.05)
-        time.sleep(0.3)  # for the steps before the one that waits
-        process.send_signal(signal.SIGKILL)
-    assert epochs_done(folder) == 3
-
-    reported: list[int] = []
-    resumed, again = train_six(features, truth, folder, on_epoch=lambda epoch, _: reported.append(epoch))
-    assert reported == [4, 5, 6]
-    np.testing.assert_allclose(weights(resumed), weights(whole), atol=1e-5)
-    for before, after in zip(figures, again, strict=True):
-        assert after == pytest.approx(before, abs=1e-4)
-
-
-def test_a_finished_training_is_not_done_again(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
-    first, figures = train_six(features, truth, tmp_path)
-    reported: list[int] = []
-    second, again = train_six(features, truth, tmp_path, on_epoch=lambda epoch, _: reported.append(epoch))
-    assert (again, reported) == (figures, [])
-    np.testing.assert_array_equal(weights(first), weights(second))
-
-
-def test_ctrl_c_keeps_the_last_checkpoint(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
-    def stop(epoch: int, figures: dict[str, float]) -> None:
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_six(features, truth, tmp_path, on_epoch=stop)
-    reported: list[int] = []
-    train_six(features, truth, tmp_path, on_epoch=lambda epoch, _: reported.append(epoch))
-    assert reported == [3, 4, 5, 6]
-
-
-def test_a_half_written_checkpoint_is_never_loaded(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
-    first, _ = train_six(features, truth, tmp_path / "first")
-    (tmp_path / "second").mkdir()
-    whole = (tmp_path / "first" / "checkpoint.npz").read_bytes()
-    (tmp_path / "second" / "checkpoint.part").write_bytes(whole[: len(whole) // 2])
-    second, figures = train_six(features, truth, tmp_path / "second")
-    assert len(figures) == 6
-    np.testing.assert_allclose(weights(first), weights(second), atol=1e-5)
-    assert [file.name for file in (tmp_path / "second").iterdir()] == ["checkpoint.npz"]
-
-
-def test_a_checkpoint_of_another_network_is_refused(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
-    train_six(features, truth, tmp_path)
-    model = build_head(SIZE, LABELS + 1, recipe())
-    data = Examples(features.__getitem__, truth, LABELS + 1, np.arange(N), 32, seed=1)
-    with pytest.raises(TrainingError, match=r"checkpoint\.npz is of another network; delete it"):
-        train(model, data, 6, checkpoint_folder=tmp_path, seed=1)
+def train(model: keras.Model, data: Examples, epochs: int, folder: Path, **how: Any) -> History:
+    aim = functools.partial(diagnose, guess=data.guess)
+    return fit(model, data, epochs, checkpoint_folder=folder, seed=1, diagnose=aim, **how)
 
 
 @pytest.mark.parametrize("learning_rate", [1.0, 1e3])
@@ -224,14 +126,15 @@ def test_a_diverging_training_stops_and_says_what_to_try(
     model = build_head(SIZE, LABELS, recipe(learning_rate=learning_rate))
     data = Examples(noise.__getitem__, np.roll(truth, 1), LABELS, np.arange(N), 32, seed=1)
     with pytest.raises(TrainingError, match=r"diverges: .* in epoch \d+; use a recipe with a lower learning_rate"):
-        train(model, data, 60, checkpoint_folder=tmp_path, seed=1)
+        train(model, data, 60, tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_at_once(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
     broken = features.copy()
     broken[5, 5] = np.nan
+    data = Examples(broken.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
     with pytest.raises(TrainingError, match="is nan in epoch 1"):
-        train_six(broken, truth, tmp_path)
+        train(build_head(SIZE, LABELS, recipe()), data, 6, tmp_path)
     assert not (tmp_path / "checkpoint.npz").exists()
 
 
@@ -242,7 +145,7 @@ def test_a_collapsed_training_stops_when_patience_ends(truth: np.ndarray, tmp_pa
     data = Examples(dead.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
     reported: list[int] = []
     with pytest.raises(TrainingError, match=r"collapsed: its loss is 1\.1 in epoch 11, as it was 10 epochs before"):
-        train(model, data, 60, checkpoint_folder=tmp_path, seed=1, on_epoch=lambda epoch, _: reported.append(epoch))
+        train(model, data, 60, tmp_path, on_epoch=lambda epoch, _: reported.append(epoch))
     assert len(reported) == PATIENCE
 
 
@@ -276,8 +179,8 @@ def test_no_example_is_judged_by_a_model_that_saw_it(folds: np.ndarray, tmp_path
     random = np.random.default_rng(0)
     noise = random.normal(size=(N, 200)).astype(np.float32)
     truth = random.integers(0, LABELS, N)
-    by_heart = recipe(epochs=10, dropout=0.0, learning_rate=0.03)
-    trained = train_head(noise, truth, LABELS, by_heart, folds, checkpoint_folder=tmp_path)
+    by_heart = recipe(epochs=10, dropout=0.0, learning_rate=0.03, folds=2)
+    trained = train_head(noise, truth, LABELS, by_heart, folds % 2, checkpoint_folder=tmp_path)
     assert (trained.model.predict(noise, verbose=0).argmax(axis=1) == truth).mean() > 0.95
     assert (trained.logits.argmax(axis=1) == truth).mean() < 0.5
 
@@ -424,54 +327,9 @@ def test_a_network_that_varies_its_pictures_resumes_as_if_never_stopped(
     np.testing.assert_allclose(weights(resumed.model), weights(whole.model), atol=1e-5)
 
 
-def test_a_networks_precision_is_its_own(red_or_cyan: np.ndarray, tmp_path: Path) -> None:
-    from recsys.classifier.training import _precision
-
-    with _precision("mixed_bfloat16"):
-        assert keras.layers.Dense(1).compute_dtype == "bfloat16"
-    assert keras.layers.Dense(1).compute_dtype == "float32"
-
-
 def test_a_recipe_for_a_head_trains_no_network(red_or_cyan: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no section \[network\]"):
         train_network(red_or_cyan.__getitem__, np.zeros(60, int), 2, recipe(), np.zeros(60), checkpoint_folder=tmp_path)
-
-
-def test_stored_pictures_load_at_the_networks_size() -> None:
-    jpegs = [encode(np.full((256, 256, 3), shade, np.uint8), 95) for shade in (0, 100, 200)]
-    loaded = pictures(jpegs, 64)(np.array([2, 0]))
-    assert loaded.shape == (2, 64, 64, 3) and loaded.dtype == np.uint8
-    assert loaded.mean(axis=(1, 2, 3)).tolist() == pytest.approx([200, 0], abs=1)
-
-
-def test_the_originals_recipe_runs_as_written_for_an_epoch_on_80_sample_pictures(tmp_path: Path) -> None:
-    """But for the weights, which are random here, and the set, which isn't grown to 21,500."""
-    original = load_recipe("original").model_copy(update={"epochs": 1})
-    assert original.network is not None
-    shown = [product(7, index) for index in range(80)]
-    labels = sorted({each.label for each in shown})
-    truth = np.array([labels.index(each.label) for each in shown])
-    jpegs = [encode(decode(draw_picture(each, 0), 10**8, 256).square(256), 95) for each in shown]
-    held_out = split.holdout(truth, np.arange(80), original.validation_share, original.seed)
-
-    reports: list[tuple[int, dict[str, float]]] = []
-    trained = train_network(
-        pictures(jpegs, original.network.input_size),
-        truth,
-        len(labels),
-        original,
-        np.where(held_out, 0, split.TRAINING),
-        checkpoint_folder=tmp_path,
-        on_epoch=lambda *told: reports.append(told),
-        backbone=backbones.build("resnet50", None, original.network.input_size),
-    )
-    assert len(labels) == 20
-    [(epoch, figures)] = reports
-    assert epoch == 1
-    assert set(figures) == {"accuracy", "loss", "val_accuracy", "val_loss"}
-    assert np.isfinite(list(figures.values())).all()
-    assert np.isfinite(trained.logits[held_out]).all() and np.isnan(trained.logits[~held_out]).all()
-    assert trained.model.output_shape == (None, 20)
 
 
 # --- real data ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,15 @@ import pytest
 from recsys.configuration import Configuration
 from recsys.errors import ExportError, ReviewError
 from recsys.labels.ledger import Filling
-from recsys.labels.review import COLUMNS, known_labels, read_answers, review_list, save_answers, write_review
+from recsys.labels.review import (
+    COLUMNS,
+    filled_list,
+    known_labels,
+    read_answers,
+    review_list,
+    save_answers,
+    write_review,
+)
 
 from .small_shop import NOW, Shop, settings
 
@@ -85,6 +93,24 @@ def test_the_most_worthwhile_come_first(shop: Shop) -> None:
     assert "s" not in set(review_list(shop.store)["product_id"])
 
 
+def test_what_was_filled_in_is_listed_on_request_the_least_sure_first_and_can_be_overruled(shop: Shop) -> None:
+    shop.update(("a", "x"), ("b", "y"), ("c", "z"), ("ok", "Watches"))
+    shop.predict(a=("Watches", 0.99, "Eyewear", 0.01), b=("Eyewear", 0.95, "Watches", 0.04), c=("Eyewear", 0.5))
+    shop.label()
+    shop.label(filling=Filling("1", 0.9))
+    rows = filled_list(shop.store)
+    assert list(rows.columns) == COLUMNS
+    told = rows[["product_id", "suggestion", "runner_up", "why", "category", "answer"]].values.tolist()
+    assert told == [["b", "Eyewear", "Watches", "filled", "y", ""], ["a", "Watches", "Eyewear", "filled", "x", ""]]
+    path = shop.folder / "filled.csv"
+    assert write_review(rows, path) == 2
+    path.write_text(path.read_text(encoding="utf-8-sig").replace("filled,", "filled,Watches", 1), encoding="utf-8")
+    save_answers(shop.store, read_answers(path, LABELS, shop.store), NOW)
+    shop.label(filling=Filling("1", 0.9))
+    assert (shop.row("b")["label"], shop.row("b")["source"]) == ("Watches", "reviewed")
+    assert filled_list(shop.store)["product_id"].tolist() == ["a"]
+
+
 def test_what_was_answered_filled_or_removed_is_not_asked(shop: Shop) -> None:
     shop.update(("a", "x"), ("b", "y"), ("c", "z"), ("d", "v"), ("e", "w"))
     shop.predict(b=("Watches", 0.99))
@@ -105,7 +131,7 @@ def test_the_file_is_safe_in_a_spreadsheet_and_knows_other_scripts(shop: Shop) -
     shop.update(("=1+1", "x", '=HYPERLINK("http://x")'), ("-b", "y", "часы"), ("c", "Watches"))
     shop.label()
     path = shop.folder / "new" / "review.csv"
-    assert write_review(shop.store, path) == 2
+    assert write_review(review_list(shop.store), path) == 2
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = {row["product_id"]: row for row in csv.DictReader(file)}
@@ -118,9 +144,9 @@ def test_a_file_that_may_hold_answers_is_not_overwritten(shop: Shop) -> None:
     path = shop.folder / "review.csv"
     path.write_text("product_id,answer\na,Watches\n")
     with pytest.raises(ExportError, match=r"review\.csv is there already"):
-        write_review(shop.store, path)
+        write_review(review_list(shop.store), path)
     with pytest.raises(ExportError, match="cannot be written"):
-        write_review(shop.store, Path("/proc/no/review.csv"))
+        write_review(review_list(shop.store), Path("/proc/no/review.csv"))
 
 
 # --- in -------------------------------------------------------------------------------------------------------------
@@ -136,7 +162,7 @@ def asked(shop: Shop) -> Shop:
 
 def test_what_went_out_comes_in_again_whatever_the_spreadsheet_made_of_it(asked: Shop) -> None:
     path = asked.folder / "review.csv"
-    write_review(asked.store, path)
+    write_review(review_list(asked.store), path)
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     frame["answer"] = frame["product_id"].map({"'=a": "Watches", "b": " часы ", "c": "NONE", "007": ""})
     expected = [["=a", "Watches", False], ["b", "часы", False], ["c", None, False]]

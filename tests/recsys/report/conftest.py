@@ -15,10 +15,13 @@ import pyarrow as pa
 import pytest
 
 from recsys.classifier.registry import AtHand
+from recsys.configuration import Configuration
+from recsys.embedding.serving import Serving
 from recsys.store import SCHEMAS, Store, digest, features_schema
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 NEIGHBOURS = 9
+SERVES = Serving.of(None, Configuration())
 
 
 def jpeg(number: int) -> bytes:
@@ -99,7 +102,7 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
         if shown:
             fixed = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
             digests = [row["image_digest"] for row in shown]
-            store.write("features-test", pa.table([pa.array(digests), fixed, fixed], schema=features_schema(8, 8)))
+            store.write(SERVES.embeddings, pa.table([pa.array(digests), fixed, fixed], schema=features_schema(8, 8)))
         recommended = [
             {
                 "product_id": row["product_id"],
@@ -114,7 +117,7 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
             for rank in range(1, min(NEIGHBOURS, len(shown) - 1) + 1)
         ]
         if recommended:
-            store.write("recommendations", rows_of("recommendations", recommended))
+            store.write(SERVES.recommendations, rows_of("recommendations", recommended))
         return store
 
     return fill_store

@@ -28,20 +28,20 @@ def settings(**sections: Any) -> Configuration:
 
 def test_broken_links_are_counted_by_cause_the_most_frequent_first(fill: Fill) -> None:
     timeout = {"status": "broken", "cause": "timeout"}
-    data = gather(fill([{}, {}, timeout, BROKEN, BROKEN]), settings(), "test")
+    data = gather(fill([{}, {}, timeout, BROKEN, BROKEN]), settings())
     assert [(item.word, item.count) for item in data.broken] == [("http_404", 2), ("timeout", 1)]
     assert data.broken[0].example == "https://shop.example/3.jpeg"
     assert (data.funnel.rows, data.funnel.products, data.funnel.with_image, data.funnel.broken) == (7, 5, 2, 3)
 
 
 def test_passwords_in_addresses_are_not_shown(fill: Fill) -> None:
-    data = gather(fill([{}, {**BROKEN, "url": "https://user:secret@shop.example/1.jpeg"}]), settings(), "test")
+    data = gather(fill([{}, {**BROKEN, "url": "https://user:secret@shop.example/1.jpeg"}]), settings())
     assert data.broken[0].example == "https://shop.example/1.jpeg"
 
 
 def test_products_that_left_the_catalogue_are_not_in_the_report(fill: Fill) -> None:
     gone = {"removed": datetime(2026, 1, 4, tzinfo=UTC), "label": "Gone"}
-    data = gather(fill([{}, {}, {}, gone]), settings(), "test")
+    data = gather(fill([{}, {}, {}, gone]), settings())
     assert "Gone" not in {item.label for item in data.labels}
     assert sum(item.products for item in data.labels) == data.funnel.products == 3
     assert "id-3" not in {tile.product_id for row in data.grids for tile in (row.query, *row.neighbours)}
@@ -51,7 +51,7 @@ def test_labels_come_by_size_with_those_without_last_and_their_price_quantiles(f
     prices = (10.0, 20.0, 30.0, 40.0)
     products: list[dict[str, Any]] = [{"label": "Big", "price": price} for price in prices]
     products += [{"label": None}, {"label": None}, {"label": None}, {"label": "Even", "price": 5.0}, BROKEN]
-    data = gather(fill(products), settings(), "test")
+    data = gather(fill(products), settings())
     assert [(item.label, item.products) for item in data.labels] == [
         ("Big", 4),
         ("Even", 1),
@@ -65,7 +65,7 @@ def test_labels_come_by_size_with_those_without_last_and_their_price_quantiles(f
 
 def test_a_label_says_which_of_its_products_it_has_by_which_way(fill: Fill) -> None:
     by = [{"label": "Watches", "source": source} for source in ("catalogue", "merged", "merged", "reviewed")]
-    data = gather(fill([*by, guessed("Watches", 0.97), {"label": None}]), settings(), "test")
+    data = gather(fill([*by, guessed("Watches", 0.97), {"label": None}]), settings())
     watches, without = data.labels
     assert (watches.products, watches.merged, watches.predicted, watches.reviewed) == (5, 2, 1, 1)
     assert (without.merged, without.predicted, without.reviewed) == (0, 0, 0)
@@ -79,7 +79,7 @@ def test_the_balance_is_of_pictures_with_a_given_label_and_grows_by_scraped_ones
     scraped = [{"image_digest": f"scraped-{i}", "label": ("Small", "No photo")[i % 2]} for i in range(2)]
     store.write("scraped", rows_of("scraped", scraped))
     sizes = {"undersample_above": 8, "undersample_to": 7, "most_apart": 2}
-    data = gather(store, settings(balance=sizes), "test")
+    data = gather(store, settings(balance=sizes))
     assert data.balance is not None
     assert data.balance.classes == (ClassGrowth("Big", 9, 7, 0, 0, 7), ClassGrowth("Small", 2, 2, 1, 2, 5))
 
@@ -95,7 +95,7 @@ def test_the_balance_is_that_of_the_configured_recipe(
         text = (SHIPPED / "default.toml").read_text(encoding="utf-8")
         name = str(tmp_path / "cut.toml")
         Path(name).write_text(text.replace("balance = false", "balance = true"), encoding="utf-8")
-    data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": name}), "test")
+    data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": name}))
     assert data.balance is not None and data.balance.trained_on == trained_on
     assert sum(item.total for item in data.balance.classes) == pictures
 
@@ -105,13 +105,13 @@ def test_a_recipe_that_asks_for_fewer_pictures_than_there_are_does_not_stop_the_
 ) -> None:
     text = (SHIPPED / "original.toml").read_text(encoding="utf-8")
     (tmp_path / "few.toml").write_text(text.replace("21_500", "2"), encoding="utf-8")
-    data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": str(tmp_path / "few.toml")}), "test")
+    data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": str(tmp_path / "few.toml")}))
     assert data.balance is not None and sum(item.total for item in data.balance.classes) == 4
 
 
 @pytest.mark.parametrize("product", [{"label": None}, BROKEN, guessed("Watches", 0.99)])
 def test_without_a_picture_that_has_a_given_label_there_is_no_balance(fill: Fill, product: dict[str, Any]) -> None:
-    assert gather(fill([product]), settings(), "test").balance is None
+    assert gather(fill([product]), settings()).balance is None
 
 
 def test_filled_labels_come_the_least_sure_first_with_what_the_catalogue_has_in_place_of_a_category(fill: Fill) -> None:
@@ -123,7 +123,7 @@ def test_filled_labels_come_the_least_sure_first_with_what_the_catalogue_has_in_
     ]
     store = fill(products)
     model = train(store)
-    data = gather(store, settings(), "test")
+    data = gather(store, settings())
     assert data.classifier == model
     assert data.filled.count == 2
     unsure, sure = data.filled.shown
@@ -136,34 +136,34 @@ def test_filled_labels_come_the_least_sure_first_with_what_the_catalogue_has_in_
 def test_those_left_for_review_are_without_a_label_and_without_an_answer(fill: Fill) -> None:
     store = fill([{}, {"label": None}, {"label": None}, {"label": None, "removed": NOW}])
     store.write("reviews", rows_of("reviews", [{"product_id": "id-1", "reviewed_at": NOW}]))
-    assert gather(store, settings(), "test").to_review == 1
+    assert gather(store, settings()).to_review == 1
 
 
 def test_suspicious_labels_are_given_ones_that_the_model_at_hand_contradicts_the_surest_first(fill: Fill) -> None:
     store = fill([{"label": "Clothing"} for _ in range(5)] + [guessed("Clothing", 0.92)])
     sure = {"id_1": ("Watches", 0.96), "id_2": ("Footwear", 0.99), "id_5": ("Watches", 0.99)}
     train(store, id_0=("Clothing", 0.99), id_3=("Watches", 0.9), **sure)
-    data = gather(store, settings(), "test")
+    data = gather(store, settings())
     found = [(item.product_id, item.given, item.label, item.evidence) for item in data.suspicious.shown]
     assert found == [("id-2", "Clothing", "Footwear", "both"), ("id-1", "Clothing", "Watches", "both")]
     assert data.suspicious.count == 2
-    assert gather(store, settings(labels={"suspicious_above": 0.9}), "test").suspicious.count == 3
+    assert gather(store, settings(labels={"suspicious_above": 0.9})).suspicious.count == 3
 
     answer = {"product_id": "id-2", "label": "Clothing", "reviewed_at": NOW}
     store.write("reviews", rows_of("reviews", [answer]))
-    assert [item.product_id for item in gather(store, settings(), "test").suspicious.shown] == ["id-1"]
+    assert [item.product_id for item in gather(store, settings()).suspicious.shown] == ["id-1"]
 
 
 def test_predictions_of_a_model_that_is_not_at_hand_make_nothing_suspicious(fill: Fill) -> None:
     store = fill([{"label": "Clothing"}, {}])
     train(store, id_0=("Watches", 0.99))
     (store.home / "classifier" / "at-hand.json").unlink()
-    data = gather(store, settings(), "test")
+    data = gather(store, settings())
     assert data.classifier is None and data.suspicious.count == 0
 
 
 def test_a_grid_shows_the_stored_neighbours_in_their_order_with_price_level_and_scores(fill: Fill) -> None:
-    data = gather(fill([{} for _ in range(12)]), settings(), "test")
+    data = gather(fill([{} for _ in range(12)]), settings())
     row = next(row for row in data.grids if row.query.product_id == "id-4")
     assert [tile.product_id for tile in row.neighbours] == [f"id-{(4 + rank) % 12}" for rank in range(1, 10)]
     assert row.query.scores is None
@@ -173,7 +173,7 @@ def test_a_grid_shows_the_stored_neighbours_in_their_order_with_price_level_and_
 
 
 def test_a_grid_is_cut_at_the_demo_top(fill: Fill) -> None:
-    data = gather(fill([{} for _ in range(12)]), settings(recommend={"demo_top": 4}), "test")
+    data = gather(fill([{} for _ in range(12)]), settings(recommend={"demo_top": 4}))
     assert {len(row.neighbours) for row in data.grids} == {4}
 
 
@@ -188,7 +188,7 @@ def test_only_the_pictures_that_are_shown_are_read(fill: Fill, monkeypatch: pyte
         return found
 
     monkeypatch.setattr(store, "read", counting)
-    data = gather(store, settings(report={"grids": 2}), "test")
+    data = gather(store, settings(report={"grids": 2}))
     assert len(data.grids) == 2
     in_grids = len({tile.product_id for row in data.grids for tile in (row.query, *row.neighbours)})
     assert (data.filled.count, len(data.filled.shown)) == (40, GUESSES)
@@ -196,7 +196,7 @@ def test_only_the_pictures_that_are_shown_are_read(fill: Fill, monkeypatch: pyte
 
 
 def test_the_map_is_of_a_sample(fill: Fill) -> None:
-    data = gather(fill([{} for _ in range(40)]), settings(tsne={"sample": 15}), "test")
+    data = gather(fill([{} for _ in range(40)]), settings(tsne={"sample": 15}))
     assert data.tsne_points.shape == (15, 2)
     assert len(data.tsne_labels) == 15
 
@@ -211,14 +211,14 @@ def test_the_evaluation_is_told_by_level(fill: Fill) -> None:
             "recall": [0.5, 1, 0.9],
         }
     )
-    data = gather(fill([{}, {}]), settings(), "test", evaluation)
+    data = gather(fill([{}, {}]), settings(), evaluation)
     assert [(item.level, item.queries) for item in data.retrieval] == [(1, 9), (2, 7)]
     assert data.retrieval[0].figures == ((1, 0.9, 0.9), (5, 0.8, 1.0))
 
 
 @pytest.mark.parametrize("products", [[], [{}], [BROKEN], [{"label": None, "price": None, "name": None}] * 2])
 def test_a_shop_with_next_to_nothing_is_gathered(fill: Fill, products: list[dict[str, Any]]) -> None:
-    data = gather(fill(products), settings(), "test")
+    data = gather(fill(products), settings())
     assert data.funnel.products == len(products)
     assert len(data.grids) == (2 if len(products) == 2 else 0)
 

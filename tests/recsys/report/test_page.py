@@ -54,7 +54,7 @@ def words_of(html: str, section: str) -> str:
 
 
 def page_of(store: Store, **about: Any) -> Page:
-    return Page(render(gather(store, CONFIGURATION, "test", **about)))
+    return Page(render(gather(store, CONFIGURATION, **about)))
 
 
 def test_names_labels_and_addresses_of_the_shop_are_only_text(fill: Fill) -> None:
@@ -90,7 +90,7 @@ def test_nothing_is_loaded_from_anywhere(fill: Fill) -> None:
 
 
 def test_the_policy_allows_this_style_and_this_script_and_nothing_else(fill: Fill) -> None:
-    html = render(gather(fill([{}, {}]), CONFIGURATION, "test"))
+    html = render(gather(fill([{}, {}]), CONFIGURATION))
     [policy] = [meta["content"] for meta in Page(html).of("meta") if "http-equiv" in meta]
     assert policy is not None and policy.startswith("default-src 'none'") and "unsafe" not in policy
     for kind in ("style", "script"):
@@ -111,7 +111,7 @@ def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
     store = fill([*products, {"label": None}, guessed("Watches", 0.97)])
     train(store, id_0=("Clothing", 0.99))
     evaluation = pd.DataFrame({"level": [1], "queries": [12], "k": [5], "precision": [0.81], "recall": [float("nan")]})
-    html = render(gather(store, CONFIGURATION, "test", evaluation, {"Prefect run": "recsys ui"}))
+    html = render(gather(store, CONFIGURATION, evaluation, {"Prefect run": "recsys ui"}))
     page = Page(html)
     sections = [section["id"] for section in page.of("section")]
     assert sections == [*("funnel", "broken", "labels", "filled", "suspicious", "retrieval", "map", "recommendations")]
@@ -136,7 +136,7 @@ def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
 
 @pytest.mark.parametrize("products", [[], [{}], [{"status": "pending", "cause": "timeout"}]])
 def test_what_is_not_there_is_said(fill: Fill, products: list[dict[str, Any]]) -> None:
-    html = render(gather(fill(products), CONFIGURATION, "test"))
+    html = render(gather(fill(products), CONFIGURATION))
     for text in ("No link is broken.", "Not evaluated in this run.", "No product has recommendations yet."):
         assert text in html
     assert ("asks for them again" in html) == (products != [] and "status" in products[0])
@@ -173,7 +173,7 @@ def test_where_no_label_was_filled_or_doubted_the_page_says_why(
     store = fill([{}, product])
     if not isinstance(threshold, str):
         train(store, threshold)
-    html = render(gather(store, CONFIGURATION, "test"))
+    html = render(gather(store, CONFIGURATION))
     assert filled in words_of(html, "filled")
     assert suspicious in words_of(html, "suspicious")
     assert html.count('<ul class="guesses">') == 0
@@ -183,26 +183,26 @@ def test_the_balance_is_told_in_figures_and_left_out_where_there_is_none(fill: F
     sizes = {"undersample_above": 8, "undersample_to": 7, "most_apart": 2}
     configuration = load(None, {"balance": sizes}, environ={})
     store = fill([{"label": "Big"}] * 9 + [{"label": "Small"}] * 2)
-    words = words_of(render(gather(store, configuration, "test")), "labels")
+    words = words_of(render(gather(store, configuration)), "labels")
     assert "has 7 pictures more than the smallest; after, 2, where 2 are allowed." in words
     for row in ("Big 9 7 0 0 7", "Small 2 2 0 3 5", "All 11 9 0 3 12"):
         assert row in words
 
 
 def test_without_given_labels_there_is_no_balance(fill: Fill) -> None:
-    html = render(gather(fill([{"label": None}, guessed("Watches", 0.97)]), CONFIGURATION, "test"))
+    html = render(gather(fill([{"label": None}, guessed("Watches", 0.97)]), CONFIGURATION))
     assert "Class balance" not in html and "1 guessed by the classifier" in words_of(html, "labels")
 
 
 def test_a_command_can_be_pasted_whatever_the_file_is_called(fill: Fill) -> None:
-    data = gather(fill([{}, {}]), CONFIGURATION, "test")
+    data = gather(fill([{}, {}]), CONFIGURATION)
     object.__setattr__(data, "source", "my shop; rm -rf ~.csv")
     assert "--catalogue &#39;my shop; rm -rf ~.csv&#39;" in render(data)
 
 
 def test_the_page_is_written_and_replaced_whole(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fill([{}, {}])
-    data = gather(store, CONFIGURATION, "test")
+    data = gather(store, CONFIGURATION)
     page = write_report(store.home, data)
     assert page == store.home / "report" / "index.html"
     first = page.read_text(encoding="utf-8")

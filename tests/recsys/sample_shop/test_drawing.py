@@ -13,7 +13,8 @@ from recsys.sample_shop.drawing.canvas import Canvas
 from recsys.sample_shop.drawing.geometry import box, smooth
 from recsys.sample_shop.drawing.kinds import DRAWINGS
 from recsys.sample_shop.drawing.look import Look
-from recsys.sample_shop.drawing.scene import FORMATS, _extent, draw_picture, image_format
+from recsys.sample_shop.drawing.scene import FORMATS, _extent, _look, draw_picture, image_format
+from recsys.sample_shop.drawing.shot import Shot, first_shot, further_shot
 from recsys.sample_shop.palette import MATERIALS
 
 
@@ -58,6 +59,47 @@ def test_all_views_of_a_product_have_its_shape_and_not_the_same_bytes() -> None:
     index = next(index for index in range(100) if product(5, index).views == 3)
     pictures = [draw_picture(product(5, index), view) for view in range(3)]
     assert len(set(pictures)) == 3
+
+
+def photographed(index: int, shot: Shot, size: tuple[int, int]) -> np.ndarray:
+    """Return the pixels of a product in a shot, (h, w, 4)."""
+    canvas = Canvas(*size, shot.frame)
+    DRAWINGS[product(5, index).kind.drawing](canvas, _look(product(5, index)))
+    return shot.taken(canvas.pixels)
+
+
+@pytest.mark.parametrize("index", range(0, 60, 3))
+def test_a_further_photo_shows_enough_of_the_product_in_its_colours(index: int) -> None:
+    size, extent = (200, 160), _extent(product(5, index).kind.drawing)
+    first = photographed(index, first_shot(np.random.default_rng(1), size, extent), size)
+    body = first[first[..., 3] > 250][:, :3].mean(0)
+    for seed in range(6):
+        shot = further_shot(np.random.default_rng(seed), size, extent)
+        further = photographed(index, shot, size)
+        covered = (further[..., 3] > 127).mean() / (first[..., 3] > 127).mean()
+        assert 0.2 < covered < 2, f"photo {seed} shows too little, or hardly more than it"
+        assert (further[..., :3].max(-1) <= further[..., 3]).all(), "light beyond the product's edge"
+        seen = further[further[..., 3] > 250][:, :3].mean(0)
+        assert np.abs(np.log((seen + 8) / (body + 8))).max() < 0.5, f"photo {seed} has other colours"
+        assert shot.background.shape[2] == 3 and shot.background.min() >= 0 and shot.background.max() <= 255
+
+
+def test_further_photos_differ_in_more_than_their_place() -> None:
+    shots = [further_shot(np.random.default_rng(seed), (200, 160), (0.0, 0.0, 1.0, 1.0)) for seed in range(40)]
+    assert len({shot.background.shape for shot in shots}) == 2, "on a table, and before a background"
+    white = [shot for shot in shots if shot.background.min() == 255]
+    assert 0.1 < len(white) / len(shots) < 0.6
+    assert any(np.linalg.det(shot.frame[:, :2]) < 0 for shot in shots), "its other side"
+    scales = [np.sqrt(abs(np.linalg.det(shot.frame[:, :2]))) for shot in shots]
+    assert max(scales) > 1.8 * min(scales)
+
+
+def test_a_products_pictures_have_the_proportions_of_its_first() -> None:
+    for index in range(12):
+        sizes = [Image.open(io.BytesIO(draw_picture(product(5, index), view))).size for view in range(3)]
+        upright = [(w, h) for view, (w, h) in enumerate(sizes) if image_format(5, index, view).name != "exif jpeg"]
+        aspects = [width / height for width, height in upright]
+        assert max(aspects) < 1.15 * min(aspects), index
 
 
 def test_a_picture_depends_on_seed_index_and_view_only() -> None:

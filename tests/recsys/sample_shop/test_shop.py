@@ -67,6 +67,13 @@ def test_a_size_out_of_range_is_refused_and_nothing_is_written(tmp_path: Path, p
     assert not (tmp_path / "shop").exists()
 
 
+@pytest.mark.parametrize("views", [0, 9])
+def test_a_number_of_pictures_out_of_range_is_refused(tmp_path: Path, views: int) -> None:
+    with pytest.raises(ValueError, match="1 to 8 pictures"):
+        draw_shop(tmp_path / "shop", products=50, views=views)
+    assert not (tmp_path / "shop").exists()
+
+
 def test_a_smaller_shop_is_the_beginning_of_a_larger_one() -> None:
     small, large = (list(rows(4, size, "http://shop"))[:60] for size in (60, 90))
     assert small[:60] == large[:60]
@@ -95,6 +102,18 @@ def test_a_killed_draw_is_completed_and_only_what_was_missing_is_drawn(tmp_path:
     assert completed.drawn == sum(reported) == 5
     assert digests(tmp_path) == expected
     assert completed.images == whole.images
+
+
+def test_every_product_has_as_many_pictures_as_are_asked_for_and_only_those_are_drawn_that_lack(tmp_path: Path) -> None:
+    plain = draw_shop(tmp_path, products=50, seed=3, processes=1)
+    listed = [json.loads(row["image"]) for row in read(plain.catalogue) if row["image"]]
+    rich = draw_shop(tmp_path, products=50, seed=3, views=2, processes=1)
+    more = [json.loads(row["image"]) for row in read(rich.catalogue) if row["image"]]
+    assert {len(urls) for urls in more} == {2}
+    assert all(urls[:2] == two[: len(urls)] for urls, two in zip(listed, more, strict=True))
+    alone = {urls[0] for urls in listed if len(urls) == 1}
+    assert rich.drawn == len(alone) and rich.images == len({url for urls in more for url in urls})
+    assert draw_shop(tmp_path, products=50, seed=3, views=2, processes=1).drawn == 0
 
 
 def test_a_lost_image_is_drawn_again(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_same_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     paths = [["A", str(i % 7), str(i % 21)] for i in range(300)]
     whole = retrieval(embeddings, paths, Evaluation())
-    monkeypatch.setattr("recsys.evaluation.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("recsys.evaluation.search.BLOCK_BYTES", 10_000)
     assert retrieval(embeddings, paths, Evaluation()).equals(whole)
 
 

@@ -1,0 +1,65 @@
+"""The training as a whole: what it tells on its way, and what it makes of little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys import progress
+from recsys.classifier.fitting import Fitted, fit
+from recsys.classifier.pictures import Pictures
+from recsys.classifier.recipe import load_recipe
+from recsys.configuration import Configuration
+from recsys.errors import TrainingError
+
+WORDS = {"Watches": "quartz watch", "Footwear": "leather shoe", "Jewellery": "silver ring"}
+
+
+class Steps(progress.Tally):
+    """Listens to how far a stage is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total, self.done = 0, 0
+
+    def begin(self, stage: str, total: int) -> None:
+        self.total += total
+
+    def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
+        self.done += items
+
+
+def written(each: int, to: Path, named: bool = True) -> Fitted:
+    """Train on products without pictures, so many of each label."""
+    labels = [label for label in WORDS for _ in range(each)]
+    names = [f"{WORDS[label]} {number}" if named else None for number, label in enumerate(labels)]
+    examples = pd.DataFrame({"name": names, "brand": None, "label": labels, "image_digest": None})
+    columns = ["example", "label", "image_digest", "group", "origin", "seed"]
+    none = Pictures(pd.DataFrame({name: [] for name in columns}), np.arange(len(examples)), [])
+    return fit(examples, none, load_recipe("default"), Configuration(), "v", to)
+
+
+def test_a_training_of_text_alone_tells_how_far_it_is(tmp_path: Path) -> None:
+    steps = Steps()
+    with progress.listen(steps):
+        fitted = written(10, tmp_path)
+    assert steps.total == steps.done == 6  # five folds, and all
+    assert fitted.unjudged == () and list(fitted.judgements) == ["text"]
+    assert fitted.judgements["text"].accuracy == 1
+
+
+def test_labels_of_one_product_each_can_be_told_apart_and_not_be_judged(tmp_path: Path) -> None:
+    fitted = written(1, tmp_path)
+    assert fitted.unjudged == ("Footwear", "Jewellery", "Watches")
+    assert fitted.judgements == {} and fitted.model.threshold is None
+    assert fitted.predictions["label"].isna().all()
+    said = fitted.model.predict(np.empty((0, 0)), np.array([False]), ["a leather shoe"], [None])
+    assert said["label"].tolist() == ["Footwear"]
+
+
+def test_nothing_to_judge_by_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no labelled product has a picture, a name or a brand"):
+        written(5, tmp_path, named=False)
