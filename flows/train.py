@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.recommend import fill_labels, put_in_service
 from flows.stages import over_shards
@@ -18,7 +19,11 @@ What = Literal["classifier", "embedding"]
 BOTH: tuple[What, ...] = ("classifier", "embedding")
 
 
-@flow(name="train", flow_run_name="train: {what}", persist_result=True)
+def _named() -> str:
+    return f"train {' and '.join(flow_run.parameters['what'])}"
+
+
+@flow(name="train", flow_run_name=_named, persist_result=True)
 def train(home: str, what: Sequence[What] = BOTH, flags: dict[str, Any] | None = None) -> dict[str, int]:
     """Train models: the classifier fills missing labels where it is sure enough; the gate decides on the embedding.
 

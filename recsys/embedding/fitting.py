@@ -48,13 +48,15 @@ def fit(
         WeightsError: those that the recipe's network starts from cannot be had.
     """
     given = shown(store, configuration, recipe, rows)
-    how = {"checkpoint_folder": checkpoint_folder, "on_epoch": on_epoch}
     if recipe.network is None:
         assert given.features is not None
-        trained = train_head(given.features, given.examples, recipe, **how)
+        trained = train_head(
+            given.features, given.examples, recipe, checkpoint_folder=checkpoint_folder, on_epoch=on_epoch
+        )
         return Embedder.of_head(version, trained.model, configuration.backbone)
     assert given.load is not None
-    return Embedder.of_network(version, train_network(given.load, given.examples, recipe, **how).model)
+    trained = train_network(given.load, given.examples, recipe, checkpoint_folder=checkpoint_folder, on_epoch=on_epoch)
+    return Embedder.of_network(version, trained.model)
 
 
 def originals_vectors(

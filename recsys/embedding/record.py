@@ -15,6 +15,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 from PIL import Image
@@ -66,8 +67,8 @@ class TrainingRun:
         """
         now = int(time.time() * 1000)
         metrics = [
-            Metric(f"{_word(row.model)}/{_figure(row.level, row.metric, row.k)}", float(row.value), now, 0)
-            for row in verdict.board.dropna(subset=["value"]).itertuples(index=False)
+            Metric(f"{_word(row['model'])}/{_figure(row['level'], row['metric'], row['k'])}", row["value"], now, 0)
+            for row in verdict.board.dropna(subset=["value"]).to_dict("records")
         ]
         decision = verdict.decision
         metrics.append(Metric("gate/promoted", float(decision.promoted), now, 0))
@@ -171,7 +172,7 @@ def training(
 def _dataset(rows: pd.DataFrame, name: str) -> DatasetInput:
     """Return the training set as MLflow names it: by its digest, without its content."""
     source = rows[["product_id", "image_digest", "held_out"]]
-    dataset = mlflow.data.from_pandas(source, name="pictures", digest=rows.attrs["digest"][:32])
+    dataset = from_pandas(source, name="pictures", digest=rows.attrs["digest"][:32])
     return DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys import backbones, recommendations
+from recsys import backbones, progress, recommendations
 from recsys.configuration import Configuration
 from recsys.embedding import serving
 from recsys.embedding.recipe import Recipe, load_recipe
@@ -87,12 +87,16 @@ def train(
     from recsys.embedding import ledger, record  # MLflow: seconds to import
     from recsys.embedding.fitting import fit
     from recsys.embedding.judging import judge_challenger
+    from recsys.embedding.training import epochs_of
 
     against = serving.serving(store.home, configuration)
     (place / "checkpoints").mkdir(parents=True, exist_ok=True)
     with record.training(store.home, configuration, recipe, rows, version, flow_run_id) as run:
 
+        progress.begin("embedding", epochs_of(recipe, rows))
+
         def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
+            progress.advance("embedding")
             run.log_epoch(epoch, figures)
             if on_epoch is not None:
                 on_epoch(epoch, figures)

@@ -26,6 +26,7 @@ import pytest
 from recsys import features, recommendations
 from recsys.catalogue.intake import take_in
 from recsys.configuration import load
+from recsys.embedding.serving import Serving
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import SCHEMAS, Store, digest, features_schema
 
@@ -158,16 +159,38 @@ def test_export_writes_every_recommendation(recsys: Recsys, filled: Path, tmp_pa
     home = tmp_path / "copy"
     shutil.copytree(filled, home)
     store, configuration = Store(home), load(environ={})
-    for shard in recommendations.missing(store, configuration):
-        recommendations.recommend_shard(store, shard, configuration)
+    for shard in recommendations.missing(store, configuration, None):
+        recommendations.recommend_shard(store, shard, configuration, None)
     readers = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}
     for suffix, read in readers.items():
         out = tmp_path / "out" / f"all.{suffix}"
         assert recsys("export", "--out", out, home=home).returncode == 0
         rows = read(out)
-        assert len(rows) == store.count("recommendations") > 100
+        assert len(rows) == store.count(Serving.of(None, configuration).recommendations) > 100
         assert {"product_id", "rank", "neighbour_id", "visual", "colour", "price", "total"} <= set(rows.columns)
         assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_models_of_a_shop_without_any_are_none_and_the_raw_backbone_serves(recsys: Recsys, filled: Path) -> None:
+    shown = recsys("models", home=filled)
+    assert shown.returncode == 0 and "Serves: the raw backbone, efficientnet_lite0" in shown.stdout
+    told = json.loads(recsys("models", "--json", home=filled).stdout)
+    assert told["models"] == told["before"] == [] and told["serves"] == features.model_version(load(environ={}))
+    fails(recsys("models", "rollback", home=filled), 16, "nothing to roll back to")
+    fails(recsys("models", "promote", "0123456789abcdef", home=filled), 16, "there is no embedding '0123456789abcdef'")
+    (filled / "embedding").mkdir()
+    (filled / "embedding" / "champion.json").write_text("{")
+    fails(recsys("recommend", some_product(filled), home=filled), 16, "champion.json is damaged")
+    shutil.rmtree(filled / "embedding")
+
+
+def test_a_recipe_to_train_belongs_to_one_model(recsys: Recsys, tmp_path: Path) -> None:
+    fails(recsys("train", "--recipe", "default"), 2, "say whose recipe it is")
+    fails(recsys("train", "everything"), 2, "classifier")
+    fails(
+        recsys("train", "embedding", "--recipe", "nosuch"), 3, "embedding.recipe: there is no recipe or file 'nosuch'"
+    )
+    assert not (tmp_path / "home").exists()
 
 
 def test_config_tells_where_each_value_comes_from(recsys: Recsys, tmp_path: Path) -> None:

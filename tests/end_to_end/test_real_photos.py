@@ -14,6 +14,7 @@ import pytest
 
 from cli.servers import free_port
 from recsys.configuration import load
+from recsys.embedding.serving import serving
 from recsys.evaluation import evaluate
 from recsys.funnel import funnel
 from recsys.store import Store
@@ -47,7 +48,7 @@ def test_real_photos_become_recommendations(prefect_url: str, host: tuple[str, P
     recommend(str(home), str(catalogue), {"images": {"allow_hosts": ["127.0.0.1"]}})
     store = Store(home, read_only=True)
 
-    counts = funnel(store)
+    counts = funnel(store, load(environ={}))
     assert (counts.products, counts.with_image, counts.broken, counts.pending) == (797, 735, 62, 0)
     assert counts.recommended == 735
     with urllib.request.urlopen(f"{address}/faults.json") as answer:
@@ -63,5 +64,5 @@ def test_real_photos_become_recommendations(prefect_url: str, host: tuple[str, P
 
     with catalogue.open(encoding="utf-8", newline="") as file:
         names = {row["uniq_id"]: row["product_name"] for row in csv.DictReader(file)}
-    neighbours = store.read("recommendations", ["product_id", "neighbour_id"]).to_pylist()
+    neighbours = store.read(serving(home, load(environ={})).recommendations, ["product_id", "neighbour_id"]).to_pylist()
     assert {row["neighbour_id"] for row in neighbours} <= names.keys() - faults.keys()

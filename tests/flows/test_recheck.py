@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from recsys.configuration import load
 from recsys.funnel import funnel
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
@@ -100,7 +101,7 @@ def test_prefects_retry_asks_only_for_what_is_pending(prefect_url: str, shop: Sa
         ended = client.read_flow_run(run.id)
     assert ended.state is not None and ended.state.is_completed(), ended.state
     assert asked and asked <= pending
-    counts = funnel(store)
+    counts = funnel(store, load(environ={}))
     assert counts.pending == 0 and counts.with_image + counts.broken == counts.products
 
 
@@ -124,7 +125,7 @@ def test_recsys_retry_asks_only_for_what_is_pending(prefect_url: str, shop: Samp
     with serving(shop) as host:
         back = recsys(home, "retry", *allowed)
         assert back.returncode == 0, back.stderr
-    assert funnel(store).pending == 0
+    assert funnel(store, load(environ={})).pending == 0
 
     with serving(shop) as host:
         nothing = recsys(home, "retry", *allowed)
@@ -174,7 +175,7 @@ def test_the_flow_asks_for_broken_links_again_once(
     before = host.stats()
     done = recheck(home, "broken", stop_after="images", flags=FLAGS)
     asked = {name for name, number in host.stats().items() if number > before[name]}
-    assert asked == broken and done["images"] == funnel(Store(home)).broken
+    assert asked == broken and done["images"] == funnel(Store(home), load(environ={})).broken
     before = host.stats()
     assert recheck(home, flags=FLAGS, stop_after="images") == {"images": 0}
     assert host.stats() == before
@@ -189,6 +190,6 @@ def test_a_recheck_while_the_host_is_down_fails_and_keeps_every_picture(
     home = str(tmp_path / "home")
     with serving(shop):
         recommend(home, str(shop.catalogue), FLAGS, "images")
-    before = funnel(Store(home))
+    before = funnel(Store(home), load(environ={}))
     recheck(home, "ok", flags=FLAGS, stop_after="images")
-    assert funnel(Store(home)) == before
+    assert funnel(Store(home), load(environ={})) == before

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from recsys.configuration import load
+from recsys.embedding.serving import serving
 from recsys.errors import NoImagesError, PendingImagesError
 from recsys.funnel import funnel
 from recsys.publication import report_path
@@ -29,6 +30,7 @@ FLAGS: dict[str, Any] = {
     "report": {"grids": 4},
     "tsne": {"iterations": 250},
 }
+CONFIGURATION = load(None, FLAGS, environ={})
 Run = Callable[..., dict[str, int]]
 
 
@@ -59,23 +61,24 @@ def test_a_catalogue_becomes_recommendations_and_a_rerun_does_nothing_twice(
 ) -> None:
     done = run(shop.catalogue)
     store = Store(home)
-    counts = funnel(store)
+    counts = funnel(store, CONFIGURATION)
     assert done["catalogue"] >= counts.products and done["images"] == counts.products
     assert counts.with_image + counts.broken == counts.products and counts.broken > 0
     assert counts.recommended == counts.with_image > 40
-    neighbours = store.read("recommendations", ["product_id", "neighbour_id", "rank", "total"]).to_pandas()
+    serves = serving(home, CONFIGURATION)
+    neighbours = store.read(serves.recommendations, ["product_id", "neighbour_id", "rank", "total"]).to_pandas()
     assert (neighbours["product_id"] != neighbours["neighbour_id"]).all()
     lists = neighbours.groupby("product_id")["rank"].apply(sorted)
     assert all(ranks == list(range(1, len(ranks) + 1)) for ranks in lists) and lists.map(len).max() == 9
     assert report_path(home).stat().st_size > 10_000
-    assert mlflow_runs(home) == 2  # the training of the classifier, and the run
+    assert mlflow_runs(home) == 3  # the trainings of classifier and embedding, and the run
 
     asked = sum(host.stats().values())
-    versions = {name: store.version(name) for name in ("products", "images", "recommendations")}
+    versions = {name: store.version(name) for name in ("products", "images", serves.recommendations)}
     assert run(shop.catalogue) == dict.fromkeys(done, 0)
     assert sum(host.stats().values()) == asked
     assert {name: store.version(name) for name in versions} == versions
-    assert mlflow_runs(home) == 2  # the training of the classifier, and the run
+    assert mlflow_runs(home) == 3  # the trainings of classifier and embedding, and the run
 
     report_path(home).unlink()
     assert run(shop.catalogue) == dict.fromkeys(done, 0) | {"results": 1}
@@ -86,7 +89,7 @@ def test_a_catalogue_becomes_recommendations_and_a_rerun_does_nothing_twice(
     changed.loc[changed["discounted_price"].notna().idxmax(), "discounted_price"] = "123456"
     changed.to_csv(tmp_path / "changed.csv", index=False)
     again = run(tmp_path / "changed.csv")
-    assert (again["catalogue"], again["images"], again["features"]) == (1, 0, 0)
+    assert (again["catalogue"], again["images"], again["features"], again["embeddings"]) == (1, 0, 0, 0)
     assert again["recommendations"] > 0 and sum(host.stats().values()) == asked
 
 
@@ -104,7 +107,7 @@ def test_stages_are_named_in_prefect_and_leave_artifacts(
     assert {"class-balance", "broken-links", "broken-links-by-host"} <= set(found)
     progress = found["images-progress"]
     assert progress.type == "progress" and progress.data == 100
-    counts = funnel(Store(home))
+    counts = funnel(Store(home), CONFIGURATION)
     told = f"images: 4 of 4 shards, {counts.with_image} ok, {counts.broken} broken"
     assert progress.description == told
 
@@ -119,11 +122,11 @@ def test_while_the_host_is_down_images_stay_pending_and_later_only_they_are_aske
 ) -> None:
     with pytest.raises(PendingImagesError, match="pending"):
         run(shop.catalogue)
-    counts = funnel(Store(home))
+    counts = funnel(Store(home), CONFIGURATION)
     assert counts.pending == counts.products and counts.broken == 0
     with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])):
         run(shop.catalogue, stop_after="images")
-    counts = funnel(Store(home))
+    counts = funnel(Store(home), CONFIGURATION)
     assert counts.pending == 0 and counts.with_image > 40
 
 
@@ -135,7 +138,7 @@ def test_a_catalogue_whose_every_url_is_broken_says_so(
     rows.to_csv(tmp_path / "broken.csv", index=False)
     with pytest.raises(NoImagesError, match="http_404"):
         run(tmp_path / "broken.csv")
-    assert funnel(Store(home)).broken == len(rows)
+    assert funnel(Store(home), CONFIGURATION).broken == len(rows)
 
 
 def test_further_photos_are_fetched_where_asked_for_and_change_no_recommendation(
@@ -143,14 +146,14 @@ def test_further_photos_are_fetched_where_asked_for_and_change_no_recommendation
 ) -> None:
     run(shop.catalogue, stop_after="recommendations")
     store, asked = Store(home), sum(host.stats().values())
-    before = store.read("recommendations").to_pandas()
+    before = store.read(serving(home, CONFIGURATION).recommendations).to_pandas()
     several = FLAGS["images"] | {"views": 3}
     done = run(shop.catalogue, stop_after="recommendations", images=several)
     further = store.read("views", ["product_id", "status"]).to_pandas()
     assert done["images"] == further["product_id"].nunique() > 10
     assert sum(host.stats().values()) >= asked + len(further)
     assert done["features"] > 10 and done["recommendations"] == 0
-    pd.testing.assert_frame_equal(store.read("recommendations").to_pandas(), before)
+    pd.testing.assert_frame_equal(store.read(serving(home, CONFIGURATION).recommendations).to_pandas(), before)
     assert run(shop.catalogue, stop_after="recommendations", images=several) == dict.fromkeys(done, 0)
 
 
@@ -160,7 +163,7 @@ def test_another_weight_ranks_again_without_looking_again(
     first = run(shop.catalogue, stop_after="recommendations")
     again = run(shop.catalogue, stop_after="recommendations", recommend={"price_weight": 0})
     assert again == dict.fromkeys(first, 0) | {"recommendations": first["recommendations"]}
-    totals = Store(home).read("recommendations", ["colour", "total"]).to_pandas()
+    totals = Store(home).read(serving(home, CONFIGURATION).recommendations, ["colour", "total"]).to_pandas()
     pd.testing.assert_series_equal(totals["colour"], totals["total"], check_names=False, atol=1e-6)
 
 

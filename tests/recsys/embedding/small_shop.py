@@ -95,6 +95,12 @@ class Shop:
         )
         return keys
 
+    def reprice(self, product_id: str, price: float) -> None:
+        """Change a product as a catalogue with another price does."""
+        (row,) = self.store.read("products", where=f"product_id = '{product_id}'").to_pylist()
+        changed = row | {"price": price, "row_digest": f"{product_id} at {price}"}
+        self.store.write("products", pa.Table.from_pylist([changed], schema=SCHEMAS["products"]))
+
     def _write(self, table: str, **columns: Any) -> None:
         schema, rows = SCHEMAS[table], len(next(iter(columns.values())))
         arrays = [pa.array(columns.get(column.name, [None] * rows), column.type) for column in schema]

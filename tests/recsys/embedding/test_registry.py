@@ -221,15 +221,24 @@ def test_a_better_one_is_promoted_and_a_roll_back_restores_every_recommendation(
 
 
 def test_a_roll_back_after_a_catalogue_update_ranks_what_came_since(home: Home) -> None:
-    strong = put_in_service(home, home.strong)
     (new,) = home.shop.add(1, 0, 0)
-    for stage in (ledger, recommendations):
-        (shard,) = stage.missing(home.store, home.strong, strong)
-        assert new in shard.keys
-    ledger.fill(home.store, home.strong, serving.loaded(str(home.path), strong.version))
-    registry.roll_back(home.store, home.strong)
+    (shard,) = recommendations.missing(home.store, home.weak, None)
+    assert new in shard.keys
+    assert registry.roll_back(home.store, home.weak).model is None
     assert new in set(recommended(home)["product_id"])
-    assert recommendations.missing(home.store, home.strong, serving.champion(home.path, home.strong)) == []
+    assert recommendations.missing(home.store, home.weak, None) == []
+
+
+def test_a_catalogue_that_changes_back_asks_for_its_ranking_once_more(home: Home) -> None:
+    """Prefect keeps results by the digest of a shard: what was done for the first ranking is not that of the third."""
+    digests = []
+    for price in (100.0, 9_000.0, 100.0, 9_000.0):
+        home.shop.reprice("p0000", price)
+        (shard,) = recommendations.missing(home.store, home.weak, None) or [None]
+        if shard is not None:
+            digests.append(shard.digest)
+            recommendations.recommend_shard(home.store, shard, home.weak, None)
+    assert len(set(digests)) == len(digests) >= 3
 
 
 def test_a_picture_is_embedded_once_a_model(home: Home) -> None:

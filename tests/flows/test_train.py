@@ -1,0 +1,76 @@
+"""The embedding from the catalogue to whoever loads it from MLflow, on a real Prefect server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys.configuration import load
+from recsys.embedding import registry, serving
+from recsys.evaluation.products import vectors_of
+from recsys.images.square import decode_squared
+from recsys.recommendations import recommend_image
+from recsys.sample_shop import SampleHost, SampleShop
+from recsys.store import Store
+from recsys.tracking import tracking_uri
+
+from .test_recommend import FLAGS
+
+ANSWERING = """
+import mlflow, numpy, sys
+model = mlflow.pyfunc.load_model("models:/product-embedding@champion")
+numpy.save(sys.argv[2], model.predict(numpy.load(sys.argv[1])))
+"""
+
+
+@pytest.fixture(scope="module")
+def home(prefect_url: str, shop: SampleShop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop that was run once."""
+    from flows.recommend import recommend
+
+    made = tmp_path_factory.mktemp("trained") / "home"
+    with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])):
+        recommend(str(made), str(shop.catalogue), FLAGS, "recommendations")
+    return made
+
+
+def test_a_run_trains_an_embedding_once_and_the_gate_decides_what_serves(home: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.train import train
+
+    configuration = load(home, FLAGS, environ={})
+    (model,) = serving.models(home)
+    serves = serving.serving(home, configuration)
+    assert (serves.model == model) is model.promoted
+    assert serving.challenger(home, configuration) is None
+    assert Store(home).count(serves.recommendations, "rank = 1") > 40
+    assert train(str(home), ["embedding"], FLAGS) == {"models": 0}
+    with get_client(sync_client=True) as client:
+        found = {artifact.key: artifact for artifact in client.read_artifacts()}
+    assert model.reason in str(found["embedding"].data)
+    assert {"embedding-gate", "embedding-scoreboard"} <= set(found)
+
+
+def test_whoever_loads_the_champion_from_mlflow_gets_the_stored_embedding(home: Path, tmp_path: Path) -> None:
+    configuration, store = load(home, FLAGS, environ={}), Store(home)
+    (model,) = serving.models(home)
+    registry.promote(store, configuration, model.version, force=True)
+    rows = store.read("images", ["image_digest", "jpeg"], "status = 'ok'").slice(0, 3).to_pylist()
+    photos = np.stack([decode_squared(row["jpeg"]) for row in rows])
+    np.save(tmp_path / "photos.npy", photos)
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    bare |= {"MLFLOW_TRACKING_URI": tracking_uri(home)}
+    command = [sys.executable, "-c", ANSWERING, str(tmp_path / "photos.npy"), str(tmp_path / "answer.npy")]
+    done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    stored = vectors_of(store, f"embeddings-{model.version}", "embedding", [row["image_digest"] for row in rows])
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), stored, atol=1e-4)
+
+    answer = recommend_image(store, configuration, photos[0], "photo")
+    assert answer.items["visual"].max() == pytest.approx(1, abs=1e-4)  # itself, by the same model
