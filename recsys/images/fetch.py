@@ -13,10 +13,14 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from recsys.configuration import Images
-from recsys.images.client import Client, Item, Outcome, tuning
-from recsys.images.processes import FetchingProcess, start
+from recsys.images.item import Item, Outcome
+from recsys.images.processes import FetchingProcess, start, tuning
+
+if TYPE_CHECKING:
+    from recsys.images.client import Client
 
 MOST_PROCESSES = 8
 """More than these would wait for the one that writes."""
@@ -84,6 +88,8 @@ class _Crew:
     def _start(self) -> None:
         number = _processes(self._settings)
         if number == 1:
+            from recsys.images.client import Client  # only where this process is the one that fetches
+
             self._to_do[Client(self._settings)] = 0
             return
         process, members = start(_share(self._settings, number), number)

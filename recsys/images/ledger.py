@@ -24,8 +24,8 @@ from recsys.configuration import Configuration
 from recsys.errors import ExportError, NoImagesError, PendingImagesError
 from recsys.images.addresses import without_credentials
 from recsys.images.causes import explain
-from recsys.images.client import Item, Known, Outcome
 from recsys.images.fetch import fetch_images
+from recsys.images.item import Item, Known, Outcome
 from recsys.memory import give_back
 from recsys.spreadsheet import write_csv
 from recsys.store import SCHEMAS, Shard, Store, among, digest, literal, shards
@@ -141,7 +141,7 @@ def fetch_shard(
     if rows:
         table = pa.Table.from_pylist(rows, schema=SCHEMAS["images"])
         store.write("images", table, new=not ledger)
-        give_back()
+        give_back(table.nbytes)
     counts = _count(
         ((row["status"], row["bytes"], _is_rescued(products[row["product_id"]], row)) for row in rows),
         time.monotonic() - began,

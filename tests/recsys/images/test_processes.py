@@ -15,13 +15,13 @@ import pytest
 
 from recsys.configuration import Images
 from recsys.images import processes
-from recsys.images.client import Item
 from recsys.images.fetch import fetch_images
+from recsys.images.item import Item
 
 CHILD = """
 import sys, threading
 from recsys.configuration import Images
-from recsys.images.client import Item
+from recsys.images.item import Item
 from recsys.images.fetch import fetch_images
 settings = Images(allow_hosts=("127.0.0.1",), processes=2, timeout_s=30)
 fetch_images([Item(str(n), (f"{sys.argv[1]}{n}",)) for n in range(4)], settings)
