@@ -2,7 +2,6 @@
 
     parse             a URL of the catalogue, or a redirect's target → an address
     require_public    a host → the IP addresses that it may be connected at
-    CheckedResolver   the same for aiohttp
 
 A catalogue's URLs are hostile input: one that points to 127.0.0.1, to the metadata service of a cloud, or to a name
 that resolves there would have this machine ask its own network. The addresses that were checked are the ones
@@ -20,8 +19,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from recsys.images.causes import fetch_error
@@ -113,29 +110,6 @@ def literal(host: str) -> Address | None:
         return ip_address(host)
     except ValueError:
         return None
-
-
-class CheckedResolver(AbstractResolver):
-    """Resolves names for aiohttp, which then connects to just these addresses.
-
-    aiohttp does not resolve what is an IP address already: give those to `checked`.
-    """
-
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self._allowed = tuple(allowed)
-        self._resolver = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the addresses of a host that may be connected to. Errors as `require_public`, and OSError."""
-        found = await self._resolver.resolve(host, port, family)
-        good = checked(host, port, [entry["host"] for entry in found], self._allowed)
-        return [entry for entry in found if entry["host"] in good]
-
-    async def close(self) -> None:
-        """Let go of the resolver."""
-        await self._resolver.close()
 
 
 @lru_cache(maxsize=16)

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import random
-import sys
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from http import HTTPStatus
 import aiohttp
 import cv2
 from aiohttp import ClientRequest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tracing import Trace
@@ -36,16 +36,11 @@ from yarl import URL
 
 from recsys.configuration import Images
 from recsys.errors import FetchError, PermanentFetchError, TransientFetchError
-from recsys.images.addresses import CheckedResolver, checked, literal, parse
+from recsys.images.addresses import checked, literal, parse
 from recsys.images.causes import Status, fetch_error
 from recsys.images.hosts import Host
-from recsys.images.square import SquaredImage, square_image
-
-COLLECT_AFTER = 50_000
-"""New objects between two garbage collections, which go through some thousand products in progress."""
-
-SWITCH_S = 0.0005
-"""At Python's 5 ms a decoder that comes back waits for the loop, and a core stands idle: a tenth of the throughput."""
+from recsys.images.item import Item, Known, Outcome, SquaredImage
+from recsys.images.square import square_image
 
 CONNECT_SHARE = 0.5
 """Of an attempt's time-out, for connecting: a host that takes longer to pick up is not answering."""
@@ -71,57 +66,6 @@ REDIRECTS = {301, 302, 303, 307, 308}
 
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}
 """Directives of X-Robots-Tag that forbid what we do with a picture."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of an image that was fetched before; asked for again only if it has changed (RFC 9110, 13)."""
-
-    url: str
-    etag: str | None
-    last_modified: str | None
-
-    def conditions(self) -> dict[str, str]:
-        """Return the headers of a conditional request."""
-        conditions = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in conditions.items() if value}
-
-
-@dataclass(frozen=True)
-class Item:
-    """One product to fetch an image for.
-
-    Attributes:
-        urls: its image URLs in the order to try them; the first good one wins.
-        attempts: that earlier runs spent at the first of them.
-        host_was_down: when it was last asked for.
-        known: the image that is there already, if one is.
-    """
-
-    product_id: str
-    urls: tuple[str, ...]
-    attempts: int = 0
-    host_was_down: bool = False
-    known: Known | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an item; the fields are those of the ledger, see `recsys.store.SCHEMAS["images"]`.
-
-    An item that is ok without an `image` is unchanged: the host says that it has what is `known`. `placeholder` is the
-    digest of the picture that was taken for one.
-    """
-
-    product_id: str
-    status: Status
-    cause: str | None
-    http_code: int | None
-    attempts: int
-    checked_at: datetime
-    url: str | None
-    image: SquaredImage | None = None
-    placeholder: str | None = None
 
 
 class _NoLifeError(TransientFetchError):
@@ -191,6 +135,29 @@ class _Deadline:
         self.left -= time.monotonic()
 
 
+class _Resolver(AbstractResolver):
+    """Resolves names for aiohttp, which then connects to just these addresses.
+
+    aiohttp does not resolve what is an IP address already: give those to `checked`.
+    """
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._allowed = tuple(allowed)
+        self._resolver = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host that may be connected to. Errors as `require_public`, and OSError."""
+        found = await self._resolver.resolve(host, port, family)
+        good = checked(host, port, [entry["host"] for entry in found], self._allowed)
+        return [entry for entry in found if entry["host"] in good]
+
+    async def close(self) -> None:
+        """Let go of the resolver."""
+        await self._resolver.close()
+
+
 class _Connector(aiohttp.TCPConnector):
     """Tells whoever asks when the connection is there, new or kept alive; aiohttp's own traces cost a tenth more."""
 
@@ -213,7 +180,8 @@ class Client:
         self.settings = settings
         self.hosts: dict[str, Host] = {}
         self.batches = 0
-        self.decoders = ThreadPoolExecutor(DECODERS, "decode", initializer=cv2.setNumThreads, initargs=(1,))
+        cv2.setNumThreads(1)  # for a square of 256 pixels, threads cost more than they bring
+        self.decoders = ThreadPoolExecutor(DECODERS, "decode")
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
         self._thread.start()
@@ -259,7 +227,7 @@ class Client:
         connector = _Connector(
             limit=0,  # the slots limit
             keepalive_timeout=KEEP_ALIVE_S,
-            resolver=CheckedResolver(settings.allow_hosts),
+            resolver=_Resolver(settings.allow_hosts),
         )
         self.session = aiohttp.ClientSession(
             connector=connector,
@@ -423,8 +391,7 @@ class _Attempt:
                 answer = await self._download(address)
                 if answer is None:
                     return None
-                squared = await self._squared(answer.body)
-                return replace(squared, etag=answer.etag, last_modified=answer.last_modified)
+                return replace(await self._squared(answer.body), etag=answer.etag, last_modified=answer.last_modified)
             except _NoLifeError as error:
                 if error.host.seems_down:
                     await self.client.lives(address, error.host)
@@ -541,21 +508,6 @@ class _Attempt:
         self.ends += waited
         self.clock.reschedule(self.ends)
         self.deadline.left += waited
-
-
-@contextlib.contextmanager
-def tuning() -> Iterator[None]:
-    """Have this process collect garbage seldom, not among all that is imported, and hand the interpreter on soon."""
-    often, interval = gc.get_threshold(), sys.getswitchinterval()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, *often[1:])
-    sys.setswitchinterval(SWITCH_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-        gc.set_threshold(*often)
-        gc.unfreeze()
 
 
 def _status(trials: Sequence[_Trial]) -> Status:

@@ -13,13 +13,20 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from recsys.configuration import Images
-from recsys.images.client import Client, Item, Outcome, tuning
-from recsys.images.processes import FetchingProcess, start
+from recsys.images.item import Item, Outcome
+from recsys.images.processes import FetchingProcess, start, tuning
+
+if TYPE_CHECKING:
+    from recsys.images.client import Client
 
 MOST_PROCESSES = 8
 """More than these would wait for the one that writes."""
+
+LINGER_S = 10.0
+"""Between two batches, as long as all are being written."""
 
 
 def fetch_images(
@@ -47,11 +54,14 @@ class _Crew:
     """Those who fetch with the same settings, and how many items each has to do.
 
     Attributes:
-        users: batches that use it; the last one closes it.
+        users: batches that use it.
+        turns: batches that have used it.
+        lingers: it is kept for a while after the last one, since starting processes takes seconds.
     """
 
     def __init__(self, settings: Images) -> None:
-        self.users = 0
+        self.users = self.turns = 0
+        self.lingers = _processes(settings) > 1
         self._settings = settings
         self._started: list[subprocess.Popen[bytes]] = []
         self._to_do: dict[Client | FetchingProcess, int] = {}
@@ -84,6 +94,8 @@ class _Crew:
     def _start(self) -> None:
         number = _processes(self._settings)
         if number == 1:
+            from recsys.images.client import Client  # only where this process is the one that fetches
+
             self._to_do[Client(self._settings)] = 0
             return
         process, members = start(_share(self._settings, number), number)
@@ -93,22 +105,34 @@ class _Crew:
 
 @contextlib.contextmanager
 def _crew(settings: Images) -> Iterator[_Crew]:
-    """Use the process's crew for these settings; the first user makes it and the last one closes it."""
+    """Use the process's crew for these settings; the first user makes it, and it is closed after the last one."""
     with _opening:
         if not _crews:
             _tuned.enter_context(tuning())
         crew = _crews.get(settings) or _crews.setdefault(settings, _Crew(settings))
         crew.users += 1
+        crew.turns += 1
     try:
         yield crew
     finally:
         with _opening:
             crew.users -= 1
-            if not crew.users:
-                del _crews[settings]
-                crew.close()
-            if not _crews:
-                _tuned.close()
+            if crew.lingers and not crew.users:
+                later = threading.Timer(LINGER_S, _close, (settings, crew, crew.turns))
+                later.daemon = True
+                later.start()
+        if not crew.lingers:
+            _close(settings, crew, crew.turns)
+
+
+def _close(settings: Images, crew: _Crew, turn: int) -> None:
+    """Close a crew that nobody uses, nor has used since that turn."""
+    with _opening:
+        if not crew.users and crew.turns == turn and _crews.get(settings) is crew:
+            del _crews[settings]
+            crew.close()
+        if not _crews:
+            _tuned.close()
 
 
 _crews: dict[Images, _Crew] = {}

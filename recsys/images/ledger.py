@@ -8,6 +8,7 @@ by a `Recheck`: broken links that may be mended, pictures that may have changed.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -25,8 +26,8 @@ from recsys.configuration import Configuration
 from recsys.errors import ExportError, NoImagesError, PendingImagesError
 from recsys.images.addresses import without_credentials
 from recsys.images.causes import explain
-from recsys.images.client import Item, Known, Outcome
 from recsys.images.fetch import fetch_images
+from recsys.images.item import Item, Known, Outcome
 from recsys.memory import give_back
 from recsys.spreadsheet import write_csv
 from recsys.store import SCHEMAS, Shard, Store, among, digest, literal, shards
@@ -133,25 +134,46 @@ def fetch_shard(
     }
     items = [_item(product, ledger.get(key)) for key, product in products.items()]
     outcomes = fetch_images(items, configuration.images, on_progress, placeholders)
-    kept = _kept(store, ledger, outcomes)
-    rows = [
-        kept.get(outcome.product_id) or _row(products[outcome.product_id], outcome, ledger.get(outcome.product_id))
-        for outcome in outcomes
-    ]
-    if rows:
-        table = pa.Table.from_pylist(rows, schema=SCHEMAS["images"])
-        store.write("images", table, new=not ledger)
-        give_back()
-    counts = _count(
-        ((row["status"], row["bytes"], _is_rescued(products[row["product_id"]], row)) for row in rows),
-        time.monotonic() - began,
-    )
-    if pending := [outcome for outcome in outcomes if outcome.status == "pending"]:
+    pending = [outcome.url for outcome in outcomes if outcome.status == "pending"]
+    rescued = _commit(store, products, ledger, outcomes)
+    counts = _count(rescued, time.monotonic() - began)
+    if pending:
         raise PendingImagesError(
-            f"{shard}: {len(pending)} of {counts.total} images are pending, {_hosts(o.url for o in pending)}; "
+            f"{shard}: {len(pending)} of {counts.total} images are pending, {_hosts(pending)}; "
             "what came is kept, and running again asks only for the rest"
         )
     return counts
+
+
+def _commit(
+    store: Store,
+    products: Mapping[str, Mapping[str, Any]],
+    ledger: Mapping[str, Mapping[str, Any]],
+    outcomes: list[Outcome],
+) -> list[tuple[str, int | None, bool]]:
+    """Write what became of a shard's products, and return of each its status, bytes, and whether a later URL saved it.
+
+    One shard at a time, and `outcomes` is emptied: pictures are held twice while they are written.
+    """
+    with _committing:
+        kept = _kept(store, ledger, outcomes)
+        rows = [
+            kept.get(outcome.product_id) or _row(products[outcome.product_id], outcome, ledger.get(outcome.product_id))
+            for outcome in outcomes
+        ]
+        told = [(row["status"], row["bytes"], _is_rescued(products[row["product_id"]], row)) for row in rows]
+        table = pa.Table.from_pylist(rows, schema=SCHEMAS["images"])
+        for pictures in (outcomes, rows, kept):
+            pictures.clear()
+        if told:
+            store.write("images", table, new=not ledger)
+        freed = table.nbytes
+        del table
+        give_back(freed)
+    return told
+
+
+_committing = threading.Lock()
 
 
 def replace_placeholders(store: Store, configuration: Configuration) -> list[Shard]:

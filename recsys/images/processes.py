@@ -8,6 +8,7 @@ again; each ends when its pipe does, also when whoever started it was killed.
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import signal
@@ -16,7 +17,7 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -24,13 +25,19 @@ from typing import Any, NoReturn
 
 import recsys
 from recsys.configuration import Images
-from recsys.images.client import Client, Item, Outcome, tuning
+from recsys.images.item import Item, Outcome
 
 SERVE = "import sys; from recsys.images.processes import serve; serve([int(number) for number in sys.argv[1:]])"
 ENDED = "a process that fetches images came to an end (killed, or out of memory); run again"
 
 BATCHES = 256
 """At once in one process; `images.shards_at_once` has the same bound."""
+
+COLLECT_AFTER = 50_000
+"""New objects between two garbage collections, which go through some thousand products in progress."""
+
+SWITCH_S = 0.0005
+"""At Python's 5 ms a decoder that comes back waits for the loop, and a core stands idle: a tenth of the throughput."""
 
 TOLD_TOGETHER = 16
 """Items that end before they are told of: a message each would cost a tenth of the time."""
@@ -121,8 +128,25 @@ class FetchingProcess:
             outcomes.set_exception(ChildProcessError(ENDED))
 
 
+@contextlib.contextmanager
+def tuning() -> Iterator[None]:
+    """Have this process collect garbage seldom, not among all that is imported, and hand the interpreter on soon."""
+    often, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, *often[1:])
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*often)
+        gc.unfreeze()
+
+
 def serve(descriptors: Sequence[int]) -> None:
     """Be those processes, each at the other end of a pipe: this one, and a fork for each pipe but the first."""
+    import recsys.images.client  # noqa: F401  before the forks, so that they share it
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started them
     forks = []
     for number in range(1, len(descriptors)):
@@ -137,6 +161,8 @@ def serve(descriptors: Sequence[int]) -> None:
 
 def _serve(descriptor: int, forks: Sequence[int] = ()) -> NoReturn:
     """Fetch what comes over a pipe, until nothing can come any more."""
+    from recsys.images.client import Client
+
     pipe = Connection(descriptor)
     lock = threading.Lock()
 

@@ -25,6 +25,7 @@ from PIL import Image
 
 from recsys.configuration import Images
 from recsys.errors import PermanentFetchError, PhotoError
+from recsys.images.item import SquaredImage
 
 FORMATS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
@@ -98,29 +99,6 @@ class Picture:
     def square(self, side: int) -> np.ndarray:
         """Return the picture squared as its original would be: (side, side, 3) uint8 RGB."""
         return square(self.pixels, side, (self.width, self.height))
-
-
-@dataclass(frozen=True)
-class SquaredImage:
-    """A fetched image as the store keeps it.
-
-    Attributes:
-        digest: of the bytes that the host sent, see `digest_of`.
-        size: how many bytes.
-        width, height: of the original, in pixels.
-        format: of the original: JPEG, PNG, ...
-        jpeg: the squared image.
-        etag, last_modified: what the host calls this version of it.
-    """
-
-    digest: str
-    size: int
-    width: int
-    height: int
-    format: str
-    jpeg: bytes
-    etag: str | None = None
-    last_modified: str | None = None
 
 
 def decode(data: bytes, max_pixels: int, side: int) -> Picture:
@@ -216,11 +194,13 @@ def square(image: np.ndarray, side: int = 256, size: tuple[int, int] | None = No
     longest = max(width, height)
     # In whole numbers: int(width * (side / longest)) would lose a pixel to rounding, as for 98 pixels.
     fitted = max(1, width * side // longest), max(1, height * side // longest)
-    if fitted != (image.shape[1], image.shape[0]):
-        image = cv2.resize(image, fitted, interpolation=cv2.INTER_CUBIC)
     left, top = (side - fitted[0]) // 2, (side - fitted[1]) // 2
     squared = np.full((side, side, 3), 255, np.uint8)
-    squared[top : top + fitted[1], left : left + fitted[0]] = image
+    inside = squared[top : top + fitted[1], left : left + fitted[0]]
+    if fitted == (image.shape[1], image.shape[0]):
+        inside[:] = image
+    else:
+        cv2.resize(image, fitted, dst=inside, interpolation=cv2.INTER_CUBIC)
     return squared
 
 

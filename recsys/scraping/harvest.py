@@ -18,8 +18,8 @@ import pyarrow as pa
 from recsys.catalogue.products import ACTIVE
 from recsys.configuration import Configuration
 from recsys.errors import ConfigurationError, FetchError, ScrapingError, TransientFetchError
-from recsys.images.client import Item
 from recsys.images.fetch import fetch_images
+from recsys.images.item import Item
 from recsys.scraping.pages import Picture
 from recsys.scraping.search import search
 from recsys.store import SCHEMAS, Store, among, digest, literal

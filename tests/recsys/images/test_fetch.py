@@ -16,9 +16,9 @@ import pytest
 
 from recsys.configuration import Images
 from recsys.images import client, hosts
-from recsys.images.client import Item, Outcome
 from recsys.images.fetch import fetch_images
-from recsys.images.square import SquaredImage, decode, decode_squared
+from recsys.images.item import Item, Outcome, SquaredImage
+from recsys.images.square import decode, decode_squared
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from recsys.configuration import Configuration, load
-from recsys.images.client import Item
 from recsys.images.fetch import fetch_images
+from recsys.images.item import Item
 from recsys.images.ledger import fetch_shard, missing, require_images
 from recsys.images.square import decode_squared
 

@@ -9,9 +9,9 @@ import pytest
 
 from recsys.configuration import Images
 from recsys.images import hosts
-from recsys.images.client import Item
 from recsys.images.fetch import fetch_images
 from recsys.images.hosts import DOWN_AFTER, KNOWN_AFTER, LEAST_PATIENCE_S, START, Host
+from recsys.images.item import Item
 
 
 def settings(**changes: object) -> Images:

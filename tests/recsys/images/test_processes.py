@@ -8,20 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from recsys.configuration import Images
-from recsys.images import processes
-from recsys.images.client import Item
+from recsys.images import fetch, processes
 from recsys.images.fetch import fetch_images
+from recsys.images.item import Item
 
 CHILD = """
 import sys, threading
 from recsys.configuration import Images
-from recsys.images.client import Item
+from recsys.images.item import Item
 from recsys.images.fetch import fetch_images
 settings = Images(allow_hosts=("127.0.0.1",), processes=2, timeout_s=30)
 fetch_images([Item(str(n), (f"{sys.argv[1]}{n}",)) for n in range(4)], settings)
@@ -29,8 +30,10 @@ fetch_images([Item(str(n), (f"{sys.argv[1]}{n}",)) for n in range(4)], settings)
 
 
 @pytest.fixture
-def settings(configuration) -> Images:
-    return configuration.images.model_copy(update={"processes": 2})
+def settings(configuration, monkeypatch) -> Iterator[Images]:
+    monkeypatch.setattr(fetch, "LINGER_S", 0.2)
+    yield configuration.images.model_copy(update={"processes": 2})
+    assert wait_for(lambda: not fetchers(os.getpid()))  # none is left when nothing is fetched any more
 
 
 def batch(host, faults: list[str], number: int) -> list[Item]:
@@ -69,7 +72,6 @@ def test_batches_in_several_processes_end_as_in_one(host, settings):
         assert [o.product_id for o in outcomes] == [f"{number}-{n}" for n in range(len(faults))]
         assert [(o.status, o.cause, o.image and o.image.digest) for o in outcomes] == expected
     assert sorted(told) == sorted(o.status for outcomes in ended for o in outcomes)
-    assert not fetchers(os.getpid())
 
 
 def test_together_they_ask_no_more_of_a_host_at_once_than_one_would(host, settings):
@@ -77,6 +79,15 @@ def test_together_they_ask_no_more_of_a_host_at_once_than_one_would(host, settin
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: fetch_images(batch(host, ["slow"] * 6, n), gentle), range(4)))
     assert host.most_under_way == 4
+
+
+def test_they_stay_for_the_next_batch_and_end_when_none_comes(host, settings, monkeypatch):
+    monkeypatch.setattr(fetch, "LINGER_S", 2.0)
+    fetch_images(batch(host, ["ok"], 0), settings)
+    first = fetchers(os.getpid())
+    fetch_images(batch(host, ["ok"], 1), settings)
+    assert fetchers(os.getpid()) == first
+    assert len(first) == 2
 
 
 def test_a_killed_process_fails_its_batch_at_once_and_the_next_batch_is_fetched(host, settings):
