@@ -46,17 +46,19 @@ def show(context: typer.Context, home: HomeOption = HOME_DEFAULT, as_json: JsonO
         rows = [
             (
                 *("serves" if model.version == now.version else "", model.version, Path(model.recipe).stem),
-                f"{datetime.fromisoformat(model.trained_at).astimezone():%d %b %Y %H:%M}",
+                f"{datetime.fromisoformat(model.trained_at).astimezone():%Y-%m-%d}",
                 *(f"{model.precision[level]:.3f}" if level in model.precision else "–" for level in levels),
                 "promoted" if model.promoted else "refused",
             )
             for model in known
         ]
-        figures = [f"P@5 level {level}" for level in levels]
+        figures = [f"level {level}" for level in levels]
         columns = ["", "version", "recipe", "trained", *figures, "gate"]
-        out.print(table("Embeddings", columns, rows, right=figures))
+        out.print(table("Embeddings, with their precision at 5 on held-out products", columns, rows, right=figures))
         for model in known:
-            out.print(Text(clean(f"\n{model.version}, beside {model.against}: {model.reason}"), style="dim"))
+            out.print(
+                Text(clean(f"\n{model.version}, beside {model.against}: {model.reason}"), style="dim"), soft_wrap=True
+            )
     serves = f"embedding {now.version}" if now.model else f"the raw backbone, {now.version}"
     out.print(Text(f"\nServes: {serves}" + ("" if known else "; 'recsys train embedding' trains one")))
     if before:

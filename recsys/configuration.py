@@ -306,13 +306,8 @@ class Embedding(Section):
     recipe: Annotated[str, Field(min_length=1)] = "default"
     """`default`, `fine_tuning`, `original`, `original_head`, or the path of a changed copy of one of
     `recsys/embedding/recipes/*.toml`."""
-    size: Positive = 128
-    margin: Annotated[float, Field(gt=0)] = 0.2
-    """Of the triplet loss max(d(a, p) − d(a, n) + margin, 0)."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
-    """Adam's."""
-    epochs: Positive = 30
-    batch_size: Positive = 30
+    margin: Annotated[float, Field(gt=0, lt=2)] = 0.2
+    """By which triplets that are shown as violating it do so: max(d(a, p) − d(a, n) + margin, 0)."""
 
 
 class Tsne(Section):

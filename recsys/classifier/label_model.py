@@ -130,7 +130,9 @@ class LabelModel:
             )
         except DAMAGED as error:
             reason = " ".join(str(error).split())[:200]
-            raise TrainingError(f"classifier {folder} is damaged or missing ({reason}); run 'recsys train'") from error
+            raise TrainingError(
+                f"classifier {folder} is damaged or missing ({reason}); run 'recsys train classifier'"
+            ) from error
 
 
 def _loaded(file: Path) -> Any:

@@ -188,7 +188,7 @@ def _read(file: Path) -> AtHand | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, LookupError) as error:
-        raise TrainingError(f"{file} is damaged ({error}); delete it and run 'recsys train'") from error
+        raise TrainingError(f"{file} is damaged ({error}); delete it and run 'recsys train classifier'") from error
 
 
 def _write(file: Path, model: AtHand) -> None:

@@ -26,15 +26,14 @@ from recsys.embedding import served_model
 from recsys.embedding.embedder import Embedder
 from recsys.embedding.judging import CHALLENGER, Verdict
 from recsys.embedding.recipe import Recipe
-from recsys.embedding.serving import Model
+from recsys.embedding.serving import REGISTERED
 from recsys.evaluation.pictures import pictures_of_training
 from recsys.evaluation.products import pictures_of
 from recsys.features import model_version
 from recsys.store import Store
 from recsys.tracking import TAG_FLOW_RUN, current_store, experiment
 
-EXPERIMENT = REGISTERED = "product-embedding"
-CHAMPION = "champion"
+EXPERIMENT = REGISTERED
 TAG_VERSION = "recsys.model_version"
 TAG_GATE = "recsys.gate"
 UNFINISHED = ("RUNNING", "FAILED", "KILLED", "SCHEDULED")
@@ -118,16 +117,6 @@ def finish(home: Path, run_id: str) -> None:
     client, _ = experiment(home, EXPERIMENT)
     if client.get_run(run_id).info.status in UNFINISHED:
         client.set_terminated(run_id, "FINISHED")
-
-
-def alias(home: Path, model: Model | None) -> None:
-    """Have the alias `champion` name a model; none where the raw backbone serves."""
-    client, _ = experiment(home, EXPERIMENT)
-    if model is not None:
-        client.set_registered_model_alias(REGISTERED, CHAMPION, model.registered)
-    else:
-        with contextlib.suppress(MlflowException):  # there is no such alias, or no such model
-            client.delete_registered_model_alias(REGISTERED, CHAMPION)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ Which one serves is `recsys.embedding.serving`. Before another does, its tables 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,11 +25,14 @@ from recsys.embedding.recipe import Recipe, load_recipe
 from recsys.embedding.serving import Model, Pointer, Serving
 from recsys.errors import ModelError, TrainingError
 from recsys.store import Store, digest
+from recsys.tracking import experiment
 
 RULE_VERSION = 1
 """Of the code of this room; raised when the same pictures and recipe would give another model."""
 
 SCOREBOARD, GATE = "scoreboard.csv", "gate.csv"
+CHAMPION = "champion"
+"""The alias, in MLflow's registry, of the model that serves."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,6 @@ def train(
     against = serving.serving(store.home, configuration)
     (place / "checkpoints").mkdir(parents=True, exist_ok=True)
     with record.training(store.home, configuration, recipe, rows, version, flow_run_id) as run:
-
         progress.begin("embedding", epochs_of(recipe, rows))
 
         def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
@@ -282,15 +285,21 @@ def _fill(store: Store, configuration: Configuration, model: Model | None) -> No
 
 
 def _fill_embeddings(store: Store, configuration: Configuration, model: Model | None) -> None:
-    if model is not None:
-        from recsys.embedding import ledger
+    from recsys.embedding import ledger
 
+    if model is not None and ledger.missing(store, configuration, model):
         ledger.fill(store, configuration, serving.loaded(str(store.home), model.version))
 
 
 def _point(store: Store, to: Pointer, model: Model | None) -> None:
     """Swap: the alias first, so that whoever is killed between the two repeats a command that does both."""
-    from recsys.embedding import record
+    client, _ = experiment(store.home, serving.REGISTERED)
 
-    record.alias(store.home, model)
+    from mlflow.exceptions import MlflowException
+
+    if model is not None:
+        client.set_registered_model_alias(serving.REGISTERED, CHAMPION, model.registered)
+    else:
+        with contextlib.suppress(MlflowException):  # there is no such alias, or no such model
+            client.delete_registered_model_alias(serving.REGISTERED, CHAMPION)
     serving.point(store.home, to)

@@ -25,6 +25,9 @@ from recsys.errors import ModelError
 if TYPE_CHECKING:
     from recsys.embedding.embedder import Embedder
 
+REGISTERED = "product-embedding"
+"""The models' name in MLflow's registry."""
+
 SEES_FEATURES, SEES_PICTURES = "features", "pictures"
 
 
@@ -164,13 +167,13 @@ def model(home: Path | str, version: str) -> Model:
     Raises:
         ModelError: there is none of that version, or its record is damaged.
     """
-    file = folder(home) / version / "trained.json"
-    told = read_json(file) if version.isalnum() else None  # nothing that a person types becomes another path
-    if told is None:
-        known = ", ".join(path.parent.name for path in sorted(folder(home).glob("*/trained.json")))
-        raise ModelError(f"there is no embedding '{version[:40]}'; " + (f"there are {known}" if known else "none yet"))
+    known = {path.parent.name: path for path in sorted(folder(home).glob("*/trained.json"))}
+    if version not in known:  # so nothing that a person types becomes another path
+        there = f"there are {', '.join(known)}" if known else "none was trained yet"
+        raise ModelError(f"there is no embedding '{version[:40]}'; {there}")
+    file = known[version]
     try:
-        return Model(**told)
+        return Model(**(read_json(file) or {}))
     except TypeError as error:
         raise ModelError(f"{file} is damaged ({error}); delete its folder and run 'recsys train embedding'") from error
 

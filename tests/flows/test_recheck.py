@@ -130,10 +130,10 @@ def test_recsys_retry_asks_only_for_what_is_pending(prefect_url: str, shop: Samp
     with serving(shop) as host:
         nothing = recsys(home, "retry", *allowed)
         assert "Nothing to do" in nothing.stdout and not host.stats()
-        gone = recsys(home, "retry", "--cause", "410", *allowed)
+        gone = recsys(home, "retry", "--cause", "404", *allowed)
         assert gone.returncode == 0, gone.stderr
         asked = host.stats()
-        broken = store.read("images", ["url"], "cause = 'http_410'")["url"].to_pylist()
+        broken = store.read("images", ["url"], "cause = 'http_404'")["url"].to_pylist()
         assert set(asked) == {url.rpartition("/")[2] for url in broken} and set(asked.values()) == {1}
         assert recsys(home, "retry", "--broken", "--older-than", "7d", *allowed).returncode == 0
         assert host.stats() == asked

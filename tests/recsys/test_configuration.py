@@ -11,7 +11,7 @@ def test_the_defaults_are_the_figures_of_the_original() -> None:
     assert c.images.side == 256
     assert (c.balance.undersample_above, c.balance.undersample_to, c.balance.random_seed) == (2000, 1500, 12345)
     assert (c.classifier.recipe, c.classifier.precision) == ("default", 0.99)
-    assert (c.embedding.learning_rate, c.embedding.epochs, c.embedding.batch_size) == (1e-5, 30, 30)
+    assert (c.embedding.recipe, c.evaluation.holdout_share) == ("default", 0.25)
     assert (c.tsne.perplexity, c.tsne.iterations, c.tsne.components) == (40, 300, 2)
     assert (c.colour.hue_bins, c.colour.saturation_bins, c.colour.value_bins) == (12, 8, 8)
     assert c.price.quantiles == (0.30, 0.65, 0.90) and c.price.neutral_level == 2.5

@@ -228,7 +228,7 @@ def test_a_damaged_or_missing_model_says_so_and_the_next_training_mends_it(copie
         shutil.rmtree(place)
     else:
         next(place.rglob(damage)).write_bytes(b"{")
-    with pytest.raises(TrainingError, match=r"damaged or missing \(.*\); run 'recsys train'") as failure:
+    with pytest.raises(TrainingError, match=r"damaged or missing \(.*\); run 'recsys train classifier'") as failure:
         registry.loaded(home, version)
     assert str(place) in str(failure.value) and "\n" not in str(failure.value)
     assert not (place.parent / "trained.json").exists()  # so that it is trained again
