@@ -22,9 +22,9 @@ import pandas as pd
 from measuring import out, table
 from numpy.typing import NDArray
 
-from recsys.classifier.examples import features_of
 from recsys.configuration import Evaluation, load
-from recsys.embedding.examples import training_set
+from recsys.embedding.embedder import beside
+from recsys.embedding.examples import described_by, training_set
 from recsys.embedding.recipe import load_recipe
 from recsys.embedding.training import train_head
 from recsys.evaluation.judgement import Figure, judge
@@ -46,7 +46,7 @@ def main() -> int:
     options = parser.parse_args()
     store, configuration = Store(options.home, read_only=True), load(options.home)
     examples = training_set(store, configuration)
-    features = features_of(store, configuration, examples["image_digest"].tolist())
+    features, histograms = described_by(store, configuration, examples["image_digest"].tolist())
     precisions: dict[str, list[NDArray[np.float64]]] = {name: [] for name in (RAW, *options.recipes)}
     seconds: dict[str, list[float]] = {name: [] for name in precisions}
     for seed in range(options.seeds):
@@ -54,11 +54,12 @@ def main() -> int:
         precisions[RAW].append(precision(features, frame, configuration.evaluation))
         for name in options.recipes:
             recipe = load_recipe(name).model_copy(update={"seed": seed})
+            seen = beside(features, histograms, recipe.colour_weight)
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
-                trained = train_head(features, frame, recipe, checkpoint_folder=Path(folder))
+                trained = train_head(seen, frame, recipe, checkpoint_folder=Path(folder))
             seconds[name].append(time.monotonic() - began)
-            vectors = np.asarray(trained.model.predict(features, verbose=0))
+            vectors = np.asarray(trained.model.predict(seen, verbose=0))
             precisions[name].append(precision(vectors, frame, configuration.evaluation))
     rows = []
     for name, values in precisions.items():

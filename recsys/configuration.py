@@ -323,6 +323,8 @@ class Tsne(Section):
 class Colour(Section):
     """The HSV histogram, split 12 × 8 × 8."""
 
+    mask: Literal["product", "none"] = "product"
+    """What is counted: the product's pixels, those in the middle more, or, as in the original, all of the square's."""
     hue_bins: Annotated[int, Field(ge=1, le=180)] = 12
     saturation_bins: Annotated[int, Field(ge=1, le=256)] = 8
     value_bins: Annotated[int, Field(ge=1, le=256)] = 8

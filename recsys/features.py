@@ -1,9 +1,10 @@
-"""The features stage: an embedding and a colour histogram for each picture, computed once a model version."""
+"""The features stage: an embedding, a colour histogram and a fingerprint for each picture, computed once a version."""
 
 from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from recsys import backbones, colour
 from recsys.configuration import Backbone, Configuration
+from recsys.images.fingerprint import VERSION, fingerprint
 from recsys.images.square import decode_squared
 from recsys.store import Shard, Store, among, features_schema, shards
 
@@ -29,13 +31,10 @@ class FeatureCounts:
 
 
 def model_version(configuration: Configuration) -> str:
-    """Return what the features depend on: the backbone with its weights and input, and the histogram's bins."""
+    """Return what the features depend on: the backbone with its weights and input, and the rules of the rest."""
     network = configuration.backbone
-    bins = configuration.colour
-    return (
-        f"{backbones.version(network.name, network.weights, network.input_size)}"
-        f"-hsv{bins.hue_bins}x{bins.saturation_bins}x{bins.value_bins}"
-    )
+    seen = backbones.version(network.name, network.weights, network.input_size)
+    return f"{seen}-{colour.version(configuration.colour)}-print{VERSION}"
 
 
 def table_name(configuration: Configuration) -> str:
@@ -71,7 +70,8 @@ def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> F
     pictures = dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
     images = np.stack([decode_squared(jpeg) for jpeg in pictures.values()])  # (n, 256, 256, 3)
     embeddings, histograms = describe(images, configuration)
-    store.write(table_name(configuration), _table(list(pictures), embeddings, histograms))
+    prints = [fingerprint(image) for image in images]
+    store.write(table_name(configuration), rows_of(list(pictures), embeddings, histograms, prints))
     return FeatureCounts(len(pictures), time.monotonic() - started)
 
 
@@ -91,9 +91,16 @@ def extractor(settings: Backbone) -> backbones.FeatureExtractor:
     )
 
 
-def _table(digests: list[str], embeddings: NDArray[np.float32], histograms: NDArray[np.float32]) -> pa.Table:
+def rows_of(
+    digests: Sequence[str],
+    embeddings: NDArray[np.float32],
+    histograms: NDArray[np.float32],
+    fingerprints: Sequence[np.uint64] | None = None,
+) -> pa.Table:
+    """Return the features of n pictures as rows of their table; fingerprints that are not known are null."""
     columns = [
-        pa.array(digests),
+        pa.array(digests, pa.string()),
         *(pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]) for x in (embeddings, histograms)),
+        pa.nulls(len(digests), pa.uint64()) if fingerprints is None else pa.array(fingerprints, pa.uint64()),
     ]
     return pa.table(columns, schema=features_schema(embeddings.shape[1], histograms.shape[1]))

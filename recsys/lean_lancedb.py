@@ -33,5 +33,6 @@ def _put_in_place() -> None:
 _put_in_place()
 
 import lancedb  # noqa: E402
+from lancedb.index import BTree  # noqa: E402
 
-__all__ = ["lancedb"]
+__all__ = ["BTree", "lancedb"]

@@ -93,6 +93,7 @@ def fit(
         TrainingError: `diagnose` says so, or the checkpoint is of another network.
     """
     checkpoint = checkpoint_folder / "checkpoint.npz"
+    model.optimizer.build(model.trainable_variables)  # else Keras compiles the step twice
     history = _restore(model, checkpoint)
     batches.first_epoch = len(history)
     model.fit(

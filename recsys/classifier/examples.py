@@ -63,23 +63,33 @@ def training_set(store: Store, configuration: Configuration, learned_from: str) 
     return examples
 
 
-def groups(store: Store, examples: pd.DataFrame) -> NDArray[np.int64]:
-    """Return (n,) the group of each row, see `split.groups`, by name, brand and image_digest; reads all pictures."""
-    prints: dict[str, np.uint64] = {}
-    for digests in _batches(examples["image_digest"].dropna().unique().tolist()):
-        for key, jpeg in _jpegs(store, digests).items():
-            prints[key] = fingerprint(decode_squared(jpeg))
+def groups(store: Store, configuration: Configuration, examples: pd.DataFrame) -> NDArray[np.int64]:
+    """Return (n,) the group of each row, see `split.groups`, by name, brand and image_digest."""
+    prints = fingerprints_of(store, configuration, examples["image_digest"].dropna())
     return split.groups(examples["name"], examples["brand"], [prints.get(key) for key in examples["image_digest"]])
 
 
-def features_of(store: Store, configuration: Configuration, digests: Sequence[str]) -> NDArray[np.float32]:
-    """Return (n, d) unit features of pictures that have them, in this order."""
+def features_of(
+    store: Store, configuration: Configuration, digests: Sequence[str], column: str = "embedding"
+) -> NDArray[np.float32]:
+    """Return (n, d) unit features of pictures that have them, in this order; or another column of their table."""
     keys = list(dict.fromkeys(digests))
-    table = store.read(table_name(configuration), ["image_digest", "embedding"], among("image_digest", keys))
+    table = store.read(table_name(configuration), ["image_digest", column], among("image_digest", keys))
     place = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
-    values = table["embedding"].combine_chunks()
+    values = table[column].combine_chunks()
     matrix = values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), values.type.list_size)
     return matrix[np.array([place[key] for key in digests], np.int64)]
+
+
+def fingerprints_of(store: Store, configuration: Configuration, digests: Iterable[str]) -> dict[str, int]:
+    """Return the fingerprint of each picture: from its features where it has any, else from its pixels."""
+    wanted = dict.fromkeys(digests)
+    computed = store.read(table_name(configuration), ["image_digest", "fingerprint"], "fingerprint IS NOT NULL")
+    known = zip(*(computed[column].to_pylist() for column in ("image_digest", "fingerprint")), strict=True)
+    found = {key: value for key, value in known if key in wanted}
+    for keys in _batches([key for key in wanted if key not in found]):
+        found |= {key: int(fingerprint(decode_squared(jpeg))) for key, jpeg in _jpegs(store, keys).items()}
+    return found
 
 
 def jpegs_of(store: Store, digests: Sequence[str]) -> list[bytes]:

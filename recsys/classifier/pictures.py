@@ -94,7 +94,7 @@ def learned_from(store: Store, configuration: Configuration, recipe: Recipe) -> 
 
 
 def of_training(store: Store, configuration: Configuration, recipe: Recipe, rows: pd.DataFrame) -> Pictures:
-    """Return the pictures of a training, and put its examples in groups; reads all of their pictures.
+    """Return the pictures of a training, and put its examples in groups.
 
     The examples' own; where the recipe says `balance`, large classes are cut; where it says `materialised`, small ones
     are grown too, by scraped pictures and augmented ones, see `recsys.labels.balance.grow`.
@@ -112,7 +112,7 @@ def of_training(store: Store, configuration: Configuration, recipe: Recipe, rows
     scraped = store.read("scraped", ["image_digest", "label", "title"]).to_pandas() if grown else _nothing()
     scraped = scraped.sort_values("image_digest", ignore_index=True)
     named = pd.concat([rows, scraped.rename(columns={"title": "name"})], ignore_index=True)
-    groups = examples.groups(store, named)
+    groups = examples.groups(store, configuration, named)
     own = rows[["label", "image_digest"]].assign(example=np.arange(len(rows)), group=groups[: len(rows)])
     own = own[own["image_digest"].notna()]
     if grown:

@@ -7,9 +7,7 @@ that a model and the one before it are judged by what neither has seen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +16,13 @@ from numpy.typing import NDArray
 
 from recsys.augmentation import augment
 from recsys.catalogue.products import active_products
-from recsys.classifier.examples import READ_AT_ONCE, features_of, jpegs_of
+from recsys.classifier.examples import features_of, fingerprints_of, jpegs_of
 from recsys.configuration import Configuration
+from recsys.embedding.embedder import beside
 from recsys.embedding.recipe import Recipe
 from recsys.features import table_name
 from recsys.images import views
-from recsys.images.fingerprint import fingerprint, joined, near_duplicates
-from recsys.images.square import decode_squared
+from recsys.images.fingerprint import joined, near_duplicates
 from recsys.labels.balance import grow
 from recsys.store import Store, digest
 from recsys.training import Load, pictures
@@ -34,7 +32,7 @@ PREDICTED = "predicted"
 
 
 def training_set(store: Store, configuration: Configuration) -> pd.DataFrame:
-    """Return the pictures that embeddings are trained on and judged by, a row a picture; reads all of them.
+    """Return the pictures that embeddings are trained on and judged by, a row a picture.
 
     Args:
         store: products, pictures, labels and features; left out is what has no features of the configured backbone.
@@ -57,7 +55,7 @@ def training_set(store: Store, configuration: Configuration) -> pd.DataFrame:
     photos = photos[photos["image_digest"].isin(seen) & _of_shown_products(photos, seen)]
     rows = photos.merge(products, on="product_id").reset_index(drop=True)
     columns = ["product_id", "view", "image_digest", "category_path", "label"]
-    rows = rows[columns].assign(group=_groups(rows, _fingerprints(store, rows["image_digest"])))
+    rows = rows[columns].assign(group=_groups(rows, _fingerprints(store, configuration, rows["image_digest"])))
     settings = configuration.evaluation
     share = min(settings.holdout_share, settings.queries / max(rows["product_id"].nunique(), 1))
     rows["held_out"] = held_out(rows["image_digest"], rows["group"], share)
@@ -101,7 +99,7 @@ class Shown:
     Attributes:
         examples: m rows, as of `training_set`; scraped and augmented ones have no product_id or category_path of
             their own right and are never held out.
-        features: (m, d) float32 of unit length, where a head is trained.
+        features: (m, d) float32, where a head is trained: what it sees, see `recsys.embedding.embedder.beside`.
         load: from row numbers (b,) to pictures (b, side, side, 3) uint8, where a network is.
     """
 
@@ -117,7 +115,8 @@ def shown(store: Store, configuration: Configuration, recipe: Recipe, examples: 
         ConfigurationError: the recipe asks for fewer materialised images than the classes have.
     """
     if recipe.network is None:
-        return Shown(examples, features=features_of(store, configuration, examples["image_digest"].tolist()))
+        described = described_by(store, configuration, examples["image_digest"].tolist())
+        return Shown(examples, features=beside(*described, recipe.colour_weight))
     rows = _materialised(store, configuration, recipe, examples)
     seeds = rows["seed"].to_numpy()
 
@@ -126,6 +125,13 @@ def shown(store: Store, configuration: Configuration, recipe: Recipe, examples: 
 
     jpegs = jpegs_of(store, rows["image_digest"].tolist())
     return Shown(rows, load=pictures(jpegs, recipe.network.input_size, vary if seeds.any() else None))
+
+
+def described_by(
+    store: Store, configuration: Configuration, digests: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return unit features (n, d) and histograms (n, bins) of pictures that have them, in this order."""
+    return features_of(store, configuration, digests), features_of(store, configuration, digests, "histogram")
 
 
 def _materialised(store: Store, configuration: Configuration, recipe: Recipe, examples: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +148,7 @@ def _materialised(store: Store, configuration: Configuration, recipe: Recipe, ex
     else:
         scraped = store.read("scraped", ["image_digest", "label"]).to_pandas().sort_values("image_digest")
         known = pd.concat([examples, scraped], ignore_index=True)
-        photos = near_duplicates(np.array(_fingerprints(store, known["image_digest"]), np.uint64))
+        photos = near_duplicates(_fingerprints(store, configuration, known["image_digest"]))
         secret = photos[: len(examples)][examples["held_out"].to_numpy(bool)]
         scraped = scraped[~np.isin(photos[len(examples) :], secret)].assign(group=-1)
         training = grow(training[training["view"] == 0], scraped, configuration, network.materialised_images)
@@ -157,21 +163,15 @@ def _of_shown_products(photos: pd.DataFrame, seen: Sequence[str]) -> pd.Series:
     return photos["product_id"].isin(first["product_id"])
 
 
-def _fingerprints(store: Store, digests: pd.Series) -> list[np.uint64]:
-    """Return the fingerprint of each picture."""
-    found: dict[str, np.uint64] = {}
-    keys = digests.unique().tolist()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(keys), READ_AT_ONCE):
-            some = keys[start : start + READ_AT_ONCE]
-            prints = threads.map(lambda jpeg: fingerprint(decode_squared(jpeg)), jpegs_of(store, some))
-            found |= dict(zip(some, prints, strict=True))
-    return [found[key] for key in digests]
+def _fingerprints(store: Store, configuration: Configuration, digests: pd.Series) -> NDArray[np.uint64]:
+    """Return (n,) the fingerprint of each picture."""
+    found = fingerprints_of(store, configuration, digests)
+    return np.array([found[key] for key in digests], np.uint64)
 
 
-def _groups(rows: pd.DataFrame, fingerprints: list[np.uint64]) -> NDArray[np.int64]:
+def _groups(rows: pd.DataFrame, fingerprints: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return (n,) the number of each picture's group, from 0 in the order of their first rows."""
-    photos = near_duplicates(np.array(fingerprints, np.uint64))
+    photos = near_duplicates(fingerprints)
     first = pd.Series(photos).groupby(rows["product_id"].to_numpy()).transform("first").to_numpy()
     return pd.factorize(joined(photos, photos, first))[0].astype(np.int64)
 

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.classifier.examples import features_of
 from recsys.configuration import Configuration
 from recsys.embedding.embedder import Embedder
-from recsys.embedding.examples import shown
+from recsys.embedding.examples import described_by, shown
 from recsys.embedding.recipe import Recipe, load_recipe
 from recsys.embedding.training import train_head, train_network
 from recsys.errors import TrainingError
@@ -53,7 +52,7 @@ def fit(
         trained = train_head(
             given.features, given.examples, recipe, checkpoint_folder=checkpoint_folder, on_epoch=on_epoch
         )
-        return Embedder.of_head(version, trained.model, configuration.backbone)
+        return Embedder.of_head(version, trained.model, configuration, recipe.colour_weight)
     assert given.load is not None
     trained = train_network(given.load, given.examples, recipe, checkpoint_folder=checkpoint_folder, on_epoch=on_epoch)
     return Embedder.of_network(version, trained.model)
@@ -78,4 +77,4 @@ def originals_vectors(
         embedder = fit(store, configuration, original, rows, ORIGINAL, checkpoint_folder)
     except TrainingError:
         return None
-    return embedder.embed_features(features_of(store, configuration, digests))
+    return embedder.embed_features(*described_by(store, configuration, digests))

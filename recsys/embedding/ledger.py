@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from recsys import features
-from recsys.classifier.examples import features_of, jpegs_of
+from recsys.classifier.examples import jpegs_of
 from recsys.configuration import Configuration
 from recsys.embedding.embedder import Embedder
+from recsys.embedding.examples import described_by
 from recsys.embedding.serving import SEES_FEATURES, Model, loaded
 from recsys.images.square import decode_squared
 from recsys.store import Shard, Store, embeddings_schema, shards
@@ -69,7 +70,7 @@ def _missing(store: Store, configuration: Configuration, version: str, sees: str
 def _embed(store: Store, shard: Shard, configuration: Configuration, embedder: Embedder) -> EmbeddingCounts:
     started = time.monotonic()
     if embedder.sees == SEES_FEATURES:
-        vectors = embedder.embed_features(features_of(store, configuration, shard.keys))
+        vectors = embedder.embed_features(*described_by(store, configuration, shard.keys))
     else:
         pictures = np.stack([decode_squared(jpeg) for jpeg in jpegs_of(store, shard.keys)])
         vectors = embedder.embed_pictures(pictures)

@@ -94,6 +94,8 @@ class Recipe(_Closed):
     """Of each level of the path, from the top; what is deeper is cut off. Labels have one."""
     product_weight: Weight
     """Of the finest level: several photos of one product."""
+    colour_weight: Weight
+    """Of the colour histogram that a head sees beside the features, each of unit length; 0 leaves it out."""
 
     embedding_size: Annotated[int, Field(ge=2, le=4096)]
     """Numbers of a vector, at most; a start by principal axes has no more than there are features or pictures."""
@@ -126,6 +128,8 @@ class Recipe(_Closed):
         if self.network is not None:
             if self.start == "pca":
                 raise ValueError("start = 'pca' is of features that stay as they are; a [network] starts 'random'")
+            if self.colour_weight:
+                raise ValueError("colour_weight is of a head; a [network] sees the colours itself, so it is 0")
             if self.network.head_epochs >= self.epochs:
                 raise ValueError("network.head_epochs must leave epochs for the whole network")
             if self.network.materialised_images is not None and self.classes == "path":

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys import backbones, progress, recommendations
+from recsys import backbones, features, progress, recommendations
 from recsys.configuration import Configuration
 from recsys.embedding import serving
 from recsys.embedding.recipe import Recipe, load_recipe
@@ -228,7 +228,8 @@ def version_of(store: Store, configuration: Configuration, rows: pd.DataFrame, r
 def _backbone(configuration: Configuration, recipe: Recipe) -> str:
     """Return the version of the backbone that a head sees the features of, or that a network starts from."""
     if recipe.network is None:
-        return serving.backbone_version(configuration)
+        seen = features.model_version if recipe.colour_weight else serving.backbone_version
+        return seen(configuration)
     return backbones.version(recipe.network.backbone, recipe.network.weights, recipe.network.input_size)
 
 
@@ -273,7 +274,8 @@ def _usable(store: Store, configuration: Configuration, version: str) -> Model:
     if not model.usable(configuration):
         raise ModelError(
             f"embedding {version} sees features of {model.backbone}, and configured is "
-            f"{serving.backbone_version(configuration)}: set the section 'backbone' as it was then, or train anew"
+            f"{features.model_version(configuration)}: set the sections 'backbone' and 'colour' as they were then, or "
+            "train anew"
         )
     return model
 

@@ -3,9 +3,9 @@
     model = mlflow.pyfunc.load_model("models:/product-embedding@champion")
     model.predict(pictures)     # (n, h, w, 3) uint8 RGB  →  (n, e) float32, rows of unit length
 
-Pictures may be of any size: one that is no square is squared as the catalogue's are, its longest side scaled to 256 on
-white. For the squared picture of a product, as the store keeps it and the service shows it (`GET /images/ID`), the
-answer is the stored embedding.
+Pictures may be of any size: they are squared as the catalogue's are, the longest side scaled to 256 on white. For the
+squared picture of a product, as the store keeps it and the service shows it (`GET /images/ID`), the answer is its
+stored embedding.
 
 MLflow runs this file where it loads the model (https://mlflow.org/docs/latest/ml/model/models-from-code/).
 """
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from recsys.embedding.embedder import Embedder
 from recsys.images.square import square
 
+SIDE = 256
+"""Pixels of a squared picture."""
 PHOTOS = (-1, -1, -1, 3)
 
 
@@ -45,8 +47,8 @@ class ServedEmbedding(PythonModel):
         pictures = model_input
         if pictures.ndim != 4 or pictures.shape[3] != 3:
             raise ValueError(f"pictures of shape {pictures.shape}: (n, height, width, 3) is needed, RGB, uint8")
-        if pictures.shape[1] != pictures.shape[2]:
-            pictures = np.stack([square(picture) for picture in pictures])
+        if pictures.shape[1:3] != (SIDE, SIDE):
+            pictures = np.stack([square(picture, SIDE) for picture in pictures])
         return self.embedder.embed_pictures(pictures)
 
 

@@ -41,7 +41,8 @@ class Model:
         recipe_digest: of the recipe's content.
         data_digest: of the pictures that it was trained on and judged by.
         sees: `features` of a frozen backbone, or whole `pictures`.
-        backbone: version of that backbone; of what sees pictures, the one that it started from.
+        backbone: version of the features that it sees, with that of the histograms if it sees these too; of what sees
+            pictures, that of the backbone that it started from.
         size: numbers of a vector.
         trained_at: ISO 8601, UTC.
         run_id: of its MLflow run.
@@ -69,7 +70,8 @@ class Model:
 
     def usable(self, configuration: Configuration) -> bool:
         """Return whether it can serve beside the configured backbone: a head sees the features of its own alone."""
-        return self.sees == SEES_PICTURES or self.backbone == backbone_version(configuration)
+        there = (backbone_version(configuration), features.model_version(configuration))
+        return self.sees == SEES_PICTURES or self.backbone in there
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def passed_over(home: Path | str, configuration: Configuration) -> str | None:
         return None
     return (
         f"embedding {version} was trained on features of {model(home, version).backbone}, and configured is "
-        f"{backbone_version(configuration)}: until one is trained on these, the raw backbone serves"
+        f"{features.model_version(configuration)}: until one is trained on these, the raw backbone serves"
     )
 
 
@@ -219,7 +221,7 @@ def describe(
     embedder = loaded(home, serves.version)
     if serves.model.sees == SEES_FEATURES:
         raw, histograms = features.describe(images, configuration)
-        return embedder.embed_features(raw), histograms
+        return embedder.embed_features(raw, histograms), histograms
     histograms = np.stack([colour.histogram(image, configuration.colour) for image in images])
     return embedder.embed_pictures(images), histograms
 

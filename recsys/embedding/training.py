@@ -65,7 +65,7 @@ def train_head(
     """Train the recipe's head on frozen features.
 
     Args:
-        features: (n, d), rows of unit length, of the examples.
+        features: (n, d), what the head sees of the examples, see `recsys.embedding.embedder.beside`.
         examples: as `recsys.embedding.examples.training_set` gives them.
         recipe: one without a network.
         checkpoint_folder: of this recipe and these examples.

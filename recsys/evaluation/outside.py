@@ -40,8 +40,9 @@ REQUIRED = ("file", "category_path")
 AT_ONCE = 64
 """Photos that are in memory as pixels, 12 MB of them."""
 
-Embed = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
-"""A model: squared pictures (b, 256, 256, 3) and their raw features (b, d) -> (b, e) float32 of unit length."""
+Embed = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""A model: squared pictures (b, 256, 256, 3), their raw features (b, d) and histograms (b, bins) -> (b, e) float32 of
+unit length."""
 
 
 class Skipped(NamedTuple):
@@ -70,8 +71,8 @@ def embed_by(store: Store, model: Model) -> Embed:
     """
     embedder = loaded(str(store.home), model.version)
     if model.sees == SEES_FEATURES:
-        return lambda pictures, raw: embedder.embed_features(raw)
-    return lambda pictures, raw: embedder.embed_pictures(pictures)
+        return lambda pictures, raw, histograms: embedder.embed_features(raw, histograms)
+    return lambda pictures, raw, histograms: embedder.embed_pictures(pictures)
 
 
 def with_outside_queries(
@@ -126,7 +127,7 @@ def with_outside_queries(
             vectors[PIXELS].append(pixel_vectors(pictures))
             vectors[BACKBONE].append(raw)
             for name, model in embed.items():
-                vectors[name].append(model(squared, raw))
+                vectors[name].append(model(squared, raw, histogram))
     progress.finish("photos", f"{len(seen):,} of {rows:,} rows used")
     if not seen:
         first = "".join(f": line {row.line}, {row.reason}" for row in sorted(skipped)[:1])

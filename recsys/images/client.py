@@ -17,6 +17,7 @@ import random
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
@@ -61,6 +62,13 @@ SMALL_JPEG = 1 << 18
 
 DECODERS = 2
 """Threads for all other pictures, so that none keeps the loop from the network."""
+
+PLACES = 8
+"""Times its connections that a process has products under way, those included that wait to be squared."""
+
+AHEAD = 1 << 25
+"""Bytes of small JPEGs that may wait to be squared. So the network runs seconds ahead of the decoder, and a batch's
+links that stay silent have had their time when its last picture is squared."""
 
 REDIRECTS = {301, 302, 303, 307, 308}
 
@@ -171,6 +179,33 @@ class _Connector(aiohttp.TCPConnector):
 _connected: ContextVar[Callable[[], None] | None] = ContextVar("_connected", default=None)
 
 
+class _Backlog:
+    """Bytes that wait for their turn. Who brings more than there is room for waits, in the order of arrival."""
+
+    def __init__(self, limit: int) -> None:
+        self._room = limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self, size: int) -> None:
+        if self._room <= 0:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                self.leave(0)  # if it was its turn, it is the next one's
+                raise
+        self._room -= size
+
+    def leave(self, size: int) -> None:
+        self._room += size
+        while self._waiting and self._room > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():  # else its batch was given up
+                turn.set_result(None)
+                break
+
+
 class Client:
     """The event loop in a thread of its own, its connections, and the threads that decode what takes long."""
 
@@ -222,7 +257,9 @@ class Client:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self.open = asyncio.Semaphore(settings.connections)
         self.admission = asyncio.Lock()  # batches begin one after the other, as their places come free
-        self.places = asyncio.Semaphore(2 * settings.connections)
+        self.places = asyncio.Semaphore(PLACES * settings.connections)
+        self.ahead = _Backlog(AHEAD)
+        self.decoding = asyncio.Lock()  # one picture between two looks at the network
         self.large = asyncio.Semaphore(LARGE_BODIES)
         connector = _Connector(
             limit=0,  # the slots limit
@@ -380,7 +417,8 @@ class _Attempt:
     async def run(self, order: int) -> SquaredImage | None:
         """Return the image; None where it is unchanged.
 
-        A slot of the host is held until the image is squared, which bounds what waits in memory.
+        A slot of the host is held until the image is squared or has a place in the backlog, which bounds what waits in
+        memory.
         """
         address = parse(self.url)
         host = self.client.host(address)
@@ -391,7 +429,11 @@ class _Attempt:
                 answer = await self._download(address)
                 if answer is None:
                     return None
-                return replace(await self._squared(answer.body), etag=answer.etag, last_modified=answer.last_modified)
+                small = len(answer.body) <= SMALL_JPEG and answer.body.startswith(JPEG)
+                if small:
+                    await self.client.ahead.enter(len(answer.body))
+                else:
+                    image = await self._squared_aside(answer.body)
             except _NoLifeError as error:
                 if error.host.seems_down:
                     await self.client.lives(address, error.host)
@@ -399,12 +441,22 @@ class _Attempt:
             finally:
                 if self.has_large:
                     self.client.large.release()
+        if small:
+            image = await self._squared_here(answer.body)
+        return replace(image, etag=answer.etag, last_modified=answer.last_modified)
 
-    async def _squared(self, body: bytes) -> SquaredImage:
-        """Return the picture squared: a small JPEG here and now, since handing it to a thread costs as much again."""
-        if len(body) <= SMALL_JPEG and body.startswith(JPEG):
-            return square_image(body, self.settings)
+    async def _squared_aside(self, body: bytes) -> SquaredImage:
+        """Return a picture squared by a thread."""
         return await self.client.loop.run_in_executor(self.client.decoders, square_image, body, self.settings)
+
+    async def _squared_here(self, body: bytes) -> SquaredImage:
+        """Return a picture of the backlog squared in the loop, since handing a small one to a thread costs as much."""
+        try:
+            async with self.client.decoding:
+                await asyncio.sleep(0)
+                return square_image(body, self.settings)
+        finally:
+            self.client.ahead.leave(len(body))
 
     async def _download(self, address: URL) -> _Answer | None:
         """Return a good answer; None where the image is unchanged.

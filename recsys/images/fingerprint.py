@@ -20,6 +20,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
+VERSION = 1
+"""Of the rule below; raised when the same picture would get another fingerprint."""
+
 DISTANCE = 5
 """Bits, at most, between two fingerprints of one photo."""
 

@@ -8,6 +8,7 @@ by a `Recheck`: broken links that may be mended, pictures that may have changed.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import Counter
@@ -122,18 +123,14 @@ def fetch_shard(
     began = time.monotonic()
     wanted = among("product_id", shard.keys)
     columns = [*STATE, "first_checked", "url", "etag", "last_modified", "bytes"]
-    # One reading for both: it costs by the table's fragments, not by its rows.
-    told = store.read("images", [*columns, "image_digest"], f"{wanted} OR cause = {literal('placeholder')}").to_pylist()
-    keys = set(shard.keys)
-    ledger = {row["product_id"]: row for row in told if row["product_id"] in keys}
-    placeholders = {row["image_digest"] for row in told if row["cause"] == "placeholder"}
+    ledger = _rows(store, "images", columns, wanted)
     products = {
         product["product_id"]: product
         for product in _products(store, ["product_id", "image_urls"], wanted)
         if _is_missing(ledger.get(product["product_id"]), _urls_digest(product), again)
     }
     items = [_item(product, ledger.get(key)) for key, product in products.items()]
-    outcomes = fetch_images(items, configuration.images, on_progress, placeholders)
+    outcomes = fetch_images(items, configuration.images, on_progress, _placeholders(str(store.home), store.id))
     pending = [outcome.url for outcome in outcomes if outcome.status == "pending"]
     rescued = _commit(store, products, ledger, outcomes)
     counts = _count(rescued, time.monotonic() - began)
@@ -167,6 +164,7 @@ def _commit(
             pictures.clear()
         if told:
             store.write("images", table, new=not ledger)
+            store.index("images")
         freed = table.nbytes
         del table
         give_back(freed)
@@ -317,6 +315,14 @@ def _active(store: Store) -> pd.DataFrame:
     return frame.drop(columns=["expected", "first_url"])
 
 
+@functools.lru_cache(maxsize=1)
+def _placeholders(home: str, store_id: str) -> frozenset[str]:
+    """Return the digests of pictures that stand for "no image available"; found as long as the process has not looked
+    for shards anew, since that reads the whole ledger."""
+    found = Store(home, read_only=True).read("images", ["image_digest"], f"cause = {literal('placeholder')}")
+    return frozenset(found["image_digest"].to_pylist())
+
+
 def _of_several_kinds(store: Store, digests: Mapping[str, str]) -> dict[str, list[str]]:
     """Return, of products by the digest of their picture, the URLs of those whose picture several top levels have."""
     products = _products(store, ["product_id", "category_path", "image_urls"], among("product_id", digests))
@@ -351,6 +357,7 @@ def _shards(
     store: Store, configuration: Configuration, is_wanted: Callable[[Mapping[str, Any] | None, str], bool]
 ) -> list[Shard]:
     """Return shards of the products that are wanted, by their row of the ledger and the digest of their URLs."""
+    _placeholders.cache_clear()
     table = store.read("images", STATE)
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)  # tuples: a dictionary each is too large
     ledger = {row[0]: row for row in rows}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recsys.classifier.examples import GIVEN
 from recsys.classifier.recipe import load_recipe
 from recsys.classifier.registry import AtHand, at_hand
+from recsys.colour_agreement import ColourAgreement, measure
 from recsys.configuration import Configuration
 from recsys.embedding.serving import Model, Serving, folder, serving
 from recsys.errors import ConfigurationError
@@ -174,6 +175,7 @@ class ReportData:
         guessed: of each product whose label is a guess, its confidence.
         suspicious: given labels that the classifier contradicts, its surest contradictions first.
         to_review: products without a label that nobody has answered for.
+        colours: None where too few products can be judged.
         tsne_points: (n, 2), a sample of at most `tsne.sample` products with features.
         tsne_labels: n labels of the points.
     """
@@ -198,6 +200,7 @@ class ReportData:
     suspicious: Guesses = field(default_factory=Guesses)
     to_review: int = 0
     retrieval: tuple[Retrieval, ...] = ()
+    colours: ColourAgreement | None = None
     grids: tuple[GridRow, ...] = ()
     tsne_points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     tsne_labels: tuple[str | None, ...] = ()
@@ -216,7 +219,8 @@ def gather(
 ) -> ReportData:
     """Return what the report says of the store's present state.
 
-    Of pictures only those shown are read, so that the time hardly grows with the catalogue; t-SNE takes the most.
+    Of pictures only those shown, and a sample for the colours, are read, so that the time hardly grows with the
+    catalogue; t-SNE takes the most.
 
     Args:
         store: the home's tables.
@@ -256,6 +260,7 @@ def gather(
         suspicious=_suspicious(store, model, configuration),
         to_review=len(review_list(store)),
         retrieval=_retrieval(evaluation),
+        colours=measure(store, configuration),
         grids=_grids(store, serves, shown, configuration),
         tsne_points=points,
         tsne_labels=point_labels,

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from recsys.classifier.registry import AtHand
+from recsys.colour_agreement import ColourAgreement, Figure, example
 from recsys.configuration import Configuration
 from recsys.funnel import Funnel
 from recsys.images.causes import explain
@@ -130,6 +131,14 @@ def report() -> ReportData:
         retrieval=tuple(
             Retrieval(level, 18_440, ((1, 0.8, 0.8), (5, 0.7, 0.9), (10, 0.6, 0.95))) for level in (1, 2, 3)
         ),
+        colours=ColourAgreement(
+            tuple(
+                Figure(judged, ranked, 400, 0.312, 0.391, 1.25, 1.18, 1.33)
+                for judged in ("dominant colour", "colour words")
+                for ranked in ("colour", "rule")
+            ),
+            tuple(example(str(at), tile(at, None).title, tile(at, None).picture) for at in range(8)),
+        ),
         grids=tuple(
             GridRow(tile(at, label), tuple(tile(at + rank, label, (1.7, 1.9, 1.8)[at]) for rank in range(1, 10)))
             for at, label in enumerate(labels)
@@ -185,7 +194,9 @@ def test_the_report_fits_the_screen_shows_every_picture_and_its_controls_work(
     assert found["scrolled"] <= found["width"] <= width
     assert found["outside"] == []
     assert found["tables"] == 0
-    assert found["pictures"] == found["all"] == 35  # three grids of ten, the map, and two guesses twice
+    assert (
+        found["pictures"] == found["all"] == 51
+    )  # three grids of ten, eight masks twice, the map, and two guesses twice
     assert found["labels"] == ["", "=Watches", "=Home Decor & Festive Needs", "=No label"]
     assert found["filtered"] == ["Watches"]
     assert found["ordered"] == [[1.7, 1.8, 1.9], [1.9, 1.8, 1.7], [1.7, 1.9, 1.8]]  # weakest, best, by label

@@ -28,7 +28,7 @@ from recsys.catalogue.intake import take_in
 from recsys.configuration import load
 from recsys.embedding.serving import Serving
 from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import SCHEMAS, Store, digest, features_schema
+from recsys.store import SCHEMAS, Store, digest
 
 RECSYS = Path(sys.executable).with_name("recsys")
 QUICK = {
@@ -80,9 +80,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, shop: SampleShop) -> Path:
     vectors = [rng.random((len(shown), size)).astype(np.float32) for size in (1280, 768)]
     vectors[0] /= np.linalg.norm(vectors[0], axis=1, keepdims=True)
     vectors[1] /= vectors[1].sum(axis=1, keepdims=True)
-    columns = [pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]) for x in vectors]
-    table = pa.table([pa.array(shown), *columns], schema=features_schema(1280, 768))
-    store.write(features.table_name(configuration), table)
+    store.write(features.table_name(configuration), features.rows_of(shown, *vectors))
     return home
 
 

@@ -52,6 +52,7 @@ def test_another_file_can_be_named(tmp_path: Path) -> None:
         ("[images]\ntimeout_s = 'soon'", "impossible value for 'images.timeout_s'"),
         ("[recommend]\nfilter = 3", "filter .3. must be at least top .5."),
         ("[price]\nquantiles = [0.5, 0.4, 0.9]", "must ascend"),
+        ("[colour]\nmask = 'border'", "impossible value for 'colour.mask'"),
         ("[backbone]\nname = 'vgg16'", "impossible value for 'backbone.name'"),
         ("[labels.merge]\nA = ['x']\nB = ['x']", "'x' is merged into both 'A' and 'B'"),
         ("[images", "cannot be read"),

@@ -26,7 +26,7 @@ from recsys.configuration import Configuration
 from recsys.images.square import decode_squared, encode
 from recsys.recommendations import recommend_photo, recommend_product
 from recsys.service import create_service
-from recsys.store import SCHEMAS, Store, among, features_schema
+from recsys.store import SCHEMAS, Store, among
 
 PRODUCTS = 40
 ODD_ID = 'o\'brien/7 "日本"'
@@ -93,9 +93,7 @@ def write(store: Store, table: str, rows: list[dict[str, Any]]) -> None:
 
 
 def write_features(store: Store, digests: list[str], embeddings: np.ndarray, histograms: np.ndarray) -> None:
-    columns = [pa.array(digests), pa.array(list(embeddings)), pa.array(list(histograms))]
-    schema = features_schema(embeddings.shape[1], histograms.shape[1])
-    store.write(features.table_name(CONFIGURATION), pa.table(columns, schema=schema))
+    store.write(features.table_name(CONFIGURATION), features.rows_of(digests, embeddings, histograms))
 
 
 def fill(home: Path) -> Store:

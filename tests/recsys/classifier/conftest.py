@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys import features
 from recsys.classifier import registry
 from recsys.configuration import Configuration, load
-from recsys.features import table_name
 from recsys.images.square import encode
 from recsys.labels import ledger
-from recsys.store import SCHEMAS, Store, features_schema
+from recsys.store import SCHEMAS, Store
 
 QUICK = Path(__file__).parent / "quick.toml"
 KINDS = {"Watches": "quartz watch", "Footwear": "leather shoe", "Jewellery": "silver ring"}
@@ -71,14 +71,10 @@ class Shop:
             shown = list(jpegs) if jpegs is not None else [self.noise() for _ in keys]
             self._write("images", product_id=keys, status=["ok"] * count, image_digest=digests, jpeg=shown)
             centre = np.zeros(SIZE) if kind not in KINDS else np.eye(SIZE)[list(KINDS).index(kind)]
-            features = (centre + self.chance.normal(0, 0.15, (count, SIZE))).astype(np.float32)
-            features /= np.linalg.norm(features, axis=1, keepdims=True)
-            columns = [
-                pa.array(digests),
-                pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), SIZE),
-                pa.FixedSizeListArray.from_arrays(pa.array(np.ones(count, np.float32)), 1),
-            ]
-            self.store.write(table_name(self.configuration), pa.table(columns, schema=features_schema(SIZE, 1)))
+            embeddings = (centre + self.chance.normal(0, 0.15, (count, SIZE))).astype(np.float32)
+            embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+            rows = features.rows_of(digests, embeddings, np.ones((count, 1), np.float32))
+            self.store.write(features.table_name(self.configuration), rows)
         return keys
 
     def with_tables(self, tables: Path) -> Shop:

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from recsys import features
 from recsys.configuration import Configuration, load
-from recsys.features import table_name
 from recsys.images.square import encode
-from recsys.store import SCHEMAS, Store, features_schema
+from recsys.store import SCHEMAS, Store
 
 FEATURES = 1_280  # as the default backbone's, which a registered model is joined to
 NOISE = 60
@@ -23,6 +23,7 @@ RECIPE = """
 classes = "path"
 level_weights = [1.0, 1.0]
 product_weight = 0.0
+colour_weight = 0.5
 embedding_size = {size}
 start = "random"
 learning_rate = {rate}
@@ -49,7 +50,12 @@ def recipe(folder: Path, name: str, epochs: int, rate: float = 3e-3, size: int =
 
 def settings(recipe: str = "default", **more: Any) -> Configuration:
     """Return a configuration with this recipe."""
-    given = {"embedding": {"recipe": recipe}, "tsne": {"iterations": 250}, "evaluation": {"levels": 2}}
+    given = {
+        "embedding": {"recipe": recipe},
+        "tsne": {"iterations": 250},
+        "evaluation": {"levels": 2},
+        "colour": {"hue_bins": 2, "saturation_bins": 2, "value_bins": 2},
+    }
     return load(None, given | more, environ={})
 
 
@@ -85,14 +91,11 @@ class Shop:
         jpegs = [encode(cv2.resize(self.chance.integers(0, 255, (16, 16, 3), np.uint8), (256, 256)), 95) for _ in keys]
         self._write("images", product_id=keys, status=["ok"] * count, image_digest=digests, jpeg=jpegs)
         hidden = self.chance.standard_normal((count, NOISE)) @ self.noise
-        features = (0.8 * self.tops[top] + 1.2 * self.kinds[top * KINDS + kind] + 0.35 * hidden).astype(np.float32)
-        features /= np.linalg.norm(features, axis=1, keepdims=True)
+        embeddings = (0.8 * self.tops[top] + 1.2 * self.kinds[top * KINDS + kind] + 0.35 * hidden).astype(np.float32)
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         colours = self.chance.random((count, 8)).astype(np.float32)
         colours /= colours.sum(axis=1, keepdims=True)
-        columns = [pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]) for x in (features, colours)]
-        self.store.write(
-            table_name(settings()), pa.table([pa.array(digests), *columns], schema=features_schema(FEATURES, 8))
-        )
+        self.store.write(features.table_name(settings()), features.rows_of(digests, embeddings, colours))
         return keys
 
     def reprice(self, product_id: str, price: float) -> None:

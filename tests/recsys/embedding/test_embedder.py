@@ -9,23 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.backbones import FeatureExtractor
+from recsys import features
 from recsys.backbones.quiet_keras import keras
-from recsys.configuration import Backbone
-from recsys.embedding.embedder import Embedder
+from recsys.configuration import Backbone, Configuration
+from recsys.embedding.embedder import Embedder, beside
 from recsys.embedding.network import build_embedder, build_head, random_start
 from recsys.errors import TrainingError
 
+DIMENSIONS, BINS = 1280, 768
+
+CONFIGURATION = Configuration(backbone=Backbone(name="efficientnet_lite0", input_size=64))
+
 
 @pytest.fixture(scope="module")
-def backbone() -> Backbone:
-    return Backbone(name="efficientnet_lite0", input_size=64)
+def head() -> Embedder:
+    """Of the default backbone's features, as wide as they are, and of colours."""
+    return Embedder.of_head("v1", build_head(*random_start(DIMENSIONS + BINS, 16, seed=3)), CONFIGURATION, 0.5)
 
 
-@pytest.fixture(scope="module")
-def head(backbone: Backbone) -> Embedder:
-    """Of the default backbone's features, as wide as they are."""
-    return Embedder.of_head("v1", build_head(*random_start(1280, 16, seed=3)), backbone)
+def seen(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and histograms of n pictures."""
+    chance = np.random.default_rng(1)
+    histograms = chance.random((n, BINS), np.float32)
+    return chance.random((n, DIMENSIONS), np.float32), histograms / histograms.sum(axis=1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +39,20 @@ def pictures() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, 256, 256, 3), dtype=np.uint8)
 
 
-def test_pictures_have_the_vectors_that_their_features_have(
-    head: Embedder, backbone: Backbone, pictures: np.ndarray
+def test_a_head_sees_colours_by_their_weight() -> None:
+    features, histograms = seen(2)
+    assert beside(features, histograms, 0.0) is features
+    both = beside(features, histograms, 0.5)
+    assert both.shape == (2, DIMENSIONS + BINS) and both.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(both[:, DIMENSIONS:], axis=1), 0.5, atol=1e-6)
+    bhattacharyya = np.sqrt(histograms[0] * histograms[1]).sum()
+    assert both[0, DIMENSIONS:] @ both[1, DIMENSIONS:] == pytest.approx(0.25 * bhattacharyya, rel=1e-5)
+
+
+def test_pictures_have_the_vectors_that_their_features_and_histograms_have(
+    head: Embedder, pictures: np.ndarray
 ) -> None:
-    features = FeatureExtractor(backbone.name, backbone.weights, backbone.input_size)(pictures)
-    vectors = head.embed_features(features)
+    vectors = head.embed_features(*features.describe(pictures, CONFIGURATION))
     assert vectors.shape == (3, 16) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(head.embed_pictures(pictures), vectors, atol=1e-5)
@@ -45,19 +60,19 @@ def test_pictures_have_the_vectors_that_their_features_have(
 
 @pytest.mark.parametrize("n", [0, 1, 5, 4_096, 5_000])
 def test_any_number_of_features_has_as_many_vectors(head: Embedder, n: int) -> None:
-    features = np.random.default_rng(1).random((n, 1280), np.float32)
-    vectors = head.embed_features(features)
+    features, histograms = seen(n)
+    vectors = head.embed_features(features, histograms)
     assert vectors.shape == (n, 16)
     if n:
-        np.testing.assert_allclose(vectors[-1], head.embed_features(features[-1:])[0], atol=1e-5)
+        np.testing.assert_allclose(vectors[-1], head.embed_features(features[-1:], histograms[-1:])[0], atol=1e-5)
 
 
 def test_a_saved_embedder_is_the_same(head: Embedder, tmp_path: Path) -> None:
     head.save(tmp_path)
     again = Embedder.load(tmp_path)
-    features = np.random.default_rng(1).random((4, 1280), np.float32)
     assert (again.version, again.sees, again.size, again.backbone) == ("v1", "features", 16, head.backbone)
-    np.testing.assert_allclose(again.embed_features(features), head.embed_features(features), atol=1e-6)
+    assert (again.colour, again.colour_weight) == (head.colour, 0.5)
+    np.testing.assert_allclose(again.embed_features(*seen(4)), head.embed_features(*seen(4)), atol=1e-6)
 
 
 NO_WEIGHTS = """
@@ -102,12 +117,12 @@ def test_a_network_sees_pictures_of_any_size_and_no_features(tmp_path: Path, pic
     assert again.sees == "pictures" and vectors.shape == (3, 8)
     np.testing.assert_allclose(vectors, network.embed_pictures(pictures), atol=1e-5)
     with pytest.raises(TrainingError, match="v2 sees pictures, not features"):
-        again.embed_features(np.zeros((1, 4), np.float32))
+        again.embed_features(*seen(1))
 
 
 def test_features_of_another_backbone_are_refused(head: Embedder) -> None:
-    with pytest.raises(TrainingError, match=r"features of length 1280, not 2048: .* another than efficientnet_lite0"):
-        head.embed_features(np.zeros((2, 2048), np.float32))
+    with pytest.raises(TrainingError, match=r"sees 2048 numbers .*, not 2816: .* another than efficientnet_lite0"):
+        head.embed_features(np.zeros((2, 2048), np.float32), seen(2)[1])
 
 
 @pytest.mark.parametrize("file", ["embedding.json", "model.keras"])

@@ -12,13 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from recsys import features
 from recsys.augmentation import augment
 from recsys.configuration import Balance, Configuration, load
 from recsys.embedding.examples import codes_of, held_out, shown, training_set
 from recsys.embedding.recipe import Recipe, load_recipe
-from recsys.features import table_name
 from recsys.images.square import decode_squared, encode
-from recsys.store import SCHEMAS, Store, digest, features_schema
+from recsys.store import SCHEMAS, Store, digest
 
 SIZE = 8
 
@@ -57,12 +57,9 @@ class Shop:
         return key
 
     def describe(self, digests: Sequence[str]) -> None:
-        columns = [
-            pa.array(digests),
-            pa.FixedSizeListArray.from_arrays(pa.array(np.full(len(digests) * SIZE, 0.5, np.float32)), SIZE),
-            pa.FixedSizeListArray.from_arrays(pa.array(np.ones(len(digests), np.float32)), 1),
-        ]
-        self.store.write(table_name(self.configuration), pa.table(columns, schema=features_schema(SIZE, 1)))
+        embeddings = np.full((len(digests), SIZE), 0.5, np.float32)
+        rows = features.rows_of(digests, embeddings, np.ones((len(digests), 1), np.float32))
+        self.store.write(features.table_name(self.configuration), rows)
 
     def scrape(self, label: str, picture: np.ndarray) -> None:
         jpeg = encode(picture, 95)
@@ -159,7 +156,7 @@ def test_a_path_has_a_code_at_each_of_its_levels_and_none_below() -> None:
 def test_a_head_is_shown_the_features_of_all(shop: Shop) -> None:
     rows = training_set(shop.store, shop.configuration)
     given = shown(shop.store, shop.configuration, load_recipe("default"), rows)
-    assert given.features is not None and given.features.shape == (36, SIZE) and given.load is None
+    assert given.features is not None and given.features.shape == (36, SIZE + 1) and given.load is None
     assert given.examples is rows
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys import features
 from recsys.classifier.registry import AtHand
 from recsys.configuration import Configuration
 from recsys.embedding.serving import Serving
-from recsys.store import SCHEMAS, Store, digest, features_schema
+from recsys.store import SCHEMAS, Store, digest
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 NEIGHBOURS = 9
@@ -82,6 +83,8 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
                 "url": f"https://shop.example/{number}.jpeg",
                 "urls_digest": digest(product.get("image_urls") or ()),
                 "jpeg": jpeg(number),
+                "width": 256,
+                "height": 256,
                 **product,
             }
             for number, product in enumerate(products)
@@ -100,9 +103,8 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
         shown = [row for row in rows if row["status"] == "ok" and not row.get("removed")]
         vectors = np.random.default_rng(0).normal(size=(len(shown), 8)).astype(np.float32)
         if shown:
-            fixed = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
             digests = [row["image_digest"] for row in shown]
-            store.write(SERVES.embeddings, pa.table([pa.array(digests), fixed, fixed], schema=features_schema(8, 8)))
+            store.write(SERVES.embeddings, features.rows_of(digests, vectors, vectors))
         recommended = [
             {
                 "product_id": row["product_id"],

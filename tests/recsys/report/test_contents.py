@@ -192,7 +192,8 @@ def test_only_the_pictures_that_are_shown_are_read(fill: Fill, monkeypatch: pyte
     assert len(data.grids) == 2
     in_grids = len({tile.product_id for row in data.grids for tile in (row.query, *row.neighbours)})
     assert (data.filled.count, len(data.filled.shown)) == (40, GUESSES)
-    assert sum(rows) == in_grids + GUESSES <= 20 + GUESSES
+    judged_by_colour = 100  # all, here; of a larger shop a sample
+    assert sum(rows) == in_grids + GUESSES + judged_by_colour and in_grids <= 20
 
 
 def test_the_map_is_of_a_sample(fill: Fill) -> None:
@@ -236,3 +237,17 @@ def test_queries_take_each_label_in_turn_and_the_unlabelled_even_among_many() ->
 def test_the_same_queries_are_shown_when_the_catalogue_is_in_another_order() -> None:
     labels: dict[str, str | None] = {f"id-{i}": "AB"[i % 2] for i in range(50)}
     assert choose_queries(labels, 6) == choose_queries(dict(reversed(labels.items())), 6)
+
+
+def test_the_colours_of_a_few_products_say_nothing(fill: Fill) -> None:
+    assert gather(fill([{} for _ in range(20)]), settings()).colours is None
+
+
+def test_colours_of_a_sample_are_judged(fill: Fill) -> None:
+    colours = gather(fill([{} for _ in range(40)]), settings()).colours
+    assert colours is not None and len(colours.examples) == 8
+    assert [(f.judged_by, f.ranked_by, f.products) for f in colours.figures] == [
+        ("dominant colour", "colour", 40), ("dominant colour", "rule", 40),
+    ]  # fmt: skip
+    first = colours.examples[0]
+    assert (first.shown[128, 128] == first.picture[128, 128]).all() and (first.shown[0, 0] != first.picture[0, 0]).any()

@@ -7,13 +7,16 @@ import errno
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from recsys.colour_agreement import ColourAgreement, Figure, example
 from recsys.configuration import Configuration, load
 from recsys.errors import HomeError
 from recsys.report import gather, render, write_report
@@ -111,15 +114,22 @@ def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
     store = fill([*products, {"label": None}, guessed("Watches", 0.97)])
     train(store, id_0=("Clothing", 0.99))
     evaluation = pd.DataFrame({"level": [1], "queries": [12], "k": [5], "precision": [0.81], "recall": [float("nan")]})
-    html = render(gather(store, CONFIGURATION, evaluation, {"Prefect run": "recsys ui"}))
+    data = gather(store, CONFIGURATION, evaluation, {"Prefect run": "recsys ui"})
+    figure = Figure("dominant colour", "colour", 400, 0.312, 0.391, 1.25, 1.18, 1.33)
+    shown = example("id-0", HOSTILE, np.full((256, 256, 3), 255, np.uint8))
+    html = render(replace(data, colours=ColourAgreement((figure,), (shown,))))
     page = Page(html)
     sections = [section["id"] for section in page.of("section")]
-    assert sections == [*("funnel", "broken", "labels", "filled", "suspicious", "retrieval", "map", "recommendations")]
+    assert sections == [
+        *("funnel", "broken", "labels", "filled", "suspicious", "retrieval", "colours", "map", "recommendations")
+    ]
     assert {f"#{name}" for name in sections} <= {a["href"] for a in page.of("a")}
     assert not [image for image in page.of("img") if not image.get("alt")]
     assert len(page.of("article")) == 14
     for text in (
         "0.810",
+        "0.391",
+        "1.18 to 1.33",
         "₹103",
         "recsys ui",
         "recsys run --catalogue shop.csv",
