@@ -20,7 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+SLOW = ("tests/flows/", "tests/recsys/classifier/", "tests/recsys/embedding/", "tests/cli/", "tests/end_to_end/")
+"""Rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is done."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((at for at, room in enumerate(SLOW) if item.nodeid.startswith(room)), len(SLOW)))
     folder = config.getoption("--shared-data")
     if folder and Path(folder).is_dir():
         os.environ["SHARED_DATA"] = str(Path(folder).resolve())

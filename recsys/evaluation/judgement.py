@@ -5,7 +5,7 @@ recall      at k, as metric learning counts it: whether a relevant one is among 
 map_at_r    the mean, over the R nearest, of the precision at those that are relevant, where R is how many there are
             (Musgrave, Belongie and Lim, "A Metric Learning Reality Check", arXiv:2003.08505): it falls with every
             relevant one that comes late, where recall is content with one
-view        at 1: whether the nearest of all other pictures shows the same product
+view        at 1: whether a further photo of a product is nearest to the picture that this product is found by
 colour      mean colour score of the five nearest (`recsys.colour`)
 price_same  share of the five nearest that have the query's price level
 price_apart mean difference from the query's price level among the five nearest
@@ -156,7 +156,7 @@ class Pictures:
         listed: (n,) whether a search may find it.
         candidates: rows of the pictures that products are found by: listed, view 0.
         asking: (n,) whether it asks for its like: held out, and the picture of its product, or from elsewhere.
-        viewing: (n,) whether it asks for its product: held out, and listed in another picture.
+        viewing: (n,) whether it asks for its product: held out, and another picture than the one this is found by.
     """
 
     groups: NDArray[np.int64]
@@ -174,15 +174,15 @@ class Pictures:
         listed = frame["listed"].to_numpy(dtype=bool) if "listed" in frame else np.ones(n, dtype=bool)
         first = frame["view"].to_numpy() == 0 if "view" in frame else np.ones(n, dtype=bool)
         products = np.asarray(pd.factorize(frame["product_id"])[0], dtype=np.int64)  # -1: a photo of no product
-        found = np.bincount(products[listed & (products >= 0)], minlength=products.max(initial=0) + 1)
-        others = np.where(products >= 0, found[products] - listed, 0)
+        candidates = listed & first
+        found = np.isin(products, products[candidates & (products >= 0)])
         return cls(
             groups=frame["group"].to_numpy(dtype=np.int64),
             products=products,
             listed=listed,
-            candidates=np.flatnonzero(listed & first),
+            candidates=np.flatnonzero(candidates),
             asking=held_out & (first | ~listed),
-            viewing=held_out & (others > 0),
+            viewing=held_out & found & ~candidates,
         )
 
 
@@ -252,12 +252,11 @@ def _map_at_r(right: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np
 
 
 def _views(embeddings: NDArray[np.float32], queries: NDArray[np.int64], pictures: Pictures) -> NDArray[np.float64]:
-    """Return (q,) whether the nearest of all other listed pictures shows the same product.
+    """Return (q,) whether the nearest of the pictures that products are found by is of the same product.
 
     Near-duplicates of another product are left out: one photo of two products is of either.
     """
-    rows = np.flatnonzero(pictures.listed)
-    found = search.nearest(embeddings, queries, rows, pictures.groups, 1, pictures.products)[:, 0]
+    found = search.nearest(embeddings, queries, pictures.candidates, pictures.groups, 1, pictures.products)[:, 0]
     return ((found >= 0) & (pictures.products[found] == pictures.products[queries])).astype(np.float64)
 
 

@@ -48,15 +48,20 @@ def recipe(folder: Path, name: str, epochs: int, rate: float = 3e-3, size: int =
     return str(file)
 
 
-def settings(recipe: str = "default", **more: Any) -> Configuration:
-    """Return a configuration with this recipe."""
+def flags(recipe: str = "default", **more: Any) -> dict[str, Any]:
+    """Return the settings of a configuration with this recipe."""
     given = {
         "embedding": {"recipe": recipe},
         "tsne": {"iterations": 250},
         "evaluation": {"levels": 2},
         "colour": {"hue_bins": 2, "saturation_bins": 2, "value_bins": 2},
     }
-    return load(None, given | more, environ={})
+    return given | more
+
+
+def settings(recipe: str = "default", **more: Any) -> Configuration:
+    """Return that configuration."""
+    return load(None, flags(recipe, **more), environ={})
 
 
 @dataclass

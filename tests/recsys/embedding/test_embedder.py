@@ -45,8 +45,9 @@ def test_a_head_sees_colours_by_their_weight() -> None:
     both = beside(features, histograms, 0.5)
     assert both.shape == (2, DIMENSIONS + BINS) and both.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(both[:, DIMENSIONS:], axis=1), 0.5, atol=1e-6)
-    bhattacharyya = np.sqrt(histograms[0] * histograms[1]).sum()
-    assert both[0, DIMENSIONS:] @ both[1, DIMENSIONS:] == pytest.approx(0.25 * bhattacharyya, rel=1e-5)
+    roots = histograms**0.25
+    likeness = (roots[0] * roots[1]).sum() / np.sqrt((roots[0] ** 2).sum() * (roots[1] ** 2).sum())
+    assert both[0, DIMENSIONS:] @ both[1, DIMENSIONS:] == pytest.approx(0.25 * likeness, rel=1e-5)
 
 
 def test_pictures_have_the_vectors_that_their_features_and_histograms_have(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -23,18 +24,18 @@ from recsys.gallery import load_shop
 from recsys.store import Store
 from recsys.tracking import tracking_uri
 
-from .small_shop import Shop, draw, recipe, settings
+from .small_shop import Shop, draw, flags, recipe, settings
 
 WEAK, STRONG = 1, 3
 """Epochs: both are better than the raw features, and the second than the first."""
 
 TRAINING = """
-import os, signal, sys
+import json, os, signal, sys
 from recsys.embedding import registry
 from recsys.configuration import load
 from recsys.store import Store
 
-home, recipe, where = sys.argv[1:]
+home, flags, where = sys.argv[1:]
 
 def die(*of):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -45,7 +46,7 @@ def die_at(event, of):
 
 if where == "before it is written down":
     sys.addaudithook(die_at)
-flags = {"embedding": {"recipe": recipe}, "tsne": {"iterations": 250}, "evaluation": {"levels": 2}}
+flags = json.loads(flags)
 on_epoch = lambda epoch, figures: die() if where == "in the second epoch" and epoch == 2 else None
 registry.train(Store(home), load(None, flags, environ={}), on_epoch)
 """
@@ -103,7 +104,7 @@ def champion_in_mlflow(home: Home) -> str | None:
 
 
 def train_until_killed(home: Home, recipe: str, where: str) -> None:
-    command = [sys.executable, "-c", TRAINING, str(home.path), recipe, where]
+    command = [sys.executable, "-c", TRAINING, str(home.path), json.dumps(flags(recipe)), where]
     root = Path(registry.__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -265,7 +266,7 @@ def test_a_head_serves_beside_its_own_backbone_only(home: Home) -> None:
     assert "the raw backbone serves" in str(serving.passed_over(home.path, other))
     assert serving.passed_over(home.path, home.weak) is None
     assert registry.wanted(home.store, other)
-    with pytest.raises(ModelError, match="set the section 'backbone' as it was"):
+    with pytest.raises(ModelError, match="set the sections 'backbone'"):
         registry.promote(home.store, other, model.version)
 
 

@@ -109,7 +109,7 @@ def test_a_trained_model_sees_the_photos_too(judged_shop, folder: Path) -> None:
     judged.models["half"] = judged.models[BACKBONE][:, ::2].copy()
     judged.models["not asked"] = judged.models[BACKBONE]
     both, _ = with_outside_queries(
-        judged, csv, folder, judged_shop.configuration, {"half": lambda pictures, raw: raw[:, ::2]}
+        judged, csv, folder, judged_shop.configuration, {"half": lambda pictures, raw, histograms: raw[:, ::2]}
     )
     assert "not asked" not in both.models and set(both.models) > {"half", RANDOM}
     board = scoreboard(both.models, both.frame, judged_shop.configuration.evaluation, both.histograms)
