@@ -1,6 +1,7 @@
 """Fetching the images of a batch of products over HTTP: each ends ok, broken or pending, none by an exception.
 
     fetch_images   items → outcomes
+    stand_down     when there will be no more for a while
 
 Batches that are under way at the same time are shared among processes (`images.processes`), since decoding takes most
 of the time; and what a stranger sends is not decoded where the store is open.
@@ -48,6 +49,14 @@ def fetch_images(
     """
     with _crew(settings) as crew:
         return crew.fetch(items, on_progress or (lambda status: None), frozenset(placeholders))
+
+
+def stand_down() -> None:
+    """End the processes that wait for another batch, since none is to come soon; what they hold others need."""
+    with _opening:
+        idle = [(settings, crew) for settings, crew in _crews.items() if not crew.users]
+    for settings, crew in idle:
+        _close(settings, crew, crew.turns)
 
 
 class _Crew:

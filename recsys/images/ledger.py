@@ -27,7 +27,7 @@ from recsys.configuration import Configuration
 from recsys.errors import ExportError, NoImagesError, PendingImagesError
 from recsys.images.addresses import without_credentials
 from recsys.images.causes import explain
-from recsys.images.fetch import fetch_images
+from recsys.images.fetch import fetch_images, stand_down
 from recsys.images.item import Item, Known, Outcome
 from recsys.memory import give_back
 from recsys.spreadsheet import write_csv
@@ -182,6 +182,7 @@ def replace_placeholders(store: Store, configuration: Configuration) -> list[Sha
     category tree. A product that lists further URLs is pending at the next of them.
     """
     settings = configuration.images
+    stand_down()
     fetched = store.read("images", ["product_id", "image_digest"], "status = 'ok'")
     sharing = fetched.group_by("image_digest").aggregate([("product_id", "count")])
     least = max(settings.placeholder_products, settings.placeholder_share * store.count("products", ACTIVE))
