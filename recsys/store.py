@@ -364,9 +364,15 @@ class Store:
         """Index a table by its key, once in so many commits: reading rows by it would else look into each commit.
 
         One thread at a time, as the table is written.
+
+        Raises:
+            HomeError: the disk is full or read-only; the table is as it was.
         """
-        if self.version(table) % COMMITS_OF_INDEX == 0:
-            self._db.open_table(table).create_index(key_of(table)[0], config=BTree())
+        try:
+            if self.version(table) % COMMITS_OF_INDEX == 0:
+                self._db.open_table(table).create_index(key_of(table)[0], config=BTree())
+        except (OSError, RuntimeError) as error:
+            raise home_error(self.home, error) from error
 
     def _made(self, table: str, schema: pa.Schema) -> lancedb.table.Table:
         """Open a table, having made it where there is none; one thread at a time, since a second would empty it."""

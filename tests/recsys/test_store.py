@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from recsys.errors import HomeError
-from recsys.store import SCHEMAS, Store, among, digest, literal, lock, require_space, shards
+from recsys.store import COMMITS_OF_INDEX, SCHEMAS, Store, among, digest, literal, lock, require_space, shards
 
 
 def labels(*pairs: tuple[str, str]) -> pa.Table:
@@ -52,6 +52,19 @@ def test_any_product_id_can_be_asked_for(tmp_path: Path, key: str) -> None:
     assert store.read("labels", ["label"], f"product_id = {literal(key)}")["label"].to_pylist() == ["Pens"]
     assert store.count("labels", among("product_id", [key, "nobody"])) == 1
     assert store.count("labels", among("product_id", [])) == 0
+
+
+def test_an_index_changes_no_answer_whatever_is_written_after_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in range(COMMITS_OF_INDEX + 2):  # some rows are indexed, some came later, some were changed since
+        store.write("labels", labels((f"p{number}", "Pens"), ("changed", f"Watches {number}")))
+        store.index("labels")
+    assert store._db.open_table("labels").list_indices()
+    last = COMMITS_OF_INDEX + 1
+    found = store.read("labels", ["product_id", "label"], among("product_id", ["p0", f"p{last}", "changed", "nobody"]))
+    assert sorted(map(tuple, (row.values() for row in found.to_pylist()))) == [
+        ("changed", f"Watches {last}"), ("p0", "Pens"), (f"p{last}", "Pens"),
+    ]  # fmt: skip
 
 
 def test_threads_commit_side_by_side(tmp_path: Path) -> None:

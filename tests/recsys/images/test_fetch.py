@@ -294,6 +294,27 @@ def test_decoding_does_not_hold_up_the_network(host, settings, monkeypatch):
     assert max(asked) - min(asked) < 0.45
 
 
+def test_a_full_backlog_holds_the_next_picture_back_and_loses_none(host, settings, monkeypatch):
+    monkeypatch.setattr(client, "AHEAD", 1)
+    outcomes = fetch_images([Item(str(n), (host.url("ok", n),)) for n in range(12)], settings)
+    assert [o.status for o in outcomes] == ["ok"] * 12
+
+
+def test_whoever_gives_up_before_the_backlog_lets_the_next_in():
+    async def wait() -> None:
+        backlog = client._Backlog(10)
+        await backlog.enter(10)
+        first, second = (asyncio.create_task(backlog.enter(1)) for _ in range(2))
+        await asyncio.sleep(0)
+        backlog.leave(10)  # it is the first one's turn,
+        first.cancel()  # who has gone
+        async with asyncio.timeout(1):
+            await second
+        assert first.cancelled()
+
+    asyncio.run(wait())
+
+
 def test_it_works_where_an_event_loop_already_runs(host, settings):
     async def notebook() -> Outcome:
         return fetch_one(settings, host.url("ok"))
