@@ -15,7 +15,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -272,7 +272,9 @@ def nearest_by_colour(histograms: NDArray[np.float32], labels: NDArray[np.object
 
 def _rows(gallery: Gallery, rows: NDArray[np.int64]) -> Gallery:
     """Return a gallery of some of its products."""
-    arrays = {name: value[rows] for name, value in vars(gallery).items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, Any] = {
+        name: value[rows] for name, value in vars(gallery).items() if isinstance(value, np.ndarray)
+    }
     return dataclasses.replace(gallery, **arrays)
 
 
