@@ -222,22 +222,17 @@ class Client:
         self._thread.start()
         self._started.result()
 
-    def fetch(
+    def submit(
         self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
-    ) -> list[Outcome]:
-        """Return the outcome of each item, in their order. Safe to call from many threads.
+    ) -> Future[list[Outcome]]:
+        """Begin to fetch; the result is the outcome of each item, in their order. Safe to call from many threads.
 
         Args:
-            items: the products of one shard.
+            items: what to fetch.
             on_progress: called with the status of each item as it ends, from another thread.
             placeholders: digests of pictures that stand for "no image available".
         """
-        future = asyncio.run_coroutine_threadsafe(self._fetch_all(items, on_progress, placeholders), self.loop)
-        try:
-            return future.result()
-        except BaseException:  # Ctrl-C as well
-            future.cancel()
-            raise
+        return asyncio.run_coroutine_threadsafe(self._fetch_all(items, on_progress, placeholders), self.loop)
 
     def _run(self) -> None:
         try:

@@ -3,8 +3,8 @@
     fetch_images   items → outcomes
     stand_down     when there will be no more for a while
 
-Batches that are under way at the same time are shared among processes (`images.processes`), since decoding takes most
-of the time; and what a stranger sends is not decoded where the store is open.
+The items of all batches under way are shared among processes (`images.processes`), since decoding takes most of the
+time; and what a stranger sends is not decoded where the store is open.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from recsys.configuration import Images
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MOST_PROCESSES = 8
 """More than these would wait for the one that writes."""
+
+PART = 64
+"""Items of a batch that go to one process: so few that in the end none has much left when the others are done."""
 
 LINGER_S = 10.0
 """Between two batches, as long as all are being written."""
@@ -79,19 +83,31 @@ class _Crew:
     def fetch(
         self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
     ) -> list[Outcome]:
-        """Have the one fetch a batch that has the least to do."""
+        """Have a batch fetched, each part of it by the one that has the least to do."""
+        parts = [items[at : at + PART] for at in range(0, len(items), PART)]
         with self._lock:
             if all(one.ended for one in self._to_do):
                 self._start()
-            chosen = min((one for one in self._to_do if not one.ended), key=self._to_do.__getitem__)
-            self._to_do[chosen] += len(items)
+            outcomes = [self._submit(part, on_progress, placeholders) for part in parts]
+        try:
+            return [outcome for part in outcomes for outcome in part.result()]
+        except BaseException:  # Ctrl-C as well
+            for part in outcomes:
+                part.cancel()
+            raise
+
+    def _submit(
+        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
+    ) -> Future[list[Outcome]]:
+        chosen = min((one for one in self._to_do if not one.ended), key=self._to_do.__getitem__)
+        self._to_do[chosen] += len(items)
 
         def ended(status: str) -> None:
             with self._lock:
                 self._to_do[chosen] -= 1
             on_progress(status)
 
-        return chosen.fetch(items, ended, placeholders)
+        return chosen.submit(items, ended, placeholders)
 
     def close(self) -> None:
         """End them all."""

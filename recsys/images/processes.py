@@ -30,14 +30,15 @@ from recsys.images.item import Item, Outcome
 SERVE = "import sys; from recsys.images.processes import serve; serve([int(number) for number in sys.argv[1:]])"
 ENDED = "a process that fetches images came to an end (killed, or out of memory); run again"
 
-BATCHES = 256
-"""At once in one process; `images.shards_at_once` has the same bound."""
-
 COLLECT_AFTER = 50_000
 """New objects between two garbage collections, which go through some thousand products in progress."""
 
 SWITCH_S = 0.0005
 """At Python's 5 ms a decoder that comes back waits for the loop, and a core stands idle: a tenth of the throughput."""
+
+ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""Of glibc. One arena: see `recsys.memory`. And pixels that are let go of stay for the next picture: asking the system
+for them anew each time takes a tenth of the throughput."""
 
 TOLD_TOGETHER = 16
 """Items that end before they are told of: a message each would cost a tenth of the time."""
@@ -57,7 +58,7 @@ def start(settings: Images, processes: int) -> tuple[subprocess.Popen[bytes], li
         [sys.executable, "-P", "-c", SERVE, *map(str, theirs)],
         pass_fds=theirs,
         stdin=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "1"},  # the allocator: see `recsys.memory`
+        env=os.environ | ALLOCATOR | {"PYTHONPATH": path},
     )
     for _, there in pipes:
         there.close()
@@ -81,22 +82,20 @@ class FetchingProcess:
         self._listener = threading.Thread(target=self._listen, name="fetching-process", daemon=True)
         self._listener.start()
 
-    def fetch(
+    def submit(
         self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
-    ) -> list[Outcome]:
-        """Return the outcome of each item, in their order, as `Client.fetch` does.
-
-        Raises:
-            ChildProcessError: the process came to an end.
-        """
+    ) -> Future[list[Outcome]]:
+        """Begin to fetch, as `Client.submit` does; the result is ChildProcessError when the process came to an end."""
         outcomes: Future[list[Outcome]] = Future()
+        outcomes.set_running_or_notify_cancel()  # it can no longer be cancelled
         number = next(self._numbers)
         with self._lock:
             if self.ended:
-                raise ChildProcessError(ENDED)
+                outcomes.set_exception(ChildProcessError(ENDED))
+                return outcomes
             self._batches[number] = (outcomes, on_progress)
         self._send((number, items, placeholders))
-        return outcomes.result()
+        return outcomes
 
     def close(self) -> None:
         """End the process."""
@@ -164,34 +163,33 @@ def _serve(descriptor: int, forks: Sequence[int] = ()) -> NoReturn:
     from recsys.images.client import Client
 
     pipe = Connection(descriptor)
-    lock = threading.Lock()
+    answers = ThreadPoolExecutor(1, "answers")  # not the client's thread, where the network would wait for the pipe
 
     def send(number: int, told: Counter[str] | list[Outcome] | str) -> None:
-        with lock, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
             pipe.send((number, told))
 
-    def work(number: int, items: Sequence[Item], placeholders: frozenset[str]) -> None:
-        ended: Counter[str] = Counter()
+    def begin(number: int, items: Sequence[Item], placeholders: frozenset[str]) -> None:
+        ended: list[str] = []
 
         def on_progress(status: str) -> None:  # called by one thread, the client's
-            ended[status] += 1
-            if ended.total() >= TOLD_TOGETHER:
-                send(number, ended)
+            ended.append(status)
+            if len(ended) == TOLD_TOGETHER:
+                answers.submit(send, number, Counter(ended))
                 ended.clear()
 
-        try:
-            outcomes = client.fetch(items, on_progress, placeholders)
-        except Exception:
-            send(number, traceback.format_exc())
-            raise
-        send(number, ended)
-        send(number, outcomes)
+        def answer(outcomes: Future[list[Outcome]]) -> None:
+            send(number, Counter(ended))
+            error = outcomes.exception()
+            send(number, "".join(traceback.format_exception(error)) if error else outcomes.result())
+
+        outcomes = client.submit(items, on_progress, placeholders)
+        outcomes.add_done_callback(lambda done: answers.submit(answer, done))
 
     with contextlib.suppress(EOFError, OSError), tuning():
         client = Client(pipe.recv())
-        batches = ThreadPoolExecutor(BATCHES, "batch")
         while batch := pipe.recv():
-            batches.submit(work, *batch)
+            begin(*batch)
     pipe.close()
     for fork in forks:
         os.waitpid(fork, 0)
