@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from cli.servers import TELEMETRY_OFF, prefect_server
 from recsys.sample_shop import SampleHost, SampleShop, draw_shop
 
 PRODUCTS = 60
+
+os.environ |= {f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")}  # there are as many workers as cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +30,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 SLOW = ("tests/flows/", "tests/recsys/classifier/", "tests/recsys/embedding/", "tests/cli/", "tests/end_to_end/")
 """Rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is done."""
+
+
+TOGETHER = {"tests/flows/test_train.py": "tests/flows/test_recommend.py"}
+"""Files whose tests go to the worker that has another's, since they share a run that takes a minute."""
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests stay with one worker, and so do its fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return TOGETHER.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -55,9 +79,27 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of Prefect's, which a home's is copied from: its migrations take a quarter of a minute."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "prefect-database"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first of the workers makes it
+        if not (folder / "made").exists():
+            command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+            subprocess.run(command, env=os.environ | {"PREFECT_HOME": str(folder)}, check=True, capture_output=True)
+            (folder / "made").touch()
+    return folder / "prefect.db"
+
+
+@pytest.fixture(scope="session")
+def prefect_url(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prefect server, which this process's Prefect and the commands that tests run talk to."""
-    with prefect_server(tmp_path_factory.mktemp("prefect-home")) as server:
+    home = tmp_path_factory.mktemp("prefect-home")
+    (home / "prefect").mkdir()
+    shutil.copy(prefect_database, home / "prefect")
+    with prefect_server(home) as server:
         yield server.url
 
 
