@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from PIL import Image
 
 from recsys.configuration import Configuration, flatten
 from recsys.embedding.serving import Serving
@@ -123,12 +122,20 @@ def log_run(
         )
         client.log_text(run_id, retrieval.to_csv(index=False), "retrieval.csv")
         for name, png in pictures.items():
-            client.log_image(run_id, Image.open(io.BytesIO(png)), f"{name}.png")
+            log_picture(client, run_id, name, png)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
     return str(run_id)
+
+
+def log_picture(client: MlflowClient, run_id: str, name: str, png: bytes) -> None:
+    """Log a PNG as it is; MLflow's `log_image` would encode it anew."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, f"{name}.png")
+        file.write_bytes(png)
+        client.log_artifact(run_id, str(file))
 
 
 def _resumable(client: Any, experiment_id: str, flow_run_id: str | None) -> str | None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,11 @@ SLOW = ("tests/flows/", "tests/recsys/classifier/", "tests/recsys/embedding/", "
 """Rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is done."""
 
 
-TOGETHER = {"tests/flows/test_train.py": "tests/flows/test_recommend.py"}
-"""Files whose tests go to the worker that has another's, since they share a run that takes a minute."""
+TOGETHER = {
+    "tests/flows/test_train.py": "tests/flows/test_recommend.py",  # they share a run that takes a minute
+    "tests/flows/test_deployments.py": "tests/flows/test_recheck.py",  # both deploy to the one Prefect server
+}
+"""Files whose tests go to the worker that has another's."""
 
 
 class ByFile(LoadFileScheduling):
@@ -79,13 +83,26 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of Prefect's, which a home's is copied from: its migrations take a quarter of a minute."""
+def everyones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers share."""
     folder = tmp_path_factory.getbasetemp()
-    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "prefect-database"
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Keep the other workers out while this one does what only the first has to do."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def prefect_database(everyones: Path) -> Path:
+    """An empty database of Prefect's, which a home's is copied from: its migrations take a quarter of a minute."""
+    folder = everyones / "prefect-database"
     folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the first of the workers makes it
+    with alone(folder / "lock"):
         if not (folder / "made").exists():
             command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
             subprocess.run(command, env=os.environ | {"PREFECT_HOME": str(folder)}, check=True, capture_output=True)
@@ -94,13 +111,21 @@ def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_url(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Prefect server, which this process's Prefect and the commands that tests run talk to."""
-    home = tmp_path_factory.mktemp("prefect-home")
-    (home / "prefect").mkdir()
-    shutil.copy(prefect_database, home / "prefect")
-    with prefect_server(home) as server:
+def prefect_url(prefect_database: Path, everyones: Path) -> Iterator[str]:
+    """A real Prefect server, which this process's Prefect and the commands that tests run talk to.
+
+    The first worker that wants it starts it for all, and each waits at its end until nobody wants it any more.
+    """
+    home = everyones / "prefect-home"
+    (home / "prefect").mkdir(parents=True, exist_ok=True)
+    with (home / "users").open("w") as users, ExitStack() as stack:
+        with alone(home / "lock"):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if not (home / "prefect" / "prefect.db").exists():
+                shutil.copy(prefect_database, home / "prefect")
+            server = stack.enter_context(prefect_server(home))
         yield server.url
+        fcntl.flock(users, fcntl.LOCK_EX)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,6 @@ import pandas as pd
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
-from PIL import Image
 
 import recsys
 from recsys.classifier import examples, served_model
@@ -33,7 +31,7 @@ from recsys.features import model_version
 from recsys.images.square import decode_squared
 from recsys.report.pictures import captioned_picture
 from recsys.store import Store
-from recsys.tracking import TAG_FLOW_RUN, current_store, experiment
+from recsys.tracking import TAG_FLOW_RUN, current_store, experiment, log_picture
 
 EXPERIMENT = REGISTERED = "category-classifier"
 CHAMPION = "champion"
@@ -98,7 +96,7 @@ class TrainingRun:
         return number
 
     def _log_picture(self, name: str, png: bytes) -> None:
-        self._client.log_image(self.run_id, Image.open(io.BytesIO(png)), f"{name}.png")
+        log_picture(self._client, self.run_id, name, png)
 
     def _registered(self) -> str | None:
         """Return the version that this run registered before it was killed, if it did."""

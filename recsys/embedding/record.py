@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import tempfile
 import time
@@ -18,7 +17,6 @@ import pandas as pd
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
-from PIL import Image
 
 import recsys
 from recsys.configuration import Configuration, flatten
@@ -31,7 +29,7 @@ from recsys.evaluation.pictures import pictures_of_training
 from recsys.evaluation.products import pictures_of
 from recsys.features import model_version
 from recsys.store import Store
-from recsys.tracking import TAG_FLOW_RUN, current_store, experiment
+from recsys.tracking import TAG_FLOW_RUN, current_store, experiment, log_picture
 
 EXPERIMENT = REGISTERED
 TAG_VERSION = "recsys.model_version"
@@ -81,7 +79,7 @@ class TrainingRun:
             store, configuration, verdict.judged, verdict.judgements, verdict.before, CHALLENGER
         )
         for name, png in drawn.items():
-            self._client.log_image(self.run_id, Image.open(io.BytesIO(png)), f"{name}.png")
+            log_picture(self._client, self.run_id, name, png)
         number = self._registered() or self._register(store, embedder, verdict)
         self._client.set_model_version_tag(REGISTERED, number, TAG_GATE, decision.reason)
         return number

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
 from recsys.configuration import load
 from recsys.sample_shop import SampleHost, SampleShop
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import Artifact, TaskRun
+
+ROOT = Path(__file__).parents[2]
 FLAGS: dict[str, Any] = {
     "images": {
         "timeout_s": 1,
@@ -36,6 +44,40 @@ def running(home: Path) -> Run:
         return recommend(str(home), str(catalogue), FLAGS | flags, stop_after)
 
     return run
+
+
+def prefect(*arguments: str) -> None:
+    """Run the Prefect command line in the repository, against the tests' server."""
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=180, env=dict(os.environ), check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def recorded(home: Path) -> tuple[list[TaskRun], dict[str, Artifact]]:
+    """Return what the server has of a home: the task runs of its last flow run, and the last artifact of each key."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
+
+    def of(*runs: UUID) -> FlowRunFilter:
+        return FlowRunFilter(id=FlowRunFilterId(any_=list(runs)))
+
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC)
+        own = [run.id for run in runs if run.parameters["home"] == str(home)]
+        artifacts = client.read_artifacts(flow_run_filter=of(*own), sort=ArtifactSort.CREATED_DESC)
+        tasks = client.read_task_runs(flow_run_filter=of(own[0]))
+    return tasks, {str(found.key): found for found in reversed(artifacts)}
+
+
+@pytest.fixture(scope="session")
+def pool(prefect_url: str) -> str:
+    """The work pool whose workers run what `prefect.yaml` deploys, which has been deployed."""
+    prefect("work-pool", "create", "default", "--type", "process")
+    prefect("deploy", "--all")
+    return "default"
 
 
 @dataclass

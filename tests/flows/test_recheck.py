@@ -19,7 +19,8 @@ from recsys.funnel import funnel
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
 
-ROOT = Path(__file__).parents[2]
+from .conftest import prefect, recorded
+
 RECSYS = Path(sys.executable).with_name("recsys")
 IMAGES: dict[str, Any] = {
     "timeout_s": 1,
@@ -62,32 +63,21 @@ def names(store: Store, status: str) -> set[str]:
     return {url.rpartition("/")[2] for url in urls}
 
 
-def prefect(*arguments: str, **environ: str) -> str:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=180, env=os.environ | environ, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_prefects_retry_asks_only_for_what_is_pending(prefect_url: str, shop: SampleShop, tmp_path: Path) -> None:
+def test_prefects_retry_asks_only_for_what_is_pending(pool: str, shop: SampleShop, tmp_path: Path) -> None:
     """A worker's run meets a host that goes away; Retry, as in the UI, has the worker take up the rest."""
     from prefect.client.orchestration import get_client
 
     home = tmp_path / "home"
-    prefect("work-pool", "create", "retrying", "--type", "process", "--overwrite")
-    prefect("deploy", "--name", "recommend", "--pool", "retrying")
     parameters = {"home": str(home), "catalogue": str(shop.catalogue), "flags": FLAGS, "stop_after": "images"}
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("recommend/recommend")
         run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
         with stopped_in_the_middle(shop):
-            prefect("worker", "start", "--pool", "retrying", "--run-once")
+            prefect("worker", "start", "--pool", pool, "--run-once")
         failed = client.read_flow_run(run.id)
         assert failed.state is not None and failed.state.is_failed(), failed.state
         assert "images are pending" in str(failed.state.message)
-        tasks = [task for task in client.read_task_runs() if task.flow_run_id == run.id]
+        tasks, _ = recorded(home)
         shards = [task.name for task in tasks if task.state and task.state.is_failed() and "/" in task.name]
         assert shards and all(name.startswith("images ") for name in shards)
 
@@ -96,7 +86,7 @@ def test_prefects_retry_asks_only_for_what_is_pending(prefect_url: str, shop: Sa
         assert pending and ok
         with serving(shop) as host:
             prefect("flow-run", "retry", str(run.id))
-            prefect("worker", "start", "--pool", "retrying", "--run-once")
+            prefect("worker", "start", "--pool", pool, "--run-once")
             asked = set(host.stats())
         ended = client.read_flow_run(run.id)
     assert ended.state is not None and ended.state.is_completed(), ended.state

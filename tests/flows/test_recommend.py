@@ -19,7 +19,7 @@ from recsys.publication import report_path
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
 
-from .conftest import CONFIGURATION, FLAGS, Ran, Run, running
+from .conftest import CONFIGURATION, FLAGS, Ran, Run, recorded, running
 
 
 @pytest.fixture
@@ -88,13 +88,9 @@ def test_a_catalogue_becomes_recommendations_and_a_rerun_does_nothing_twice(
 def test_stages_are_named_in_prefect_and_leave_artifacts(
     run: Run, shop: SampleShop, host: SampleHost, home: Path
 ) -> None:
-    from prefect.client.orchestration import get_client
-
     run(shop.catalogue, stop_after="images")
-    with get_client(sync_client=True) as client:
-        flow_run = max(client.read_flow_runs(), key=lambda found: found.start_time or found.created)
-        named = {run.name for run in client.read_task_runs() if run.flow_run_id == flow_run.id}
-        found = {a.key: a for a in client.read_artifacts() if a.flow_run_id == flow_run.id}
+    tasks, found = recorded(home)
+    named = {task.name for task in tasks}
     assert {"labels: what is missing", "images 1/4", "images 4/4", "images: every link accounted for"} <= named
     assert {"class-balance", "broken-links", "broken-links-by-host"} <= set(found)
     progress = found["images-progress"]

@@ -17,6 +17,8 @@ from recsys.sample_shop.marketplace import PRODUCTS, SearchFault
 from recsys.scraping.harvest import outcomes
 from recsys.store import SCHEMAS, Store
 
+from .conftest import recorded
+
 LABELS = ("Cameras & Accessories", "Eyewear", "Pet Supplies")
 NOTHING = dict.fromkeys(("searches", "found", "kept", "duplicates", "broken"), 0)
 Scrape = Callable[..., dict[str, int]]
@@ -62,22 +64,16 @@ def searched(host: SampleHost) -> Counter[str]:
     return asked
 
 
-def last_tasks() -> dict[str, tuple[str, int]]:
-    """State and number of attempts of each task of the last flow run, once the server has them all."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        flow_run = max(client.read_flow_runs(), key=lambda found: found.start_time or found.created)
-        deadline = time.monotonic() + 20
-        while True:
-            runs = [run for run in client.read_task_runs() if run.flow_run_id == flow_run.id]
-            ended = {run.name: (run.state_name or "", run.run_count) for run in runs}
-            if "scraping: what was found" in ended and all(
-                state in ("Completed", "Failed") for state, _ in ended.values()
-            ):
-                return ended
-            assert time.monotonic() < deadline, ended
-            time.sleep(0.2)
+def last_tasks(home: Path) -> dict[str, tuple[str, int]]:
+    """State and number of attempts of each task of the last flow run on a home, once the server has them all."""
+    deadline = time.monotonic() + 20
+    while True:
+        tasks, _ = recorded(home)
+        ended = {task.name: (task.state_name or "", task.run_count) for task in tasks}
+        if "scraping: what was found" in ended and all(state in ("Completed", "Failed") for state, _ in ended.values()):
+            return ended
+        assert time.monotonic() < deadline, ended
+        time.sleep(0.2)
 
 
 def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
@@ -87,7 +83,7 @@ def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
         with pytest.raises(ScrapingError, match=r"1 of 3 keywords failed: Eyewear \(blocked\)"):
             scrape(host, retries=FAILURES_BEFORE_OK - 1)
         assert searched(host) == {"Cameras": 1, "Eyewear": FAILURES_BEFORE_OK, "Pet": 1}
-        tasks = last_tasks()
+        tasks = last_tasks(home)
         assert tasks["scrape: Cameras & Accessories"] == tasks["scrape: Pet Supplies"] == ("Completed", 1)
         assert tasks["scrape: Eyewear"] == ("Failed", FAILURES_BEFORE_OK)
         store = Store(home)
@@ -104,10 +100,10 @@ def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
         assert [store.version(table) for table in ("scraped", "searches")] == versions
 
 
-def test_a_passing_fault_is_retried_within_its_task(scrape: Scrape, shop: SampleShop) -> None:
+def test_a_passing_fault_is_retried_within_its_task(scrape: Scrape, shop: SampleShop, home: Path) -> None:
     with market(shop, Eyewear="503_then_ok") as host:
         assert scrape(host, retries=FAILURES_BEFORE_OK)["kept"] == 3 * PRODUCTS
-        assert last_tasks()["scrape: Eyewear"] == ("Completed", FAILURES_BEFORE_OK + 1)
+        assert last_tasks(home)["scrape: Eyewear"] == ("Completed", FAILURES_BEFORE_OK + 1)
 
 
 def test_every_keyword_is_tried_though_all_of_them_fail(scrape: Scrape, shop: SampleShop, home: Path) -> None:
@@ -116,11 +112,11 @@ def test_every_keyword_is_tried_though_all_of_them_fail(scrape: Scrape, shop: Sa
     assert outcomes(Store(home))["cause"].tolist() == ["blocked"] * 3
 
 
-def test_what_cannot_pass_is_not_retried(scrape: Scrape, shop: SampleShop) -> None:
+def test_what_cannot_pass_is_not_retried(scrape: Scrape, shop: SampleShop, home: Path) -> None:
     with market(shop) as host, pytest.raises(ScrapingError, match="http_404"):
         host.url += "/nowhere"
         scrape(host, ["Eyewear"], retries=2)
-    assert last_tasks()["scrape: Eyewear"] == ("Failed", 1)
+    assert last_tasks(home)["scrape: Eyewear"] == ("Failed", 1)
 
 
 def test_labels_can_be_named_and_an_empty_result_is_no_failure(scrape: Scrape, shop: SampleShop) -> None:
@@ -132,12 +128,9 @@ def test_labels_can_be_named_and_an_empty_result_is_no_failure(scrape: Scrape, s
             scrape(host, ["Eyeware"])
 
 
-def test_the_outcome_of_each_keyword_is_an_artifact(scrape: Scrape, shop: SampleShop) -> None:
-    from prefect.client.orchestration import get_client
-
+def test_the_outcome_of_each_keyword_is_an_artifact(scrape: Scrape, shop: SampleShop, home: Path) -> None:
     with market(shop, Eyewear="captcha") as host, pytest.raises(ScrapingError):
         scrape(host, retries=0)
-    with get_client(sync_client=True) as client:
-        artifact = max((a for a in client.read_artifacts() if a.key == "scraping"), key=lambda found: found.created)
+    artifact = recorded(home)[1]["scraping"]
     assert '"keyword": "Eyewear", "status": "failed", "cause": "blocked"' in str(artifact.data)
     assert str(artifact.data).count('"status": "ok"') == 2

@@ -19,7 +19,7 @@ from recsys.recommendations import recommend_image
 from recsys.store import Store
 from recsys.tracking import tracking_uri
 
-from .conftest import FLAGS, Ran
+from .conftest import FLAGS, Ran, recorded
 
 ANSWERING = """
 import mlflow, numpy, sys
@@ -34,9 +34,7 @@ def home(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(ran.copy, tmp_path_factory.mktemp("trained") / "home")
 
 
-def test_a_run_trains_an_embedding_once_and_the_gate_decides_what_serves(home: Path) -> None:
-    from prefect.client.orchestration import get_client
-
+def test_a_run_trains_an_embedding_once_and_the_gate_decides_what_serves(home: Path, ran: Ran) -> None:
     from flows.train import train
 
     configuration = load(home, FLAGS, environ={})
@@ -46,10 +44,9 @@ def test_a_run_trains_an_embedding_once_and_the_gate_decides_what_serves(home: P
     assert serving.challenger(home, configuration) is None
     assert Store(home).count(serves.recommendations, "rank = 1") > 40
     assert train(str(home), ["embedding"], FLAGS) == {"models": 0}
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts()
-    assert any(model.reason in str(artifact.data) for artifact in found if artifact.key == "embedding")
-    assert {"embedding-gate", "embedding-scoreboard"} <= {artifact.key for artifact in found}
+    _, artifacts = recorded(ran.home)
+    assert model.reason in str(artifacts["embedding"].data)
+    assert {"embedding-gate", "embedding-scoreboard"} <= set(artifacts)
 
 
 def test_whoever_loads_the_champion_from_mlflow_gets_the_stored_embedding(home: Path, tmp_path: Path) -> None:
