@@ -129,6 +129,16 @@ def prefect_url(prefect_database: Path, everyones: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables, made once, since that takes seconds of migrations."""
+    import mlflow
+
+    made = tmp_path_factory.mktemp("mlflow-tables") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{made}").search_experiments()
+    return made
+
+
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> SampleShop:
     """A sample shop on disk."""
     from cli.servers import free_port

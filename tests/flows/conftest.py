@@ -30,6 +30,8 @@ FLAGS: dict[str, Any] = {
         "allow_hosts": ["127.0.0.1"],
     },
     "workflow": {"retries": 1, "retry_delay_s": 0.1},
+    "classifier": {"recipe": str(ROOT / "tests/recsys/classifier/quick.toml")},
+    "embedding": {"recipe": str(ROOT / "tests/recsys/embedding/quick.toml")},
     "report": {"grids": 4},
     "tsne": {"iterations": 250},
 }

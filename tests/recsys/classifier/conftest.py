@@ -122,25 +122,15 @@ def draw(home: Path) -> Shop:
     return made
 
 
-@pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, made once, since that takes seconds of migrations."""
-    import mlflow
-
-    made = tmp_path_factory.mktemp("mlflow-tables") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{made}").search_experiments()
-    return made
-
-
 @pytest.fixture
-def shop(tmp_path: Path, tables: Path) -> Shop:
-    return draw(tmp_path / "home").with_tables(tables)
+def shop(tmp_path: Path, mlflow_tables: Path) -> Shop:
+    return draw(tmp_path / "home").with_tables(mlflow_tables)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Trained:
     """A shop whose classifier has been trained; to be looked at, not to be changed."""
-    made, epochs = draw(tmp_path_factory.mktemp("trained") / "home").with_tables(tables), []
+    made, epochs = draw(tmp_path_factory.mktemp("trained") / "home").with_tables(mlflow_tables), []
     model = registry.train(made.store, made.configuration, lambda epoch, figures: epochs.append(epoch))
     return Trained(made, model, epochs)
 

@@ -33,7 +33,9 @@ def recipe(to: Path, weights: str) -> Path:
     return to
 
 
-def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_products(tmp_path: Path, tables: Path) -> None:
+def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_products(
+    tmp_path: Path, mlflow_tables: Path
+) -> None:
     weights = tmp_path / "untrained.weights.h5"
     backbones.build("resnet50", None).save_weights(weights)
     drawn = [product(7, index) for index in range(PICTURES)]
@@ -42,7 +44,7 @@ def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_product
         "labels": {"merge": {label: [label] for label in labels}, "merge_coverage": 0},
         "classifier": {"recipe": str(recipe(tmp_path / "once.toml", str(weights)))},
     }
-    shop = Shop(tmp_path / "home", load(None, flags, environ={})).with_tables(tables)
+    shop = Shop(tmp_path / "home", load(None, flags, environ={})).with_tables(mlflow_tables)
     jpegs = [encode(decode(draw_picture(each, 0), 10**8, 256).square(256), 95) for each in drawn]
     for label in labels:
         own = [jpeg for jpeg, each in zip(jpegs, drawn, strict=True) if each.label == label]

@@ -200,8 +200,8 @@ def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(shop):
     assert named.count("fold_1") == 0 and named.count("fold_2") == EPOCHS - 1  # it had done those
 
 
-def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path, tables):
-    shop = Shop(tmp_path / "home", settings()).with_tables(tables)
+def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path, mlflow_tables):
+    shop = Shop(tmp_path / "home", settings()).with_tables(mlflow_tables)
     for kind in KINDS:
         shop.add(10, kind, pictured=False)
     shop.label()
@@ -258,11 +258,11 @@ def test_too_little_to_learn_from_is_said_in_one_line(tmp_path, kinds, told):
     assert registry.at_hand(shop.store.home) is None
 
 
-def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path, tables):
+def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path, mlflow_tables):
     merge = {"Часы": ["Часы"], "鞋子": ["鞋子"], "خاتم": ["خاتم"]}
     flags = {"labels": {"merge": merge, "merge_coverage": 0}, "classifier": {"recipe": str(QUICK)}}
     configuration = load(None, flags, environ={})
-    shop = Shop(tmp_path / "home", configuration).with_tables(tables)
+    shop = Shop(tmp_path / "home", configuration).with_tables(mlflow_tables)
     shop.add(30, "Часы")
     shop.add(30, "鞋子")
     shop.add(1, "خاتم")

@@ -115,10 +115,12 @@ def configured(folder: Path, shop: Shop) -> Home:
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def drawn(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Home:
     """A shop whose raw features have ranked it; to be copied."""
     folder = tmp_path_factory.mktemp("drawn")
     home = configured(folder, draw(folder / "home"))
+    (home.path / "mlflow").mkdir()
+    shutil.copy(mlflow_tables, home.path / "mlflow" / "mlflow.db")
     rank(home)
     return home
 
