@@ -218,8 +218,8 @@ def retry(
     if older_than and not (broken or cause or changed):
         raise typer.BadParameter("--older-than goes with --broken, --cause or --changed")
     load(_use(home), flags := _allowing(allow_host))
+    store = Store(home, read_only=True)
     with lock(home):
-        store = Store(home)
         require_space(home, MIN_FREE)
         causes = [f"http_{word}" if word.isdecimal() else word for word in cause or ()]
         known = [str(word) for word in broken_by_cause(store)["cause"]]
@@ -265,8 +265,8 @@ def train(
     configuration = load(_use(home), flags)
     for each in [what] if what else Trained:
         _check_recipe(each, configuration)
+    Store(home, read_only=True)
     with lock(home):
-        Store(home)
         require_space(home, MIN_FREE)
         _run(home, {"flags": flags, **({"what": [str(what)]} if what else {})}, as_json, flow="train")
         if not as_json:

@@ -119,6 +119,13 @@ def test_asking_writes_nothing(recsys: Recsys, filled: Path) -> None:
     assert state() == before
 
 
+@pytest.mark.parametrize("words", [("retry",), ("train",)])
+def test_without_a_shop_there_is_nothing_to_go_on_with(recsys: Recsys, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """It is said at once: neither a server is started nor a home made."""
+    fails(recsys(*words, home=tmp_path / "nowhere"), 5, "holds no shop yet", "recsys run --catalogue")
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_wrong_question_is_answered_in_one_line(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
     product = some_product(filled)
     (tmp_path / "text.jpg").write_text("this is no picture")
