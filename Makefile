@@ -54,5 +54,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
 
 $(VENV)/.dev: $(VENV)/.installed
 	@$(PIP) --editable '.[dev]'
-	-@$(COMPILE)
 	@touch $@

@@ -7,7 +7,7 @@ import enum
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.text import Text
@@ -73,8 +73,15 @@ class Stage(enum.StrEnum):
 FilterOption = Annotated[
     int | None, typer.Option("--filter", min=1, max=1000, help="How many of the nearest by look are reranked. [20]")
 ]
+RuleOption = Annotated[
+    Literal["default", "original"] | None,
+    typer.Option("--rule", help="'original': the look chooses the candidates; colour and price rank them."),
+]
+LookOption = Annotated[
+    float | None, typer.Option("--visual-weight", min=0, help="Weight of the visual score, by the default rule. [2]")
+]
 ColourOption = Annotated[float | None, typer.Option(min=0, help="Weight of the colour score. [1]")]
-PriceOption = Annotated[float | None, typer.Option(min=0, help="Weight of the price score. [1]")]
+PriceOption = Annotated[float | None, typer.Option(min=0, help="Weight of the price score. [0.5; original: 1]")]
 
 AllowHostOption = Annotated[
     list[str] | None,
@@ -157,7 +164,9 @@ def run(
     catalogue: Annotated[str, typer.Option(help="CSV (also .gz, .zip) or Parquet: a file or an http(s) URL.")],
     home: HomeOption = HOME_DEFAULT,
     stop_after: Annotated[Stage, typer.Option(help="The last stage to run.")] = Stage.RESULTS,
+    rule_: RuleOption = None,
     filter_: FilterOption = None,
+    visual_weight: LookOption = None,
     colour_weight: ColourOption = None,
     price_weight: PriceOption = None,
     allow_host: AllowHostOption = None,
@@ -173,7 +182,8 @@ def run(
     from recsys.store import Store, lock, require_space
 
     check_source(catalogue)
-    rule = _given(filter=filter_, colour_weight=colour_weight, price_weight=price_weight)
+    weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
+    rule = _given(rule=rule_, filter=filter_, **weights)
     flags = ({"recommend": rule} if rule else {}) | _allowing(allow_host)
     load(_use(home), flags)
     with lock(home):
@@ -470,22 +480,25 @@ def recommend(
     image: Annotated[Path | None, typer.Option("--image", help="A photo instead of a product.")] = None,
     home: HomeOption = HOME_DEFAULT,
     top: Annotated[int | None, typer.Option(min=1, max=100, help="How many to return. [5]")] = None,
+    rule_: RuleOption = None,
     filter_: FilterOption = None,
+    visual_weight: LookOption = None,
     colour_weight: ColourOption = None,
     price_weight: PriceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recommend the products that look like a product or a photo, in its colours, at its price level.
 
-    The nearest by look (--filter) are reranked by colour and price, and the best (--top) are shown, each with its
-    three scores. A photo is compared with the whole shop, at a neutral price level.
+    The nearest by look (--filter) are reranked by look, colour and price, and the best (--top) are shown, each with
+    its three scores and the reason in words. A photo is compared with the whole shop, at a neutral price level.
     """
     if (product_id is None) == (image is None):
         raise typer.BadParameter("name either a product id or a photo with --image")
     from recsys.recommendations import recommend_photo, recommend_product
     from recsys.store import Store
 
-    rule = _given(top=top, filter=filter_, colour_weight=colour_weight, price_weight=price_weight)
+    weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
+    rule = _given(rule=rule_, top=top, filter=filter_, **weights)
     configuration = load(_use(home), {"recommend": rule} if rule else {})
     store = Store(home, read_only=True)
     if image is not None:
@@ -509,7 +522,12 @@ def _show(answer: Answer, configuration: Configuration) -> None:
     out.print(Text(clean(f"{answer.name} ({', '.join(about)})"), style="bold"))
     rows = [
         (
-            *(item["rank"], f"{item['name']}\n{item['product_id']}", price(item["price"]), f"{item['price_level']:g}"),
+            *(
+                item["rank"],
+                f"{item['name']}\n{item['product_id']}\n{item['why']}",
+                price(item["price"]),
+                f"{item['price_level']:g}",
+            ),
             *(f"{item[score]:.2f}" for score in ("visual", "colour", "price_score", "total")),
         )
         for item in answer.items.to_dict("records")

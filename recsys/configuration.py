@@ -346,22 +346,48 @@ class Price(Section):
 
 
 class Recommend(Section):
-    """The original's rule: the nearest by embedding, reranked by price and colour."""
+    """The nearest by embedding, reranked by look, colour and price; or by the original's rule, by colour and price."""
 
+    rule: Literal["default", "original"] = "default"
+    """`original`: the look decides who is a candidate and nothing more; variants stay; no diversity."""
     filter: Annotated[int, Field(ge=1, le=1000)] = 20
     """How many of the nearest by embedding are reranked."""
     top: Annotated[int, Field(ge=1, le=100)] = 5
     demo_top: Annotated[int, Field(ge=1, le=100)] = 9
     """Kept in the store and shown in the report's grid, as in the original's demo."""
+    visual_weight: Annotated[float, Field(ge=0)] = 2.0
+    """Of the look, by the default rule only. The three weights come from `benchmarks/weights.py`."""
     colour_weight: Annotated[float, Field(ge=0)] = 1.0
-    price_weight: Annotated[float, Field(ge=0)] = 1.0
-    shard_size: Positive = 2_048
+    price_weight: Annotated[float, Field(ge=0)] = 0.5
+    collapse: bool = True
+    """Show one of the variants of a product (its sizes, or listed twice), and none of the query's own."""
+    diversity: Share = 0.0
+    """How much an answer's products should differ from each other, against how good they are: 0 not at all."""
+    shard_size: Positive = 4_096
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_of_the_original(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("rule") == "original":
+            return {"colour_weight": 1.0, "price_weight": 1.0, **given}
+        return given
 
     @model_validator(mode="after")
     def _filter_holds_top(self) -> Recommend:
         if self.filter < self.top:
             raise ValueError(f"filter ({self.filter}) must be at least top ({self.top})")
         return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each score in the total."""
+        visual = self.visual_weight if self.rule == "default" else 0.0
+        return {"visual": visual, "colour": self.colour_weight, "price": self.price_weight}
+
+    @property
+    def collapses(self) -> bool:
+        """Whether of the variants of a product only one is shown."""
+        return self.collapse and self.rule == "default"
 
     @property
     def stored(self) -> int:

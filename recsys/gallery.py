@@ -13,7 +13,7 @@ from recsys import features
 from recsys.configuration import Configuration
 from recsys.embedding.serving import Serving, serving
 from recsys.price import price_levels
-from recsys.recommender import RULE_VERSION, Gallery
+from recsys.recommender import RULE_VERSION, Gallery, rows_of_values, variant_groups
 from recsys.store import Store, digest
 
 DERIVED_FROM = ("product_id", "row_digest", "label", "image_digest")
@@ -34,23 +34,42 @@ def products_with_image(store: Store) -> pd.DataFrame:
     return frame.sort_values("position", kind="stable").drop(columns="position").reset_index(drop=True)
 
 
-def basis(frame: pd.DataFrame, configuration: Configuration, serves: Serving) -> str:
-    """Return the digest of all that the ranking of these products depends on."""
+def bases(frame: pd.DataFrame, configuration: Configuration, serves: Serving) -> NDArray[np.object_]:
+    """Return of each product the digest of all that its ranking depends on: the rule, and what it is compared with.
+
+    That is its label's products, and where it has none, or they are none but itself, the whole shop. So a change
+    within one label has only that label, and the products without one, ranked anew.
+
+    Returns:
+        (n,) str.
+    """
     rule = configuration.recommend
     settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size"})
-    return digest([RULE_VERSION, settings, rule.stored, _shop_digest(frame, configuration, serves)])
+    ruled = [RULE_VERSION, settings, rule.stored, *_versions(configuration, serves)]
+    told = _told(frame)
+    answer = np.full(len(frame), digest([*ruled, *told]), dtype=object)
+    for rows in rows_of_values(frame["label"].to_numpy(dtype=object)).values():
+        if len(rows) > 1:
+            answer[rows] = digest([*ruled, *told[rows]])
+    return answer
 
 
-def _shop_digest(frame: pd.DataFrame, configuration: Configuration, serves: Serving) -> str:
-    """Return the digest of all that a gallery of these products depends on."""
-    columns = (frame[column].map(str).str.cat(sep="\x1f") for column in DERIVED_FROM)
+def _told(frame: pd.DataFrame) -> NDArray[np.object_]:
+    """Return of each product, as text, all of its rows that a gallery depends on."""
+    columns = [frame[column].tolist() for column in DERIVED_FROM]
+    return np.array(["\x1f".join(map(str, line)) for line in zip(*columns, strict=True)], dtype=object)
+
+
+def _versions(configuration: Configuration, serves: Serving) -> list[str]:
+    """Return all else that a gallery depends on."""
     versions = dict.fromkeys((features.model_version(configuration), serves.version))
-    return digest([*versions, configuration.price.model_dump_json(), *columns])
+    return [*versions, configuration.price.model_dump_json()]
 
 
 def current_basis(store: Store, configuration: Configuration) -> str:
     """Return the basis of what the store holds now: the version of the data that figures and pictures belong to."""
-    return basis(products_with_image(store), configuration, serving(store.home, configuration))
+    frame = products_with_image(store)
+    return digest(sorted(set(bases(frame, configuration, serving(store.home, configuration)))))
 
 
 def load_shop(
@@ -74,7 +93,8 @@ def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame
     The last gallery is kept in memory, since every shard of a run asks for the same.
     """
     versions = (store.version(features.table_name(configuration)), store.version(serves.embeddings))
-    key = (str(store.home), store.id, versions, _shop_digest(frame, configuration, serves))
+    state = digest([*_versions(configuration, serves), *_told(frame)])
+    key = (str(store.home), store.id, versions, state)
     with _loading:
         if key not in _galleries:
             _galleries.clear()
@@ -87,26 +107,33 @@ _galleries: dict[tuple[str, str, tuple[int, int], str], Gallery] = {}
 
 
 def _build(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
-    columns = ["image_digest", "histogram"] + (["embedding"] if serves.model is None else [])
+    columns = ["image_digest", "histogram", "fingerprint"] + (["embedding"] if serves.model is None else [])
     described = store.read(features.table_name(configuration), columns)
     embedded = described if serves.model is None else store.read(serves.embeddings)
     at, vector_at = _rows(described, frame), _rows(embedded, frame)
     known = (at >= 0) & (vector_at >= 0)  # a picture that the model has not seen yet is not compared
     frame = frame[known]
+    labels = frame["label"].to_numpy(dtype=object)
+    named = frame["name"].tolist(), frame["brand"].tolist()
+    embeddings = _matrix(embedded, "embedding")[vector_at[known]]
+    histograms = _matrix(described, "histogram")[at[known]]
+    prints = described["fingerprint"]
+    fingerprints = None if prints.null_count else prints.to_numpy()[at[known]]
     return Gallery(
         version=serves.version,
         product_ids=frame["product_id"].to_numpy(dtype=object),
-        labels=frame["label"].to_numpy(dtype=object),
+        labels=labels,
         price_levels=price_levels(frame["price"], frame["label"], configuration.price),
-        embeddings=_matrix(embedded, "embedding")[vector_at[known]],
-        histograms=_matrix(described, "histogram")[at[known]],
+        embeddings=embeddings,
+        histograms=histograms,
+        groups=variant_groups(labels, *named, fingerprints, embeddings, histograms),
     )
 
 
 def _rows(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:
     """Return the table's row of each product's picture, (n,), -1 where it has none."""
     row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
-    return np.array([row_of.get(key, -1) for key in frame["image_digest"]], dtype=np.int64)
+    return np.array([row_of.get(key, -1) for key in frame["image_digest"].tolist()], dtype=np.int64)
 
 
 def _matrix(table: pa.Table, column: str) -> NDArray[np.float32]:

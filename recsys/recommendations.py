@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from recsys.configuration import Configuration
 from recsys.embedding.serving import Model, Serving, describe, serving
 from recsys.errors import ExportError, NoImagesError, UnknownProductError
-from recsys.gallery import basis, load_gallery, load_shop, products_with_image
+from recsys.gallery import bases, load_gallery, load_shop, products_with_image
 from recsys.images.square import read_photo
-from recsys.recommender import Gallery, Queries, Recommendations, recommend
+from recsys.recommender import Gallery, Queries, Recommendations, explain, recommend
 from recsys.store import SCHEMAS, Shard, Store, among, literal, shards
 
 EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -49,14 +49,15 @@ def missing(store: Store, configuration: Configuration, model: Model | None) -> 
     """
     frame = products_with_image(store)
     serves = Serving.of(model, configuration)
-    now = basis(frame, configuration, serves)
+    now = dict(zip(frame["product_id"].tolist(), bases(frame, configuration, serves), strict=True))
     ranked = store.read(serves.recommendations, ["product_id", "basis"], "rank = 1")
     had = dict(zip(ranked["product_id"].to_pylist(), ranked["basis"].to_pylist(), strict=True))
-    wanted = frame["product_id"].tolist() if len(frame) > 1 else []
-    keys = [key for key in wanted if had.get(key) != now] + sorted(set(had) - set(wanted))
+    wanted = now if len(frame) > 1 else {}
+    keys = [key for key in wanted if had.get(key) != now[key]] + sorted(set(had) - set(wanted))
     # with the commits so far, since a catalogue that changes back asks for the same ranking once more
-    state = f"{now} {store.version(serves.recommendations)}"
-    return shards("recommendations", keys, configuration.recommend.shard_size, state=[state] * len(keys))
+    commits = store.version(serves.recommendations)
+    state = [f"{now.get(key)} {commits}" for key in keys]
+    return shards("recommendations", keys, configuration.recommend.shard_size, state=state)
 
 
 def recommend_shard(
@@ -66,12 +67,14 @@ def recommend_shard(
     started = time.monotonic()
     frame = products_with_image(store)
     serves = Serving.of(model, configuration)
-    now = basis(frame, configuration, serves)
+    now = dict(zip(frame["product_id"].tolist(), bases(frame, configuration, serves), strict=True))
     gallery = load_gallery(store, configuration, frame, serves)
-    rows = np.flatnonzero(np.isin(gallery.product_ids, np.array(shard.keys, dtype=object)))
+    wanted = set(shard.keys)
+    rows = np.flatnonzero([key in wanted for key in gallery.product_ids])
     rule = configuration.recommend
     answer = recommend(Queries.of(gallery, rows), gallery, rule, top=rule.stored)
-    table = _table(gallery, rows, answer, now)
+    rests_on = np.array([now[key] for key in gallery.product_ids[rows]], dtype=object)
+    table = _table(gallery, rows, answer, rests_on)
     store.write(serves.recommendations, table, replace=among("product_id", shard.keys))
     return RecommendationCounts(len(rows), table.num_rows, time.monotonic() - started)
 
@@ -82,7 +85,9 @@ def fill(store: Store, configuration: Configuration, model: Model | None) -> int
     return sum(recommend_shard(store, shard, configuration, model).products for shard in work)
 
 
-def _table(gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, now: str) -> pa.Table:
+def _table(
+    gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, rests_on: NDArray[np.object_]
+) -> pa.Table:
     """Return the recommendations of the gallery's products at `rows` as rows of the store's table."""
     query, rank = np.nonzero(answer.neighbours >= 0)
     return pa.table(
@@ -91,7 +96,7 @@ def _table(gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, n
             "rank": pa.array(rank + 1, pa.int32()),
             "neighbour_id": pa.array(gallery.product_ids[answer.neighbours[query, rank]], pa.string()),
             **{name: getattr(answer, name)[query, rank] for name in ("visual", "colour", "price", "total")},
-            "basis": pa.array([now] * len(query), pa.string()),
+            "basis": pa.array(rests_on[query], pa.string()),
         },
         schema=SCHEMAS["recommendations"],
     )
@@ -101,7 +106,7 @@ def _table(gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, n
 class Answer:
     """What one question got: the query (id None for a photo) and its recommendations, best first.
 
-    `items` columns: rank, product_id, name, brand, label, price, price_level, visual, colour, price_score, total.
+    `items` columns: rank, product_id, name, brand, label, price, price_level, visual, colour, price_score, total, why.
     """
 
     product_id: str | None
@@ -136,7 +141,7 @@ def recommend_product(store: Store, configuration: Configuration, product_id: st
         label=query.labels[0],
         price=None if pd.isna(product["price"]) else float(product["price"]),
         price_level=float(query.price_levels[0]),
-        items=_items(frame, gallery, recommend(query, gallery, configuration.recommend)),
+        items=_items(frame, gallery, query, configuration),
     )
 
 
@@ -169,7 +174,7 @@ def recommend_image(store: Store, configuration: Configuration, image: NDArray[n
         embeddings=embeddings,
         histograms=histograms,
     )
-    items = _items(frame, gallery, recommend(query, gallery, configuration.recommend))
+    items = _items(frame, gallery, query, configuration)
     return Answer(None, name, None, None, neutral, items)
 
 
@@ -183,8 +188,9 @@ def _shop(store: Store, configuration: Configuration, serves: Serving | None = N
     return frame, gallery
 
 
-def _items(frame: pd.DataFrame, gallery: Gallery, answer: Recommendations) -> pd.DataFrame:
-    """Return the first query's recommendations with what people want to see of each."""
+def _items(frame: pd.DataFrame, gallery: Gallery, query: Queries, configuration: Configuration) -> pd.DataFrame:
+    """Return a single query's recommendations with what people want to see of each."""
+    answer = recommend(query, gallery, configuration.recommend)
     found = answer.neighbours[0] >= 0
     rows = answer.neighbours[0][found]
     shown = frame.set_index("product_id").loc[gallery.product_ids[rows]].reset_index()
@@ -196,6 +202,7 @@ def _items(frame: pd.DataFrame, gallery: Gallery, answer: Recommendations) -> pd
         colour=answer.colour[0][found],
         price_score=answer.price[0][found],
         total=answer.total[0][found],
+        why=explain(answer, query, gallery)[0][found],
     )
 
 

@@ -108,6 +108,7 @@ class Recommendation(BaseModel):
     colour: float
     price_score: float
     total: float
+    why: str
 
 
 class Similar(BaseModel):
@@ -147,11 +148,13 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
     async def ruled(
         top: Annotated[int, Query(ge=1, le=100)] = default.top,
         filter: Annotated[int, Query(ge=1, le=1000)] = default.filter,
+        visual_weight: Annotated[float, Query(ge=0, le=MAX_WEIGHT)] = default.visual_weight,
         colour_weight: Annotated[float, Query(ge=0, le=MAX_WEIGHT)] = default.colour_weight,
         price_weight: Annotated[float, Query(ge=0, le=MAX_WEIGHT)] = default.price_weight,
     ) -> Configuration:
         """Return the configuration with the rule that a client asks for."""
-        asked = {"top": top, "filter": filter, "colour_weight": colour_weight, "price_weight": price_weight}
+        weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
+        asked = {"top": top, "filter": filter, **weights}
         try:
             rule = Recommend.model_validate({**default.model_dump(), **asked})
         except ValidationError as error:

@@ -5,6 +5,7 @@ Light: no Keras is imported here, so that a command can tell the model's version
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import queue
@@ -139,7 +140,13 @@ def _open(url: str) -> HTTPResponse:
 
 def _digest(path: Path, algorithm: str) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
+        there = path.stat()
+        return _digest_of(path, algorithm, there.st_mtime_ns, there.st_size)
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the weights file: {error.strerror}") from error
+
+
+@functools.lru_cache(maxsize=8)
+def _digest_of(path: Path, algorithm: str, changed_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

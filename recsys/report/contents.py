@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys import colour_agreement, earned_weights
 from recsys.classifier.examples import GIVEN
 from recsys.classifier.recipe import load_recipe
 from recsys.classifier.registry import AtHand, at_hand
-from recsys.colour_agreement import ColourAgreement, measure
+from recsys.colour_agreement import ColourAgreement
 from recsys.configuration import Configuration
+from recsys.earned_weights import TradeOff
 from recsys.embedding.serving import Model, Serving, folder, serving
 from recsys.errors import ConfigurationError
 from recsys.funnel import Funnel, funnel
@@ -176,6 +178,7 @@ class ReportData:
         suspicious: given labels that the classifier contradicts, its surest contradictions first.
         to_review: products without a label that nobody has answered for.
         colours: None where too few products can be judged.
+        weights: None where too few products are held out.
         tsne_points: (n, 2), a sample of at most `tsne.sample` products with features.
         tsne_labels: n labels of the points.
     """
@@ -201,6 +204,7 @@ class ReportData:
     to_review: int = 0
     retrieval: tuple[Retrieval, ...] = ()
     colours: ColourAgreement | None = None
+    weights: TradeOff | None = None
     grids: tuple[GridRow, ...] = ()
     tsne_points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     tsne_labels: tuple[str | None, ...] = ()
@@ -260,7 +264,8 @@ def gather(
         suspicious=_suspicious(store, model, configuration),
         to_review=len(review_list(store)),
         retrieval=_retrieval(evaluation),
-        colours=measure(store, configuration),
+        colours=colour_agreement.measure(store, configuration),
+        weights=earned_weights.measure(store, configuration),
         grids=_grids(store, serves, shown, configuration),
         tsne_points=points,
         tsne_labels=point_labels,

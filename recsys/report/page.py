@@ -24,7 +24,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from recsys.report.contents import ReportData
-from recsys.report.pictures import MARKERS, SCORE_COLOURS, legend, money, perplexity, tsne_picture
+from recsys.report.pictures import MARKERS, SCORE_COLOURS, legend, money, perplexity, tsne_picture, weights_picture
 from recsys.store import home_error
 
 ROOM = Path(__file__).parent
@@ -51,6 +51,7 @@ def render(data: ReportData) -> str:
             map_picture=_data_uri("image/png", tsne_picture(data.tsne_points, data.tsne_labels, with_legend=False))
             if len(data.tsne_points)
             else None,
+            weights_picture=_data_uri("image/png", weights_picture(data.weights)) if data.weights else None,
             legend=legend(data.tsne_labels),
             perplexity=perplexity(len(data.tsne_points), data.configuration),
         )

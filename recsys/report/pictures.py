@@ -22,6 +22,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from numpy.typing import NDArray
 
 from recsys.configuration import Configuration
+from recsys.earned_weights import TradeOff
 
 INK, MUTED, RULE, PANEL = "#1f2423", "#66706d", "#e4e2dc", "#f4f2ec"
 SCORE_COLOURS = {"visual": "#1f5a5a", "colour": "#c2573a", "price": "#c49a3a"}
@@ -190,6 +191,33 @@ def tsne_picture(points: NDArray[np.float64], labels: Sequence[str | None], *, w
     draw_map(figure.add_axes((0.01, 0.015, 0.74 if with_legend else 0.98, 0.97)), points, labels, entries)
     if with_legend:
         draw_legend(figure, entries, 0.755)
+    return png(figure)
+
+
+def weights_picture(found: TradeOff) -> bytes:
+    """Return a PNG of the curve of weights: relevance over agreement, and over coverage; each point a mixture."""
+    figure = Figure(figsize=(9.4, 3.9), dpi=130, facecolor="white", layout="constrained")
+    panels = (("agreement", "agreement in colour and price, least to most"), ("coverage", "share of the shop shown"))
+    for axes, (column, name) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+        seen = axes.scatter(
+            found.curve[column], found.curve[found.precision], c=found.curve["visual"], cmap="viridis", s=14
+        )
+        for point, mark, label in ((found.configured, "D", "configured"), (found.earned, "o", "earned")):
+            axes.scatter(
+                *(point[column], point[found.precision]),
+                **{"marker": mark, "s": 80, "facecolors": "none", "edgecolors": SCORE_COLOURS["colour"]},
+                **{"linewidths": 1.8, "label": label},
+            )
+        axes.set_xlabel(name, color=INK)
+        axes.grid(color=RULE, linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=MUTED, labelsize=8)
+    figure.axes[0].set_ylabel(f"relevance (precision, level {found.level})", color=INK)
+    figure.axes[0].legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
+    bar = figure.colorbar(seen, ax=figure.axes[:2], shrink=0.85)
+    bar.set_label("weight of the look", color=INK)
+    bar.outline.set_visible(False)
     return png(figure)
 
 

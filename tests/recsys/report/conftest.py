@@ -75,6 +75,7 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
                 "product_id": f"id-{number}",
                 "position": number,
                 "name": f"Product {number}",
+                "category_path": [],
                 "price": 100.0 + number,
                 "label": ("Watches", "Clothing", "Footwear")[number % 3],
                 "source": "catalogue" if product.get("label", "") is not None else None,
@@ -104,7 +105,8 @@ def fill(tmp_path: Path) -> Callable[..., Store]:
         vectors = np.random.default_rng(0).normal(size=(len(shown), 8)).astype(np.float32)
         if shown:
             digests = [row["image_digest"] for row in shown]
-            store.write(SERVES.embeddings, features.rows_of(digests, vectors, vectors))
+            prints = np.random.default_rng(1).integers(0, 1 << 63, len(digests)).astype(np.uint64)
+            store.write(SERVES.embeddings, features.rows_of(digests, vectors, vectors, list(prints)))
         recommended = [
             {
                 "product_id": row["product_id"],

@@ -251,3 +251,14 @@ def test_colours_of_a_sample_are_judged(fill: Fill) -> None:
     ]  # fmt: skip
     first = colours.examples[0]
     assert (first.shown[128, 128] == first.picture[128, 128]).all() and (first.shown[0, 0] != first.picture[0, 0]).any()
+
+
+def test_weights_are_judged_by_products_that_were_held_out(fill: Fill) -> None:
+    shop = fill([{"name": f"Thing {hex(i)}", "category_path": ["Things", f"kind {i % 4}"]} for i in range(240)])
+    found = gather(shop, settings()).weights
+    assert found is not None and found.level == 2 and 30 <= found.queries < 120
+    rule = settings().recommend
+    assert found.configured[["visual", "colour", "price"]].tolist() == list(rule.weights.values())
+    best = found.curve[found.precision].max()
+    assert found.earned[found.precision] >= best - found.curve["error_2"].max()
+    assert gather(shop, settings(recommend={"rule": "original"})).weights is None

@@ -18,6 +18,7 @@ import pytest
 
 from recsys.colour_agreement import ColourAgreement, Figure, example
 from recsys.configuration import Configuration, load
+from recsys.earned_weights import TradeOff
 from recsys.errors import HomeError
 from recsys.report import gather, render, write_report
 from recsys.store import Store
@@ -109,6 +110,15 @@ def test_a_link_to_the_shop_tells_it_nothing(fill: Fill) -> None:
     assert set((outside["rel"] or "").split()) == {"noopener", "noreferrer", "nofollow"}
 
 
+def weights() -> TradeOff:
+    """A curve of three mixtures, as `earned_weights.measure` gives it."""
+    told = {"precision_1": [0.9, 0.8, 0.7], "error_1": 0.01, "colour_agreement": [0.5, 0.8, 0.6]}
+    agreed = {"price_agreement": [0.6, 0.7, 0.9], "coverage": [0.5, 0.4, 0.3], "agreement": [0.0, 0.7, 0.8]}
+    mixtures = {"visual": [1.0, 0.0, 0.0], "colour": [0.0, 1.0, 0.0], "price": [0.0, 0.0, 1.0]}
+    curve = pd.DataFrame({**mixtures, **told, **agreed})
+    return TradeOff(curve, 1, 120, curve.iloc[1], curve.iloc[0])
+
+
 def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
     products: list[dict[str, Any]] = [{} for _ in range(12)] + [{"status": "broken", "cause": "timeout"}]
     store = fill([*products, {"label": None}, guessed("Watches", 0.97)])
@@ -117,12 +127,11 @@ def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
     data = gather(store, CONFIGURATION, evaluation, {"Prefect run": "recsys ui"})
     figure = Figure("dominant colour", "colour", 400, 0.312, 0.391, 1.25, 1.18, 1.33)
     shown = example("id-0", HOSTILE, np.full((256, 256, 3), 255, np.uint8))
-    html = render(replace(data, colours=ColourAgreement((figure,), (shown,))))
+    html = render(replace(data, colours=ColourAgreement((figure,), (shown,)), weights=weights()))
     page = Page(html)
     sections = [section["id"] for section in page.of("section")]
-    assert sections == [
-        *("funnel", "broken", "labels", "filled", "suspicious", "retrieval", "colours", "map", "recommendations")
-    ]
+    named = "funnel, broken, labels, filled, suspicious, retrieval, colours, weights, map, recommendations"
+    assert ", ".join(sections) == named
     assert {f"#{name}" for name in sections} <= {a["href"] for a in page.of("a")}
     assert not [image for image in page.of("img") if not image.get("alt")]
     assert len(page.of("article")) == 14

@@ -1,0 +1,33 @@
+"""What looks like a product, in its colours, at its price level.
+
+gallery       what is compared, and what is asked
+nearest       the candidates: exact search by embedding in blocks, within the label, filtered, without variants
+likeness      the visual and the colour score (the price score is `recsys.price`)
+rule          candidates reranked by the configured rule, the original's or the default
+variants      which products are one in several sizes, or listed twice
+explanation   why, in a sentence
+calibration   the weights that serve relevance and agreement together
+"""
+
+from recsys.recommender.explanation import Usual, explain, usual_scores
+from recsys.recommender.gallery import Gallery, Queries, rows_of_values
+from recsys.recommender.nearest import nearest_columns
+from recsys.recommender.rule import RULE_VERSION, Candidates, Recommendations, candidates, rank, recommend
+from recsys.recommender.variants import variant_groups
+
+__all__ = [
+    "RULE_VERSION",
+    "Candidates",
+    "Gallery",
+    "Queries",
+    "Recommendations",
+    "Usual",
+    "candidates",
+    "explain",
+    "nearest_columns",
+    "rank",
+    "recommend",
+    "rows_of_values",
+    "usual_scores",
+    "variant_groups",
+]
