@@ -104,6 +104,10 @@ class TrainingError(RecsysError):
     exit_code = 14
 
 
+class CollapsedTrainingError(TrainingError):
+    """A training learns nothing from its examples."""
+
+
 class ReviewError(RecsysError):
     """A file of answers cannot be taken in; nothing of it was saved."""
 

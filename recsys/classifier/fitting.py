@@ -20,7 +20,7 @@ from recsys.classifier.pictures import Pictures
 from recsys.classifier.recipe import Recipe
 from recsys.classifier.text import TextModel, has_text
 from recsys.configuration import Configuration
-from recsys.errors import TrainingError
+from recsys.errors import CollapsedTrainingError, TrainingError
 
 if TYPE_CHECKING:
     from recsys.classifier.training import Trained
@@ -63,6 +63,8 @@ def fit(
 ) -> Fitted:
     """Train a classifier and say what it is worth. It tells of its progress as stage `classifier`.
 
+    Where the pictures teach nothing, as in a shop whose photos stand for others, it goes by the text alone and says so.
+
     Args:
         examples: name, brand and label, n rows.
         pictures: of these examples, and what is to stay on one side of a split.
@@ -73,7 +75,8 @@ def fit(
         on_epoch: see `training.train_head`.
 
     Raises:
-        TrainingError: there are no examples of two labels, or the training leads nowhere.
+        TrainingError: there are no examples of two labels, or the training diverges, or it has collapsed and there is
+            no text.
         WeightsError: those that the recipe's network starts from are no weights of it.
     """
     labels = labels_of(examples)
@@ -94,10 +97,16 @@ def fit(
 
     trained, picture = None, None
     if seen:
-        trained = _train(pictures, codes, folds, recipe, configuration, checkpoint_folder, on_epoch)
-        picture = np.full((len(truth), len(labels)), np.nan, np.float32)
-        own = pictures.own
-        picture[pictures.frame.loc[own, "example"]] = trained.logits[own]
+        try:
+            trained = _train(pictures, codes, folds, recipe, configuration, checkpoint_folder, on_epoch)
+        except CollapsedTrainingError as error:
+            if not read:
+                raise
+            progress.note(f"pictures tell nothing of the labels here, so only names and brands are gone by: {error}")
+        else:
+            picture = np.full((len(truth), len(labels)), np.nan, np.float32)
+            own = pictures.own
+            picture[pictures.frame.loc[own, "example"]] = trained.logits[own]
     text, written_logits = None, None
     if read:
         text, written_logits = _fit_text(names, brands, truth, len(labels), folds, recipe.seed)

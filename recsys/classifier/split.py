@@ -19,6 +19,10 @@ from recsys.images.fingerprint import joined, near_duplicates
 TRAINING = -1
 """The fold of what is in training always."""
 
+CHAIN = 50
+"""Rows of one group, and CHAIN_SHARE of all, before it is suspected of being a chain."""
+CHAIN_SHARE = 0.1
+
 
 def groups(
     names: Iterable[str | None],
@@ -31,6 +35,10 @@ def groups(
     `recsys.images.fingerprint.near_duplicates`), or when a row of such rows connects them. Names are the same but for
     case, accents' encoding, punctuation and spaces; a brand that is missing is a brand of its own, and a row without a
     name is of no row's name.
+
+    Where names and photos together connect a tenth of the rows, and 50, that is no product listed many times but a
+    chain through photos that anything is shown by: these rows are grouped by their names alone. Else a shop with a few
+    stock photos would be one group, with nothing left to be judged by.
 
     Args:
         names, brands: of each row; null where there is none.
@@ -50,7 +58,10 @@ def groups(
     pictured = np.array([row for row, print_ in enumerate(given) if not pd.isna(print_)], np.int64)
     photos = near_duplicates(np.array([given[row] for row in pictured], np.uint64))
     first = pictured[np.unique(photos, return_index=True)[1]]  # of each photo, the row that has it first
-    return pd.factorize(joined(codes, codes[pictured], codes[first[photos]]))[0].astype(np.int64)
+    together = joined(codes, codes[pictured], codes[first[photos]])
+    sizes = np.bincount(together)
+    chained = (sizes > max(CHAIN, CHAIN_SHARE * len(codes)))[together]
+    return pd.factorize(np.where(chained, len(sizes) + codes, together))[0].astype(np.int64)
 
 
 def folds(

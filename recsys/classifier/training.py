@@ -23,7 +23,7 @@ from recsys.classifier.network import build_classifier, build_head, compiled
 from recsys.classifier.network import logits as logits_of
 from recsys.classifier.recipe import Recipe
 from recsys.classifier.split import sides
-from recsys.errors import TrainingError
+from recsys.errors import CollapsedTrainingError, TrainingError
 from recsys.training import Batches, History, Load, OnEpoch, fit, precision, set_state, state
 
 PATIENCE = 10
@@ -87,7 +87,7 @@ class Examples(Batches):
 
 
 def diagnose(history: History, guess: float) -> None:
-    """Raise TrainingError when the last epoch shows that the training leads nowhere.
+    """Raise TrainingError when the last epoch shows that the training diverges, its subclass when it has collapsed.
 
     Args:
         history: its figures so far.
@@ -102,7 +102,7 @@ def diagnose(history: History, guess: float) -> None:
             f"{len(losses)}; use a recipe with a lower learning_rate"
         )
     if stuck:
-        raise TrainingError(
+        raise CollapsedTrainingError(
             f"the training has collapsed: its loss is {loss:.3g} in epoch {len(losses)}, as it was {PATIENCE} epochs "
             f"before and no better than guessing by how frequent each label is ({guess:.3g}); use a recipe with "
             "another learning_rate or less dropout, or give more labelled products"
@@ -271,7 +271,7 @@ def _train_folds(
 
     for fold in range(recipe.folds):
         rows, judged = map(np.flatnonzero, sides(data.folds == fold, data.validated))
-        if len(judged):
+        if len(judged) and len(rows):
             name = f"fold_{fold + 1}"
             run(name, rows, judged, prefix=f"{name}/" if recipe.folds > 1 else "")
             logits[judged] = logits_of(model, data.load, judged, recipe.batch_size)

@@ -63,3 +63,26 @@ def test_labels_of_one_product_each_can_be_told_apart_and_not_be_judged(tmp_path
 def test_nothing_to_judge_by_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no labelled product has a picture, a name or a brand"):
         written(5, tmp_path, named=False)
+
+
+def test_pictures_that_tell_nothing_leave_the_text(tmp_path: Path) -> None:
+    labels = [label for label in WORDS for _ in range(20)]
+    names = [f"{WORDS[label]} {number}" for number, label in enumerate(labels)]
+    digests = [f"{number}" for number in range(len(labels))]
+    examples = pd.DataFrame({"name": names, "brand": None, "label": labels, "image_digest": digests})
+    rows = np.arange(len(labels))
+    told = {"example": rows, "label": labels, "image_digest": digests, "group": rows, "origin": "catalogue", "seed": 0}
+    alike = np.full((len(rows), 8), 8**-0.5, np.float32)
+    notes: list[str] = []
+
+    class Notes(Steps):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    with progress.listen(Notes()):
+        pictures = Pictures(pd.DataFrame(told), rows, alike)
+        fitted = fit(examples, pictures, load_recipe("default"), Configuration(), "v", tmp_path)
+    assert list(fitted.judgements) == ["text"] and fitted.judgements["text"].accuracy == 1
+    assert fitted.model.head is None and fitted.model.text is not None
+    (note,) = notes
+    assert "only names and brands are gone by" in note and "collapsed" in note

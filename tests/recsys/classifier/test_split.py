@@ -53,6 +53,21 @@ def test_names_and_photos_together_connect_rows() -> None:
     assert groups([], [], []).tolist() == []
 
 
+def test_a_chain_through_stock_photos_falls_apart_into_names() -> None:
+    generator = np.random.default_rng(0)
+    stock = generator.integers(0, 1 << 63, 30).astype(np.uint64)
+    named = [f"name {row // 3}" for row in range(600)]  # each name thrice
+    shown = [stock[row] for row in generator.integers(0, 30, 600)]
+    alone = [f"own {row}" for row in range(400)]
+    own = generator.integers(0, 1 << 63, 400).astype(np.uint64)
+    own[1] = own[0]
+    found = groups(named + alone, [None] * 1000, [*shown, *own])
+    assert np.bincount(found[:600]).tolist() == [3] * 200
+    assert found[600] == found[601] and len(set(found[600:])) == 399
+    few = groups(named[:48], [None] * 48, shown[:48])
+    assert np.bincount(few).max() > 3, "48 rows are no chain"
+
+
 def test_a_fingerprint_keeps_all_its_bits() -> None:
     high = np.uint64((1 << 64) - 1)
     assert groups(["a", "b", "c"], [None] * 3, [high, None, high]).tolist() == [0, 1, 0]

@@ -229,6 +229,13 @@ def test_fewer_than_two_labels_are_an_error(
         )
 
 
+def test_a_fold_that_leaves_nothing_to_train_on_has_no_logits(
+    features: np.ndarray, truth: np.ndarray, tmp_path: Path
+) -> None:
+    trained = train_head(features, truth, LABELS, recipe(), np.zeros(N, int), checkpoint_folder=tmp_path)
+    assert np.isnan(trained.logits).all() and list(trained.history) == ["all"]
+
+
 def test_features_that_are_not_finite_are_an_error(
     features: np.ndarray, truth: np.ndarray, folds: np.ndarray, tmp_path: Path
 ) -> None:
