@@ -92,17 +92,25 @@ def fit(
     seen, read = pictures.frame["label"].nunique() > 1, recipe.text and bool(written.any())
     if not seen and not read:
         raise TrainingError("the classifier cannot be trained: no labelled product has a picture, a name or a brand")
-    epochs = recipe.epochs * (recipe.folds + 1 if recipe.folds > 1 else 1)
-    progress.begin(STAGE, (epochs if seen else 0) + (recipe.folds + 1 if read else 0))
+    left = recipe.epochs * (recipe.folds + 1 if recipe.folds > 1 else 1) if seen else 0
+    progress.begin(STAGE, left + (recipe.folds + 1 if read else 0))
+
+    def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
+        nonlocal left
+        left -= 1
+        progress.advance(STAGE)
+        if on_epoch is not None:
+            on_epoch(epoch, figures)
 
     trained, picture = None, None
     if seen:
         try:
-            trained = _train(pictures, codes, folds, recipe, configuration, checkpoint_folder, on_epoch)
+            trained = _train(pictures, codes, folds, recipe, configuration, checkpoint_folder, epoch_ended)
         except CollapsedTrainingError as error:
             if not read:
                 raise
             progress.note(f"pictures tell nothing of the labels here, so only names and brands are gone by: {error}")
+            progress.advance(STAGE, left)
         else:
             picture = np.full((len(truth), len(labels)), np.nan, np.float32)
             own = pictures.own
@@ -173,21 +181,16 @@ def _train(
     recipe: Recipe,
     configuration: Configuration,
     checkpoint_folder: Path,
-    on_epoch: OnEpoch | None,
+    on_epoch: OnEpoch,
 ) -> Trained:
     """Train the recipe's head or network on pictures, given the codes of the labels and the folds of the examples."""
     from recsys.classifier.training import train_head, train_network  # Keras: seconds to import
-
-    def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
-        progress.advance(STAGE)
-        if on_epoch is not None:
-            on_epoch(epoch, figures)
 
     truth = pictures.frame["label"].map(codes).to_numpy().astype(np.int64)
     how = (truth, len(codes), recipe, pictures.folds(folds))
     if recipe.network is None:
         assert isinstance(pictures.shown, np.ndarray)
-        return train_head(pictures.shown, *how, checkpoint_folder=checkpoint_folder, on_epoch=epoch_ended)
+        return train_head(pictures.shown, *how, checkpoint_folder=checkpoint_folder, on_epoch=on_epoch)
     augmentation = None
     if recipe.augmentation == "on_the_fly":
         augmentation = build_augmentation(**configuration.augmentation.model_dump(), seed=recipe.seed)
@@ -197,7 +200,7 @@ def _train(
         checkpoint_folder=checkpoint_folder,
         validated=pictures.own,
         augmentation=augmentation,
-        on_epoch=epoch_ended,
+        on_epoch=on_epoch,
     )
 
 

@@ -79,10 +79,12 @@ def test_pictures_that_tell_nothing_leave_the_text(tmp_path: Path) -> None:
         def note(self, text: str) -> None:
             notes.append(text)
 
-    with progress.listen(Notes()):
+    steps = Notes()
+    with progress.listen(steps):
         pictures = Pictures(pd.DataFrame(told), rows, alike)
         fitted = fit(examples, pictures, load_recipe("default"), Configuration(), "v", tmp_path)
     assert list(fitted.judgements) == ["text"] and fitted.judgements["text"].accuracy == 1
     assert fitted.model.head is None and fitted.model.text is not None
+    assert steps.done == steps.total
     (note,) = notes
     assert "only names and brands are gone by" in note and "collapsed" in note
