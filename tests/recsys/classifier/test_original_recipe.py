@@ -20,20 +20,20 @@ from recsys.tracking import current_store, tracking_uri
 
 from .conftest import Shop, settings
 
-PICTURES = 60
+PICTURES = 80
 
 
 def recipe(to: Path, weights: str) -> Path:
-    """Write the original's recipe, but for one epoch, its weights, and a set that is grown to 75 and not to 21,500."""
+    """Write the original's recipe, but for one epoch, its weights, and a set that is grown to 100 and not to 21,500."""
     text = (SHIPPED / "original.toml").read_text(encoding="utf-8")
-    for old, new in (("epochs = 30", "epochs = 1"), ("21_500", "75"), ('"imagenet"', f'"{weights}"')):
+    for old, new in (("epochs = 30", "epochs = 1"), ("21_500", "100"), ('"imagenet"', f'"{weights}"')):
         assert old in text
         text = text.replace(old, new)
     to.write_text(text, encoding="utf-8")
     return to
 
 
-def test_it_runs_for_an_epoch_on_60_sample_pictures_and_its_model_judges_products(
+def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_products(
     tmp_path: Path, mlflow_tables: Path
 ) -> None:
     weights = tmp_path / "untrained.weights.h5"
@@ -63,8 +63,8 @@ def test_it_runs_for_an_epoch_on_60_sample_pictures_and_its_model_judges_product
         (metric,) = client.get_metric_history(model.run_id, name)
         assert (metric.step, metric.value) == (1, epoch[name]) and np.isfinite(metric.value)
     counts = {name: run.data.metrics[f"pictures/{name}"] for name in ("catalogue", "augmented")}
-    assert counts == {"catalogue": 60, "augmented": 15}
-    assert 7 <= run.data.metrics["picture/examples"] <= 15  # of the catalogue's own, a fifth
+    assert counts == {"catalogue": 80, "augmented": 20}
+    assert 10 <= run.data.metrics["picture/examples"] <= 20  # of the catalogue's own, a fifth
     version = client.get_model_version_by_alias(record.REGISTERED, "champion")
     assert str(version.version) == model.registered
     with current_store(shop.store.home):
