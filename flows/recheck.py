@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.recommend import Stage, bring_up_to_date, until
+from flows.stages import alone
 from recsys.configuration import load
 from recsys.images.ledger import Recheck
 
@@ -40,4 +41,6 @@ def recheck(
     # The run's start, also when Prefect retries it: what it has asked for by then is not asked for again.
     before = flow_run.scheduled_start_time - timedelta(days=older_than_days)
     again = None if status == "pending" else Recheck(status, before, tuple(causes or ()))
-    return until(stop_after, bring_up_to_date(home, load(Path(home), flags), again))
+    configuration = load(Path(home), flags)
+    with alone(home, configuration):
+        return until(stop_after, bring_up_to_date(home, configuration, again))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.stages import over_shards
+from flows.stages import alone, over_shards
 from recsys import publication
 from recsys.classifier.registry import AtHand
 from recsys.configuration import Configuration, load
@@ -108,7 +108,9 @@ def recommend(
     Returns:
         How many items each stage had to do: all 0 when there was nothing to do.
     """
-    return until(stop_after, process(home, catalogue, load(Path(home), flags)))
+    configuration = load(Path(home), flags)
+    with alone(home, configuration):
+        return until(stop_after, process(home, catalogue, configuration))
 
 
 def until(last: Stage, stages: Iterator[tuple[Stage, int]]) -> dict[Stage, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.stages import alone
 from recsys import progress
 from recsys.configuration import Configuration, load
 from recsys.errors import FetchError
@@ -33,9 +34,10 @@ def scrape(home: str, labels: list[str] | None = None, flags: dict[str, Any] | N
         ScrapingError: keywords failed, after all were tried; running again asks only for those.
     """
     configuration = load(Path(home), flags)
-    searches = missing_searches(home, configuration, labels)
-    one_by_one(home, searches, configuration)
-    return account_for_searches(home, searches)
+    with alone(home, configuration):
+        searches = missing_searches(home, configuration, labels)
+        one_by_one(home, searches, configuration)
+        return account_for_searches(home, searches)
 
 
 def one_by_one(home: str, searches: Sequence[Search], configuration: Configuration) -> None:

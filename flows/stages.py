@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -13,8 +15,19 @@ from prefect.futures import PrefectFuture
 from recsys import progress
 from recsys.configuration import Configuration
 from recsys.errors import PendingImagesError
-from recsys.store import Shard
+from recsys.store import Shard, lock
 from tasks.policy import patiently
+
+
+@contextmanager
+def alone(home: str, configuration: Configuration) -> Iterator[None]:
+    """Have the home to oneself while the context lasts; a flow that comes second waits, `workflow.wait_s` at most.
+
+    Raises:
+        HomeError: it says which process has it still.
+    """
+    with lock(Path(home), configuration.workflow.wait_s):
+        yield
 
 
 def over_shards(

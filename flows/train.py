@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.recommend import fill_labels, put_in_service
-from flows.stages import over_shards
+from flows.stages import alone, over_shards
 from recsys.configuration import Configuration, load
 from tasks.classifier import train_classifier
 from tasks.embedding import embed_pictures, missing_embeddings, train_embedding
@@ -38,10 +38,11 @@ def train(home: str, what: Sequence[What] = BOTH, flags: dict[str, Any] | None =
     """
     configuration = load(Path(home), flags)
     done = {}
-    if "classifier" in what:
-        done["labels"] = fill_labels(home, configuration, train_classifier(home, configuration))
-    if "embedding" in what:
-        done |= challenge(home, configuration)
+    with alone(home, configuration):
+        if "classifier" in what:
+            done["labels"] = fill_labels(home, configuration, train_classifier(home, configuration))
+        if "embedding" in what:
+            done |= challenge(home, configuration)
     return done
 
 

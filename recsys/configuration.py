@@ -423,6 +423,10 @@ class Workflow(Section):
     retries: Annotated[int, Field(ge=0, le=20)] = 2
     retry_delay_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """Before a shard's second attempt, doubled before each one after it."""
+    wait_s: Annotated[float, Field(ge=0)] = 3_600.0
+    """How long a flow waits for another one that works on the same home."""
+    retrain_share: Share = 0.05
+    """Of the products new, changed or removed since the last training: beyond it, a refresh says that one is due."""
 
 
 class Sample(Section):

@@ -32,6 +32,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -203,6 +204,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 
 _making = threading.Lock()
+
+LOCK_POLL_S = 0.5
+"""Between two looks whether a home is free."""
 
 KEYS: dict[str, tuple[str, ...]] = {
     "views": ("product_id", "url"),
@@ -419,24 +423,51 @@ def among(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({listed})" if listed else "false"
 
 
+_held: set[Path] = set()
+"""Homes that this process holds."""
+
+
 @contextlib.contextmanager
-def lock(home: Path) -> Iterator[None]:
-    """Hold the home for writing; a second run at the same time is refused.
+def lock(home: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the home for writing; a second run at the same time waits, or is refused. Within a process it nests.
+
+    Args:
+        home: the home folder.
+        wait_s: seconds to wait for another process that holds it.
 
     Raises:
-        HomeError: another process holds it, or the home cannot be written to.
+        HomeError: another process holds it still, or the home cannot be written to.
     """
+    own = home.resolve()
+    if own in _held:
+        yield
+        return
+    with _locked(home, time.monotonic() + wait_s):
+        _held.add(own)
+        try:
+            yield
+        finally:
+            _held.discard(own)
+
+
+@contextlib.contextmanager
+def _locked(home: Path, deadline: float) -> Iterator[None]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         handle = (home / "lock").open("a+")
     except OSError as error:
         raise home_error(home, error) from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            handle.seek(0)
-            raise HomeError(f"home {home} is in use by process {handle.read() or '?'}; wait for it to end") from error
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    handle.seek(0)
+                    holder = handle.read() or "?"
+                    raise HomeError(f"home {home} is in use by process {holder}; wait for it to end") from error
+                time.sleep(LOCK_POLL_S)
         with contextlib.suppress(OSError):  # a full disk: the lock holds without its note
             handle.truncate(0)
             handle.write(str(os.getpid()))

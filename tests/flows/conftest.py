@@ -77,7 +77,8 @@ def recorded(home: Path) -> tuple[list[TaskRun], dict[str, Artifact]]:
 @pytest.fixture(scope="session")
 def pool(prefect_url: str) -> str:
     """The work pool whose workers run what `prefect.yaml` deploys, which has been deployed."""
-    prefect("work-pool", "create", "default", "--type", "process")
+    for name in ("default", "gpu"):
+        prefect("work-pool", "create", name, "--type", "process")
     prefect("deploy", "--all")
     return "default"
 

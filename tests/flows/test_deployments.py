@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recsys.sample_shop import SampleShop
 
 from .conftest import prefect
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 
 def test_a_worker_runs_the_deployment(pool: str, shop: SampleShop, tmp_path: Path) -> None:
@@ -21,3 +26,37 @@ def test_a_worker_runs_the_deployment(pool: str, shop: SampleShop, tmp_path: Pat
         ended = client.read_flow_run(run.id)
     assert ended.state is not None and ended.state.is_completed(), ended.state
     assert (tmp_path / "home" / "store" / "labels.lance").is_dir()
+
+
+def test_a_training_that_is_due_is_scheduled_by_the_event_and_one_that_is_not_is_not(pool: str) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+    from prefect.events import emit_event
+
+    def runs() -> list[FlowRun]:
+        of_retrain = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+        found = client.read_flow_runs(deployment_filter=of_retrain)
+        return [run for run in found if not run.auto_scheduled]
+
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("train/retrain")
+        for number, due in enumerate(("not due", "due")):
+            resource = {"prefect.resource.id": f"recsys.home.{number}", "recsys.retraining": due}
+            emit_event("catalogue.updated", resource, payload={"digest": "0f"})
+        deadline = time.monotonic() + 60
+        while not runs() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        time.sleep(2)  # for one too many
+        assert len(runs()) == 1
+
+
+def test_what_runs_by_itself_has_a_schedule_and_each_deployment_says_what_it_is_for(pool: str) -> None:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        deployments = {each.name: each for each in client.read_deployments()}
+    assert {name for name, each in deployments.items() if each.schedules} == {"refresh", "retrain", "recheck"}
+    assert {schedule.slug for each in deployments.values() for schedule in each.schedules} == {"hourly", "weekly"}
+    assert deployments.keys() == {"recommend", "refresh", "retrain", "fine-tune", "recheck", "scrape"}
+    assert all(each.description and each.tags for each in deployments.values())
+    assert deployments["fine-tune"].work_pool_name == "gpu"

@@ -1,0 +1,95 @@
+"""When a home is up to date: what it was last brought up to date with, and how much has changed since a training.
+
+RECSYS_HOME/refreshed.json       the state that the last whole refresh ended in
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recsys.catalogue.source import plain_file
+from recsys.configuration import Configuration
+from recsys.embedding.serving import models
+from recsys.images.ledger import count_images
+from recsys.store import Store, digest
+
+
+def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
+    """Return the digest of all that a refresh depends on: the catalogue's bytes, and every setting that counts.
+
+    Args:
+        store: of the home.
+        catalogue: a file or an http(s) URL.
+        configuration: of the refresh.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+    settings = configuration.catalogue
+    with plain_file(catalogue, store.home / "scratch", settings.max_bytes) as file, file.open("rb") as content:
+        content_digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return digest([store.id, content_digest, configuration.model_dump_json(exclude={"workflow", "sample"})])
+
+
+def is_up_to_date(home: Path, state: str) -> bool:
+    """Return whether the last whole refresh ended in this state."""
+    try:
+        return bool(json.loads(_note(home).read_text(encoding="utf-8"))["state"] == state)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def ended(store: Store, state: str) -> bool:
+    """Note that a refresh has gone through all stages; not where images are pending, which the next one asks for."""
+    whole = not count_images(store).pending
+    if whole:
+        scratch = _note(store.home).with_suffix(".part")
+        scratch.write_text(json.dumps({"state": state, "at": datetime.now(UTC).isoformat()}), encoding="utf-8")
+        scratch.replace(_note(store.home))
+    return whole
+
+
+@dataclass(frozen=True)
+class News:
+    """What the catalogue that was read last brought.
+
+    Attributes:
+        digest: of its products, as the table `catalogues` and every training have it.
+        new, changed, removed: products.
+        share: of the listed products, how many are new, changed or removed since the last training; None where there
+            has been none.
+    """
+
+    digest: str
+    new: int
+    changed: int
+    removed: int
+    share: float | None
+
+    def __str__(self) -> str:
+        since = "" if self.share is None else f"; {self.share:.1%} of the products since the last training"
+        return f"{self.new:,} new, {self.changed:,} changed, {self.removed:,} removed{since}"
+
+
+def news(store: Store) -> News:
+    """Return what the catalogue that was read last brought."""
+    columns = ["catalogue_digest", "new", "changed", "removed", "read_at"]
+    last = store.read("catalogues", columns).sort_by([("read_at", "descending")]).slice(0, 1).to_pylist()[0]
+    return News(last["catalogue_digest"], last["new"], last["changed"], last["removed"], _share_since_training(store))
+
+
+def _share_since_training(store: Store) -> float | None:
+    trained = max((model.trained_at for model in models(store.home)), default=None)
+    if trained is None:
+        return None
+    products = store.read("products", ["changed", "removed"]).to_pandas()
+    moved = products[["changed", "removed"]].max(axis=1) > datetime.fromisoformat(trained)
+    return float(moved.sum() / max(1, products["removed"].isna().sum()))
+
+
+def _note(home: Path) -> Path:
+    return home / "refreshed.json"

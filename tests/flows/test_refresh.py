@@ -1,0 +1,88 @@
+"""A refresh does nothing where nothing is new, and tells the news where something is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from recsys import refresh as recsys_refresh
+from recsys.sample_shop import SampleHost, SampleShop
+from recsys.store import Store
+
+from .conftest import FLAGS, Ran, recorded
+
+
+@pytest.fixture
+def home(ran: Ran, tmp_path: Path) -> Path:
+    return shutil.copytree(ran.copy, tmp_path / "home")
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """The events that are emitted, which go to the server as well."""
+    import tasks.refresh
+
+    emitted: list[dict[str, Any]] = []
+    emit = tasks.refresh.emit_event
+
+    def noted(event: str, resource: dict[str, str], **told: Any) -> Any:
+        emitted.append({"event": event, "resource": resource, **told})
+        return emit(event, resource, **told)
+
+    monkeypatch.setattr(tasks.refresh, "emit_event", noted)
+    yield emitted
+
+
+def refreshed(home: Path, catalogue: Path, **flags: Any) -> Any:
+    from flows.refresh import refresh
+
+    return refresh(str(home), str(catalogue), FLAGS | flags, return_state=True)
+
+
+def test_a_refresh_does_what_is_new_and_the_next_one_nothing(
+    home: Path, shop: SampleShop, host: SampleHost, tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    state = refreshed(home, shop.catalogue)
+    assert state.is_completed() and events[-1]["event"] == "catalogue.updated"
+    told = len(events)
+
+    again = refreshed(home, shop.catalogue)
+    assert again.is_completed() and again.message == "nothing new"
+    assert len(events) == told
+    tasks, _ = recorded(home)
+    assert [task.name for task in tasks] == ["refresh: is there anything new"]
+
+    rows = pd.read_csv(shop.catalogue, dtype=str, keep_default_na=False)
+    priced = rows.index[rows["discounted_price"] != ""][:12]
+    rows.loc[priced, "discounted_price"] = "123"
+    changed = tmp_path / "changed.csv"
+    listed = Store(home).read("products", ["product_id"])["product_id"].to_pylist()
+    gone = next(key for key in reversed(listed) if key not in set(rows["uniq_id"][priced]))
+    rows[rows["uniq_id"] != gone].to_csv(changed, index=False)
+    asked = sum(host.stats().values())
+    state = refreshed(home, changed)
+    done = state.result()
+    assert 0 < done["catalogue"] <= 30 and done["recommendations"] > 0
+    assert done["images"] == done["features"] == 0 and sum(host.stats().values()) == asked
+    event = events[-1]
+    assert event["payload"]["changed"] >= 8 and event["payload"]["removed"] == 1
+    assert event["payload"]["digest"] == recsys_refresh.news(Store(home)).digest
+    assert event["payload"]["share"] > 0.05 and event["resource"]["recsys.retraining"] == "due"
+    assert refreshed(home, changed).message == "nothing new"
+
+
+def test_a_change_of_a_setting_is_news(home: Path, shop: SampleShop, host: SampleHost) -> None:
+    refreshed(home, shop.catalogue)
+    assert refreshed(home, shop.catalogue).message == "nothing new"
+    assert refreshed(home, shop.catalogue, recommend={"top": 3}).message != "nothing new"
+
+
+def test_a_catalogue_that_cannot_be_read_fails_and_the_home_stays(home: Path, shop: SampleShop) -> None:
+    state = refreshed(home, shop.catalogue.with_name("missing.csv"))
+    assert state.is_failed() and "missing.csv" in str(state.message)
+    assert not (home / "refreshed.json").exists()
