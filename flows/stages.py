@@ -26,7 +26,7 @@ def alone(home: str, configuration: Configuration) -> Iterator[None]:
     Raises:
         HomeError: it says which process has it still.
     """
-    with lock(Path(home), configuration.workflow.wait_s):
+    with lock(Path(home), configuration.workflow.wait_s, nested=True):
         yield
 
 

@@ -428,18 +428,19 @@ _held: set[Path] = set()
 
 
 @contextlib.contextmanager
-def lock(home: Path, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold the home for writing; a second run at the same time waits, or is refused. Within a process it nests.
+def lock(home: Path, wait_s: float = 0.0, *, nested: bool = False) -> Iterator[None]:
+    """Hold the home for writing; a second run at the same time waits, or is refused.
 
     Args:
         home: the home folder.
-        wait_s: seconds to wait for another process that holds it.
+        wait_s: seconds to wait for another that holds it.
+        nested: take what this process holds already, as a flow does whose command holds it.
 
     Raises:
-        HomeError: another process holds it still, or the home cannot be written to.
+        HomeError: another holds it still, or the home cannot be written to.
     """
     own = home.resolve()
-    if own in _held:
+    if nested and own in _held:
         yield
         return
     with _locked(home, time.monotonic() + wait_s):

@@ -100,11 +100,17 @@ def test_recommend_prints_the_top_five_with_their_scores(recsys: Recsys, filled:
     assert [item["rank"] for item in told["recommendations"]] == [1, 2, 3]
     for item in told["recommendations"]:
         assert item["product_id"] != product and item["product_id"] in shown.stdout
+        total = 2 * item["visual"] + item["colour"] + 0.5 * item["price_score"]
+        assert item["total"] == pytest.approx(total, abs=1e-4)
+        assert item["why"].endswith(("price level", "lower", "higher", "not compared"))
+    told = json.loads(recsys("recommend", product, "--json", "--rule", "original", home=filled).stdout)
+    for item in told["recommendations"]:
         assert item["total"] == pytest.approx(item["colour"] + item["price_score"], abs=1e-4)
 
 
 def test_the_weights_decide_the_order(recsys: Recsys, filled: Path) -> None:
-    arguments = ("recommend", some_product(filled), "--json", "--colour-weight", "0", "--price-weight", "3")
+    weights = ("--visual-weight", "0", "--colour-weight", "0", "--price-weight", "3")
+    arguments = ("recommend", some_product(filled), "--json", *weights)
     items = json.loads(recsys(*arguments, home=filled).stdout)["recommendations"]
     assert [item["total"] for item in items] == pytest.approx([3 * item["price_score"] for item in items])
 

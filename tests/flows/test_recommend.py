@@ -148,7 +148,7 @@ def test_another_weight_ranks_again_without_looking_again(
     as_ran: dict[str, int], run: Run, shop: SampleShop, host: SampleHost, home: Path
 ) -> None:
     first = {stage: count for stage, count in as_ran.items() if stage != "results"}
-    again = run(shop.catalogue, stop_after="recommendations", recommend={"price_weight": 0})
+    again = run(shop.catalogue, stop_after="recommendations", recommend={"visual_weight": 0, "price_weight": 0})
     assert again == dict.fromkeys(first, 0) | {"recommendations": first["recommendations"]}
     totals = Store(home).read(serving(home, CONFIGURATION).recommendations, ["colour", "total"]).to_pandas()
     pd.testing.assert_series_equal(totals["colour"], totals["total"], check_names=False, atol=1e-6)
