@@ -65,7 +65,7 @@ def main() -> int:
         print(time.monotonic() - began)
         return 0
 
-    with tempfile.TemporaryDirectory(dir=measuring.HERE) as scratch:
+    with tempfile.TemporaryDirectory(prefix="recsys-benchmark-") as scratch:
         home, folder = Path(scratch) / "home", Path(scratch) / "pictures"
         say(f"drawing {options.products:,} products")
         frame, embeddings = draw(options.products, home, folder)

@@ -83,6 +83,9 @@ LookOption = Annotated[
 ColourOption = Annotated[float | None, typer.Option(min=0, help="Weight of the colour score. [1]")]
 PriceOption = Annotated[float | None, typer.Option(min=0, help="Weight of the price score. [0.5; original: 1]")]
 
+CONNECTIONS = 1_000
+"""At once, of 'recsys serve'; who comes on top is answered 503."""
+
 AllowHostOption = Annotated[
     list[str] | None,
     typer.Option(help="A host of your own whose images may come from a private address; may be repeated."),
@@ -552,11 +555,13 @@ def _example(home: Path, configuration: Configuration) -> None:
 
 @app.command()
 def export(
-    to: Annotated[Path, typer.Option("--out", "-o", help="A .csv, .jsonl or .parquet file.")],
+    to: Annotated[
+        str, typer.Option("--out", "-o", help="A .csv, .jsonl or .parquet file, or a URL such as s3://bucket/all.csv.")
+    ],
     home: HomeOption = HOME_DEFAULT,
 ) -> None:
-    """Write every product's recommendations, with their scores, to a file."""
-    from recsys.recommendations import export as write
+    """Write every product's recommendations, with their scores and versions, to a file or an object store."""
+    from recsys.export import export as write
     from recsys.store import Store
 
     configuration = load(_use(home))
@@ -604,18 +609,27 @@ def serve(
     home: HomeOption = HOME_DEFAULT,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on.")] = 8080,
+    requests: Annotated[bool, typer.Option("--log-requests", help="A line of JSON for each request.")] = False,
 ) -> None:
-    """Answer over HTTP, until Ctrl-C: similar products for a product or an uploaded photo, and the pictures.
+    """Open the page for merchandisers, and answer programs over HTTP, until Ctrl-C.
 
-    GET /products/ID/similar, POST /similar (a photo as the body), GET /images/ID, /health, /ready, /openapi.json.
+    The page is at /. GET /products/ID/similar, POST /similar (a photo as the body), GET /images/ID, /products, /labels,
+    /health, /ready, /metrics; /openapi.json describes them. Section [service] of the configuration has the limits.
     """
+    import logging
+
     import uvicorn
 
     from recsys.service import create_service
+    from recsys.service.protocol import PatientProtocol
 
     service = create_service(_use(home), load(home))
+    if requests:
+        logging.getLogger("recsys.requests").addHandler(logging.StreamHandler())
+        logging.getLogger("recsys.requests").setLevel(logging.INFO)
     out.print(Text(f"Listening on http://{host}:{port}; Ctrl-C stops it"))
-    uvicorn.run(service, host=host, port=port, log_level="warning", server_header=False, limit_concurrency=64)
+    quiet = {"log_level": "warning", "access_log": False, "server_header": False}
+    uvicorn.run(service, host=host, port=port, http=PatientProtocol, limit_concurrency=CONNECTIONS, **quiet)
 
 
 @app.command()

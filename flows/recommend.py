@@ -28,7 +28,7 @@ from tasks.images import (
     placeholders_to_replace,
 )
 from tasks.labels import label_products, missing_labels, show_class_balance
-from tasks.recommendations import missing_recommendations, recommend_products
+from tasks.recommendations import index_embeddings, missing_recommendations, recommend_products
 from tasks.results import evaluate_embedding, publish_results, show_results, state_of_shop
 
 Stage = Literal["catalogue", "images", "features", "embeddings", "labels", "recommendations", "results"]
@@ -89,6 +89,7 @@ def fill_labels(home: str, configuration: Configuration, model: AtHand | None) -
 def put_in_service(home: str, configuration: Configuration, model: Model | None) -> int:
     """The process that ranks the products by a model, or the raw backbone, and then has it serve."""
     ranked = over_shards(missing_recommendations, recommend_products, home, configuration, model=model)
+    index_embeddings(home, configuration, model)
     serve_embedding(home, configuration, model)
     return ranked
 

@@ -15,7 +15,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -185,7 +185,7 @@ def draw(store: Store, configuration: Configuration, products: int, of_a_label: 
     found = found.drop_duplicates("image_digest").set_index("image_digest").loc[frame["image_digest"]]
     return Sample(
         frame=frame,
-        gallery=_rows(gallery, np.array(rows, dtype=np.int64)),
+        gallery=gallery.take(np.array(rows, dtype=np.int64)),
         jpegs=found["jpeg"].tolist(),
         sizes=list(zip(found["width"].astype(int), found["height"].astype(int), strict=True)),
         texts=[
@@ -244,7 +244,7 @@ def compare(
                     neighbours = nearest_by_colour(histograms[rows], labels[rows])
                 else:
                     assert gallery and rule
-                    chosen = _rows(dataclasses.replace(gallery, histograms=histograms), rows)
+                    chosen = dataclasses.replace(gallery, histograms=histograms).take(rows)
                     queries = Queries.of(chosen, np.arange(len(chosen)))
                     neighbours = recommend(queries, chosen, rule, TOP).neighbours
                 agreed.append(agreement(neighbours, colours[rows]))
@@ -268,14 +268,6 @@ def nearest_by_colour(histograms: NDArray[np.float32], labels: NDArray[np.object
             best = nearest_columns(scores[None], min(TOP, len(members) - 1))[0]
             neighbours[row, : len(best)] = members[best]
     return neighbours
-
-
-def _rows(gallery: Gallery, rows: NDArray[np.int64]) -> Gallery:
-    """Return a gallery of some of its products."""
-    arrays: dict[str, Any] = {
-        name: value[rows] for name, value in vars(gallery).items() if isinstance(value, np.ndarray)
-    }
-    return dataclasses.replace(gallery, **arrays)
 
 
 def agreement(neighbours: NDArray[np.int64], colours: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from recsys.errors import ConfigurationError
@@ -395,6 +395,20 @@ class Recommend(Section):
         return min(self.filter, max(self.top, self.demo_top))
 
 
+class Index(Section):
+    """LanceDB's index of the embeddings, for questions to a shop that is large; search is exact below."""
+
+    from_products: Positive = 1_000_000
+    """On two cores exact search among so many, of 128 numbers each, takes some 50 ms; of 1,280 a tenth of them."""
+    kind: Literal["ivf_flat", "ivf_pq", "ivf_hnsw_sq"] = "ivf_flat"
+    """`ivf_flat` is built fastest and finds most, and is as large on disk as the embeddings; `ivf_pq` is a sixteenth of
+    it."""
+    recall: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """At 20, measured against exact search as it is built; an index below it is not used."""
+    sample: Positive = 500
+    """Questions that it is measured by."""
+
+
 class Evaluation(Section):
     """How the embedding is judged: leave one out, at each level of the category path."""
 
@@ -429,6 +443,25 @@ class Workflow(Section):
     """Of the products new, changed or removed since the last training: beyond it, a refresh says that one is due."""
 
 
+class Service(Section):
+    """`recsys serve`: the page, and the answers for programs."""
+
+    api_key: SecretStr | None = None
+    """Asked of every client, as X-API-Key, but for probes and the page itself; none by default."""
+    requests_per_second: Annotated[float, Field(ge=0)] = 0.0
+    """Of one client address, twice as many at once; 0 is no limit."""
+    allow_origins: tuple[str, ...] = ()
+    """Other sites whose pages may ask, such as "https://shop.example"."""
+    refresh_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    """Between two looks whether the home has changed."""
+    photos_at_once: Annotated[int, Field(ge=1, le=256)] = 8
+    """That wait for their answer; who comes on top is asked to come again."""
+    photo_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """For a photo to arrive."""
+    warm_up: bool = True
+    """Load the network as the service starts, which takes seconds and 500 MB, and not with the first photo."""
+
+
 class Sample(Section):
     """The sample shop of `recsys demo`."""
 
@@ -461,9 +494,11 @@ class Configuration(BaseSettings):
     colour: Colour = Colour()
     price: Price = Price()
     recommend: Recommend = Recommend()
+    index: Index = Index()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     workflow: Workflow = Workflow()
+    service: Service = Service()
     sample: Sample = Sample()
 
     @classmethod

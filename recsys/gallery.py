@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,14 +78,28 @@ def load_shop(
 ) -> tuple[pd.DataFrame, Gallery]:
     """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row.
 
+    The last ones are kept in memory, and while no table changes nothing is read: of 200,000 products the rows alone
+    take a second. They are everyone's: nobody may change them.
+
     Args:
         store: the store.
         configuration: the backbone and the histograms, price levels.
         serves: whose embeddings they are compared by (default: what serves now).
     """
-    frame = products_with_image(store)
-    gallery = load_gallery(store, configuration, frame, serves or serving(store.home, configuration))
-    return frame[frame["product_id"].isin(gallery.product_ids)].reset_index(drop=True), gallery
+    serves = serves or serving(store.home, configuration)
+    tables = ("products", "images", "labels", features.table_name(configuration), serves.embeddings)
+    settings = configuration.price.model_dump_json()
+    key = (str(store.home), store.id, serves.version, settings, *((table, store.version(table)) for table in tables))
+    with _asking:
+        shop = _shops.get(key)
+        if shop is None:
+            frame = products_with_image(store)
+            gallery = load_gallery(store, configuration, frame, serves)
+            known = set(gallery.product_ids)
+            frame = frame[[product in known for product in frame["product_id"].tolist()]].reset_index(drop=True)
+            _shops.clear()
+            shop = _shops[key] = (frame, gallery)
+        return shop
 
 
 def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
@@ -98,11 +113,13 @@ def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame
     with _loading:
         if key not in _galleries:
             _galleries.clear()
+            _shops.clear()  # of the gallery that is replaced
             _galleries[key] = _build(store, configuration, frame, serves)
         return _galleries[key]
 
 
-_loading = threading.Lock()
+_asking, _loading = threading.Lock(), threading.Lock()
+_shops: dict[tuple[Any, ...], tuple[pd.DataFrame, Gallery]] = {}
 _galleries: dict[tuple[str, str, tuple[int, int], str], Gallery] = {}
 
 

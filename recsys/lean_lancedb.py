@@ -33,6 +33,6 @@ def _put_in_place() -> None:
 _put_in_place()
 
 import lancedb  # noqa: E402
-from lancedb.index import BTree  # noqa: E402
+from lancedb.index import BTree, HnswSq, IvfFlat, IvfPq  # noqa: E402
 
-__all__ = ["BTree", "lancedb"]
+__all__ = ["BTree", "HnswSq", "IvfFlat", "IvfPq", "lancedb"]

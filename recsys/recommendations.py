@@ -13,15 +13,14 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from recsys import index
 from recsys.configuration import Configuration
 from recsys.embedding.serving import Model, Serving, describe, serving
-from recsys.errors import ExportError, NoImagesError, UnknownProductError
+from recsys.errors import NoImagesError, UnknownProductError
 from recsys.gallery import bases, load_gallery, load_shop, products_with_image
 from recsys.images.square import read_photo
 from recsys.recommender import Gallery, Queries, Recommendations, explain, recommend
 from recsys.store import SCHEMAS, Shard, Store, among, literal, shards
-
-EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -132,9 +131,9 @@ def recommend_product(store: Store, configuration: Configuration, product_id: st
     frame, gallery = _shop(store, configuration)
     rows = np.flatnonzero(frame["product_id"] == product_id)
     if not len(rows):
-        raise _unknown(store, product_id, frame)
+        raise unknown(store, product_id, frame)
     query = Queries.of(gallery, rows)
-    product = frame.set_index("product_id").loc[product_id]
+    product = frame.iloc[rows[0]]
     return Answer(
         product_id=product_id,
         name=str(product["name"]),
@@ -174,7 +173,7 @@ def recommend_image(store: Store, configuration: Configuration, image: NDArray[n
         embeddings=embeddings,
         histograms=histograms,
     )
-    items = _items(frame, gallery, query, configuration)
+    items = _items(frame, gallery, query, configuration, index.load(store, configuration, serves, frame, gallery))
     return Answer(None, name, None, None, neutral, items)
 
 
@@ -188,13 +187,18 @@ def _shop(store: Store, configuration: Configuration, serves: Serving | None = N
     return frame, gallery
 
 
-def _items(frame: pd.DataFrame, gallery: Gallery, query: Queries, configuration: Configuration) -> pd.DataFrame:
+def _items(
+    frame: pd.DataFrame,
+    gallery: Gallery,
+    query: Queries,
+    configuration: Configuration,
+    shortlist: index.Index | None = None,
+) -> pd.DataFrame:
     """Return a single query's recommendations with what people want to see of each."""
-    answer = recommend(query, gallery, configuration.recommend)
+    answer = recommend(query, gallery, configuration.recommend, shortlist=shortlist)
     found = answer.neighbours[0] >= 0
     rows = answer.neighbours[0][found]
-    shown = frame.set_index("product_id").loc[gallery.product_ids[rows]].reset_index()
-    items = shown[["product_id", "name", "brand", "label", "price"]]
+    items = frame.iloc[rows][["product_id", "name", "brand", "label", "price"]].reset_index(drop=True)
     items.insert(0, "rank", np.arange(1, len(rows) + 1))
     return items.assign(
         price_level=gallery.price_levels[rows],
@@ -206,8 +210,8 @@ def _items(frame: pd.DataFrame, gallery: Gallery, query: Queries, configuration:
     )
 
 
-def _unknown(store: Store, product_id: str, frame: pd.DataFrame) -> UnknownProductError:
-    """Say why there is nothing to compare a product by."""
+def unknown(store: Store, product_id: str, frame: pd.DataFrame) -> UnknownProductError:
+    """Return the error that says why there is nothing to compare a product by."""
     rows = store.read("products", ["name", "removed"], f"product_id = {literal(product_id)}").to_pylist()
     if not rows:
         close = difflib.get_close_matches(product_id, frame["product_id"].tolist()[:5_000], n=1, cutoff=0.8)
@@ -224,38 +228,3 @@ def _unknown(store: Store, product_id: str, frame: pd.DataFrame) -> UnknownProdu
     return UnknownProductError(
         f"product '{product_id}' has no features yet; run 'recsys run' to the end, then ask again"
     )
-
-
-def export(store: Store, configuration: Configuration, out: Path) -> int:
-    """Write every recommendation of the model that serves to a file and return how many rows it has.
-
-    Args:
-        store: the store.
-        configuration: says what serves, see `recsys.embedding.serving`.
-        out: `.csv`, `.jsonl` or `.parquet`; written whole or not at all.
-
-    Raises:
-        ExportError: another suffix, nothing to export, or the file cannot be written.
-    """
-    if out.suffix not in EXPORT_SUFFIXES:
-        raise ExportError(f"cannot export to '{out}': its name must end in one of {', '.join(EXPORT_SUFFIXES)}")
-    active = store.read("products", ["product_id", "position", "name"], "removed IS NULL").to_pandas()
-    stored = serving(store.home, configuration).recommendations
-    frame = store.read(stored).to_pandas().merge(active, on="product_id")
-    if frame.empty:
-        raise ExportError(f"home {store.home} holds no recommendations yet; run 'recsys run --catalogue FILE' first")
-    frame = frame.sort_values(["position", "rank"]).drop(columns="position")
-    scratch = out.with_name(f".{out.name}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".csv":
-            frame.to_csv(scratch, index=False)
-        elif out.suffix == ".jsonl":
-            frame.to_json(scratch, orient="records", lines=True, force_ascii=False)
-        else:
-            frame.to_parquet(scratch, index=False)
-        scratch.rename(out)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise ExportError(f"cannot write {out}: {error.strerror or error}") from error
-    return len(frame)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys.catalogue.table import shorten
 from recsys.errors import RecsysError
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -50,6 +49,8 @@ def read_csv(
         error: what is raised when the file cannot be taken; by the rows too, where one is not CSV.
         if_empty: what to do then.
     """
+    from recsys.catalogue.table import shorten  # the catalogue writes what it rejects by this module
+
     try:
         content = path.read_bytes()
     except OSError as cause:

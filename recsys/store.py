@@ -403,6 +403,10 @@ class Store:
             query = query.where(where)
         return query.to_arrow()
 
+    def table(self, name: str) -> lancedb.table.Table:
+        """Open a table that is there, as it is now, for what only vector search asks of it (see `recsys.index`)."""
+        return self._db.open_table(name)
+
     def version(self, table: str) -> int:
         """Return how many commits the table has seen; 0 where it was never written."""
         return int(self._db.open_table(table).version) if self.exists(table) else 0

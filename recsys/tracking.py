@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "recommendations"
+INDEXES = "indexes"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its faces the MLflow UI shows
 TAG_FLOW_RUN = "prefect.flow_run_id"
 TAG_STATE = "recsys.state"
@@ -128,6 +129,27 @@ def log_run(
         raise
     client.set_terminated(run_id, "FINISHED")
     return str(run_id)
+
+
+def log_index(home: Path, facts: Mapping[str, str | float]) -> str:
+    """Log how the index of a table was built (see `recsys.index.Built`) to MLflow, and return the run's id.
+
+    What is measured, of type float, and the bytes are metrics; the rest are parameters.
+    """
+    client, experiment_id = experiment(home, INDEXES)
+
+    from mlflow.entities import Metric, Param
+
+    measured = {name for name, value in facts.items() if isinstance(value, float)} - {"bound"} | {"bytes", "vectors"}
+    now = int(time.time() * 1000)
+    run = client.create_run(experiment_id, tags={"mlflow.source.name": "recsys run"}, run_name=str(facts["table"]))
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(name, float(facts[name]), now, 0) for name in sorted(measured)],
+        params=[Param(name, str(value)) for name, value in facts.items() if name not in measured],
+    )
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return str(run.info.run_id)
 
 
 def log_picture(client: MlflowClient, run_id: str, name: str, png: bytes) -> None:

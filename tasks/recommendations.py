@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.logging import get_run_logger
 
-from recsys import progress, recommendations
+from recsys import index, progress, recommendations
 from recsys.configuration import Configuration
-from recsys.embedding.serving import Model
+from recsys.embedding.serving import Model, Serving
 from recsys.store import Shard, Store
 from tasks import policy
 
@@ -27,3 +27,11 @@ def recommend_products(
     progress.advance(shard.stage, len(shard.keys))
     get_run_logger().info("%s: %s", shard, counts)
     return counts
+
+
+@task(task_run_name="recommendations: the index", **policy.FRESH)
+def index_embeddings(home: str, configuration: Configuration, model: Model | None) -> None:
+    """Index the embeddings of a model, where there are so many that a single question takes long."""
+    known = index.ensure(Store(home), configuration, Serving.of(model, configuration))
+    if known is not None:
+        get_run_logger().info("%s", known)

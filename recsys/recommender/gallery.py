@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+ARRAYS = ("product_ids", "labels", "price_levels", "embeddings", "histograms", "groups")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Gallery:
 
     def __len__(self) -> int:
         return len(self.product_ids)
+
+    def take(self, rows: NDArray[np.int64]) -> Gallery:
+        """Return the gallery of some of its products, in this order."""
+        arrays = {name: value[rows] for name in ARRAYS if (value := getattr(self, name)) is not None}
+        return replace(self, **arrays)
 
     @cached_property
     def rows_of_label(self) -> dict[str, NDArray[np.int64]]:

@@ -1,4 +1,5 @@
-"""The candidates: the nearest by embedding, exactly, in blocks of one matrix product each.
+"""The candidates: the nearest by embedding, in blocks of one matrix product each, and so exactly, unless a shortlist
+says whom to compare a query to the whole shop with.
 
 A product is compared within its label; one without a label, or alone in it, with the whole shop. Where variants
 collapse, a product's own are left out, and of another product's only the nearest is a candidate, so that a wide choice
@@ -8,6 +9,7 @@ stays wide in a shop that lists everything ten times.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,18 @@ BLOCK_BYTES = 64 << 20
 RUNS = 8
 """Into how many runs of columns each candidate's worth of a row is cut, see `nearest_columns`."""
 
+COPY = 8
+"""How many times as long it takes to copy an embedding out of the gallery as to compare it with a query."""
+
+
+class Shortlist(Protocol):
+    """Says whom a query is compared with in place of the whole shop (see `recsys.index`)."""
+
+    def __call__(
+        self, vector: NDArray[np.float32], count: int, allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64] | None:
+        """Return rows, ascending, that hold the `count` allowed ones nearest to a vector (d,); None: look at all."""
+
 
 def search(
     queries: Queries,
@@ -28,6 +42,7 @@ def search(
     *,
     collapse: bool = False,
     allowed: NDArray[np.bool_] | None = None,
+    shortlist: Shortlist | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
     """Yield the nearest of every query, block by block.
 
@@ -37,6 +52,7 @@ def search(
         count: how many of the nearest.
         collapse: leave out the variants of a query, and all but the nearest of other products' variants.
         allowed: (n,) of which products may be chosen at all; None: of all.
+        shortlist: whom a query to the whole shop is compared with; where they are too few, it is with all.
 
     Yields:
         rows of the queries (b,); rows of the gallery (b, count), best first, equal ones in their order, -1 where there
@@ -44,26 +60,53 @@ def search(
     """
     several = gallery.variants if collapse else {}
     for members, pool in _pools(queries, gallery):
-        if allowed is not None:
-            pool = pool[allowed[pool]]
-        vectors = gallery.embeddings[_slice(pool)].T  # (d, c)
-        groups = gallery.groups[pool] if several and gallery.groups is not None else None
-        if groups is not None and len(np.unique(groups)) == len(groups):
-            groups = None
-        for block in blocks(members, 4 * len(pool) + 24 * count, BLOCK_BYTES):
-            similarity = queries.embeddings[block] @ vectors  # (b, c)
-            _leave_out_own(similarity, queries.rows[block], pool, gallery, several)
-            columns = _nearest(similarity, count, groups)
-            cosine = np.take_along_axis(similarity, columns, axis=1)
-            cosine[columns < 0] = -np.inf
-            found = np.isfinite(cosine)
-            rows = np.full((len(block), count), -1)
-            cosines = np.full((len(block), count), np.nan, np.float32)
-            width = columns.shape[1]
-            if len(pool):
-                rows[:, :width] = np.where(found, pool[columns], -1)
-                cosines[:, :width] = np.where(found, cosine, np.nan)
-            yield block, rows, cosines
+        if shortlist is not None and len(pool) == len(gallery):
+            listed = np.zeros(len(members), dtype=bool)
+            for place, member in enumerate(members):
+                rows = shortlist(queries.embeddings[member], count, allowed)
+                if rows is None:
+                    continue
+                (answer,) = _within(queries, gallery, members[place : place + 1], rows, count, several)
+                listed[place] = (answer[1] >= 0).all()
+                if listed[place]:
+                    yield answer
+            members = members[~listed]
+        kept = None if allowed is None else allowed[pool]
+        if kept is not None and COPY * np.count_nonzero(kept) < len(members) * len(pool):
+            pool, kept = pool[kept], None
+        yield from _within(queries, gallery, members, pool, count, several, kept)
+
+
+def _within(
+    queries: Queries,
+    gallery: Gallery,
+    members: NDArray[np.int64],
+    pool: NDArray[np.int64],
+    count: int,
+    several: dict[int, NDArray[np.int64]],
+    kept: NDArray[np.bool_] | None = None,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield what `search` does of these queries, among these rows of the gallery, or those `kept` of them."""
+    vectors = gallery.embeddings[_slice(pool)].T  # (d, c)
+    groups = gallery.groups[pool] if several and gallery.groups is not None else None
+    if groups is not None and len(np.unique(groups)) == len(groups):
+        groups = None
+    for block in blocks(members, 4 * len(pool) + 24 * count, BLOCK_BYTES):
+        similarity = queries.embeddings[block] @ vectors  # (b, c)
+        if kept is not None:
+            similarity[:, ~kept] = -np.inf
+        _leave_out_own(similarity, queries.rows[block], pool, gallery, several)
+        columns = _nearest(similarity, count, groups)
+        cosine = np.take_along_axis(similarity, columns, axis=1)
+        cosine[columns < 0] = -np.inf
+        found = np.isfinite(cosine)
+        rows = np.full((len(block), count), -1)
+        cosines = np.full((len(block), count), np.nan, np.float32)
+        width = columns.shape[1]
+        if len(pool):
+            rows[:, :width] = np.where(found, pool[columns], -1)
+            cosines[:, :width] = np.where(found, cosine, np.nan)
+        yield block, rows, cosines
 
 
 def _pools(queries: Queries, gallery: Gallery) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -30,7 +30,7 @@ from recsys.configuration import Recommend
 from recsys.price import price_score
 from recsys.recommender.gallery import Gallery, Queries, blocks
 from recsys.recommender.likeness import colour_scores, visual_score
-from recsys.recommender.nearest import search
+from recsys.recommender.nearest import Shortlist, search
 
 RULE_VERSION = 2
 """Of this code; raised when the same input would be ranked otherwise."""
@@ -69,6 +69,7 @@ def recommend(
     rule: Recommend,
     top: int | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    shortlist: Shortlist | None = None,
 ) -> Recommendations:
     """Return the recommendations for each query by the configured rule.
 
@@ -79,6 +80,7 @@ def recommend(
         top: how many to return, instead of the rule's.
         allowed: (n,) of which products may be recommended at all; None: of all. The answer is that of the whole
             search, not what a filter leaves of another one's.
+        shortlist: whom a query to the whole shop is compared with; None: with all.
 
     Raises:
         ValueError: queries and gallery were embedded by different models, whose vectors have nothing to do with each
@@ -89,7 +91,7 @@ def recommend(
     names = ("visual", "colour", "price", "total")
     scores = {name: np.full((count, top), np.nan, np.float32) for name in names}
     answer = Recommendations(np.full((count, top), -1), **scores)
-    for members, found in _scored(queries, gallery, rule, allowed):
+    for members, found in _scored(queries, gallery, rule, allowed, shortlist):
         ranked = rank(found, gallery, rule, top)
         for name in ("neighbours", *names):
             getattr(answer, name)[members] = getattr(ranked, name)
@@ -135,7 +137,11 @@ def rank(found: Candidates, gallery: Gallery, rule: Recommend, top: int | None =
 
 
 def _scored(
-    queries: Queries, gallery: Gallery, rule: Recommend, allowed: NDArray[np.bool_] | None
+    queries: Queries,
+    gallery: Gallery,
+    rule: Recommend,
+    allowed: NDArray[np.bool_] | None,
+    shortlist: Shortlist | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], Candidates]]:
     """Yield rows of the queries and their candidates, in blocks of bounded memory."""
     if queries.version != gallery.version:
@@ -143,7 +149,8 @@ def _scored(
             f"the query was embedded by '{queries.version}' and the gallery by '{gallery.version}': embeddings of two "
             "models cannot be compared"
         )
-    for members, rows, cosine in search(queries, gallery, rule.filter, collapse=rule.collapses, allowed=allowed):
+    nearest = search(queries, gallery, rule.filter, collapse=rule.collapses, allowed=allowed, shortlist=shortlist)
+    for members, rows, cosine in nearest:
         missing = rows < 0
         colour = colour_scores(queries.histograms[members], gallery.histograms, rows)
         levels = queries.price_levels[members, None], gallery.price_levels[rows]

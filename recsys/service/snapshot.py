@@ -1,0 +1,253 @@
+"""All that an answer needs, in memory: read once, and swapped for a newer one as a whole.
+
+A request takes the snapshot that is there when it comes and keeps it to its end, so that a model, its embeddings and
+its recommendations never mix, and a run that writes to the store disturbs nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.configuration import Configuration, Recommend
+from recsys.embedding.serving import Serving, serving
+from recsys.errors import NoImagesError, RecsysError
+from recsys.features import table_name
+from recsys.gallery import bases, load_shop, products_with_image
+from recsys.price import price_quantiles
+from recsys.recommender import Gallery, Queries, Recommendations, Usual, explain, recommend, usual_scores
+from recsys.store import Store
+
+SCORES = ("visual", "colour", "price", "total")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A shop as it was at one moment.
+
+    Attributes:
+        store: read-only, for what is not in memory: pictures, and why a product cannot be compared.
+        serves: which embedding.
+        frame: the products that can be compared, see `gallery.products_with_image`, label by label.
+        gallery: row by row what they are compared by.
+        places: (n,) theirs in the catalogue's order.
+        usual: see `recommender.usual_scores`.
+        configuration: of the service.
+        stored: the recommendations that the last run ranked, row by row as the gallery, and their reasons; rows of -1
+            where it ranked none, or by another rule or of other products than there are now.
+        number: counted from 1 in this process.
+    """
+
+    store: Store
+    serves: Serving
+    frame: pd.DataFrame
+    gallery: Gallery
+    places: NDArray[np.int64]
+    usual: Usual
+    configuration: Configuration
+    stored: tuple[Recommendations, NDArray[np.object_]]
+    number: int
+
+    @classmethod
+    def of(cls, home: Path, configuration: Configuration, number: int) -> Snapshot:
+        """Read one.
+
+        Raises:
+            HomeError: there is no shop in the home.
+            NoImagesError: no product has features yet.
+            ModelError, TrainingError, WeightsError: what serves cannot be told.
+        """
+        store = Store(home, read_only=True)
+        serves = serving(home, configuration)
+        frame, gallery = load_shop(store, configuration, serves)
+        if not len(gallery):
+            raise NoImagesError(
+                f"home {home} has no product with features of the configured backbone yet; "
+                "run 'recsys run --catalogue FILE' to the end, then ask again"
+            )
+        usual = usual_scores(gallery)
+        together = np.argsort(pd.factorize(gallery.labels)[0], kind="stable")  # so that a label's are searched in place
+        frame, gallery = frame.iloc[together].reset_index(drop=True), gallery.take(together)
+        ranked = _ranked(store, serves, gallery, configuration)
+        reasons = explain(ranked, Queries.of(gallery, np.arange(len(gallery))), gallery, usual)
+        return cls(store, serves, frame, gallery, together, usual, configuration, (ranked, reasons), number)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each product."""
+        return {key: row for row, key in enumerate(self.gallery.product_ids.tolist())}
+
+    @cached_property
+    def products(self) -> list[dict[str, Any]]:
+        """Each product as it is told: product_id, name, brand, label, price, price_level."""
+        columns = {name: self.frame[name].astype(object) for name in ("product_id", "name", "brand", "label", "price")}
+        lists = [column.where(column.notna(), None).tolist() for column in columns.values()]
+        levels = self.gallery.price_levels.tolist()
+        names = (*columns, "price_level")
+        return [dict(zip(names, values, strict=True)) for values in zip(*lists, levels, strict=True)]
+
+    @cached_property
+    def searched(self) -> list[str]:
+        """What is searched for words, of each product."""
+        return [f"{each['name']} {each['brand'] or ''} {each['product_id']}".casefold() for each in self.products]
+
+    def found(self, words: str, label: str | None, level: float | None) -> list[int]:
+        """Return the rows of the products that have all words, and this label and price level, in catalogue order."""
+        rows = np.ones(len(self.gallery), dtype=bool)
+        if label is not None:
+            rows &= self.gallery.labels == label
+        if level is not None:
+            rows &= self.gallery.price_levels == level
+        wanted = words.casefold().split()
+        there = np.flatnonzero(rows)
+        found: list[int] = there[np.argsort(self.places[there])].tolist()
+        return [row for row in found if all(word in self.searched[row] for word in wanted)] if wanted else found
+
+    def allowed(
+        self, label: str | None, levels: tuple[float, ...], brands_not: tuple[str, ...]
+    ) -> NDArray[np.bool_] | None:
+        """Return which products may be recommended, (n,); None for all."""
+        if label is None and not levels and not brands_not:
+            return None
+        rows = np.ones(len(self.gallery), dtype=bool)
+        if label is not None:
+            rows &= self.gallery.labels == label
+        if levels:
+            rows &= np.isin(self.gallery.price_levels, levels)
+        if brands_not:
+            rows &= ~self.frame["brand"].isin(brands_not).to_numpy()
+        return rows
+
+    def price_level(self, price: float | None, label: str | None) -> float:
+        """Return the level that a price has among those of a label; the neutral one where either is not known."""
+        settings = self.configuration.price
+        prices = self.frame["price"].to_numpy(np.float64)[self.gallery.labels == label]
+        quantiles = price_quantiles(prices, settings)
+        if price is None or label is None or np.isnan(quantiles).any() or quantiles[0] == quantiles[2]:
+            return settings.neutral_level
+        return float(1 + np.searchsorted(quantiles, price, side="left"))
+
+    def similar(self, query: Queries, rule: Recommend, allowed: NDArray[np.bool_] | None) -> list[dict[str, Any]]:
+        """Return a single query's recommendations, best first, each as a product with its scores and the reason."""
+        answer = recommend(query, self.gallery, rule, allowed=allowed)
+        return self._told(answer, explain(answer, query, self.gallery, self.usual), 0)
+
+    def stored_for(self, of: int) -> list[dict[str, Any]] | None:
+        """Return the recommendations that were ranked for the product at a row; None where there are none."""
+        answer, reasons = self.stored
+        return self._told(answer, reasons, of) if answer.neighbours[of, 0] >= 0 else None
+
+    def _told(self, answer: Recommendations, reasons: NDArray[np.object_], of: int) -> list[dict[str, Any]]:
+        scores = {name: getattr(answer, name)[of].tolist() for name in SCORES}
+        return [
+            {
+                "rank": place + 1,
+                **self.products[row],
+                "visual": round(scores["visual"][place], 6),
+                "colour": round(scores["colour"][place], 6),
+                "price_score": round(scores["price"][place], 6),
+                "total": round(scores["total"][place], 6),
+                "why": reasons[of, place],
+            }
+            for place, row in enumerate(answer.neighbours[of].tolist())
+            if row >= 0
+        ]
+
+
+def _ranked(store: Store, serves: Serving, gallery: Gallery, configuration: Configuration) -> Recommendations:
+    """Return the stored recommendations that still hold, the best `top` of each product, row by row as the gallery."""
+    top = configuration.recommend.top
+    columns = ["product_id", "rank", "neighbour_id", "basis", *SCORES]
+    table = store.read(serves.recommendations, columns, f"rank <= {top}").to_pandas()
+    frame = products_with_image(store)
+    now = pd.Series(bases(frame, configuration, serves), index=frame["product_id"])
+    table = table[table["basis"].to_numpy() == now.reindex(table["product_id"]).to_numpy()]
+    row_of = pd.Series(np.arange(len(gallery)), index=gallery.product_ids)
+    rows, places = row_of.reindex(table["product_id"]).to_numpy(), table["rank"].to_numpy() - 1
+    others = row_of.reindex(table["neighbour_id"]).to_numpy()
+    kept = ~np.isnan(rows) & ~np.isnan(others)
+    at = rows[kept].astype(np.int64), places[kept]
+    neighbours = np.full((len(gallery), top), -1)
+    neighbours[at] = others[kept].astype(np.int64)
+    scores = {name: np.full(neighbours.shape, np.nan, np.float32) for name in SCORES}
+    for name, values in scores.items():
+        values[at] = table[name].to_numpy()[kept]
+    return Recommendations(neighbours, **scores)
+
+
+class Snapshots:
+    """The newest snapshot of a home, and a thread that sees when the home has changed."""
+
+    def __init__(self, home: Path, configuration: Configuration) -> None:
+        self.home, self.configuration = home, configuration
+        self._now: Snapshot | None = None
+        self._failure: RecsysError | None = None
+        self._state: object = None
+        self._reading = threading.Lock()
+        self._closed = threading.Event()
+
+    def ready(self) -> Snapshot | None:
+        """Return the snapshot if it has been read."""
+        return self._now
+
+    def now(self) -> Snapshot:
+        """Return the snapshot; the first to ask reads it.
+
+        Raises:
+            RecsysError: the home holds nothing that could be served; see `Snapshot.of`.
+        """
+        if self._now is None:
+            self.look()
+        if self._now is None:
+            assert self._failure is not None
+            raise self._failure
+        return self._now
+
+    def look(self) -> None:
+        """Read a new snapshot if the home has changed since the last; where that fails, the last one stays."""
+        with self._reading:
+            try:
+                state = self._state_of_home()
+                if self._now is not None and state == self._state:
+                    return
+                number = 1 if self._now is None else self._now.number + 1
+                fresh = Snapshot.of(self.home, self.configuration, number)
+                _ = fresh.row_of, fresh.products, fresh.searched  # before anybody waits for them
+            except RecsysError as error:
+                self._failure = error
+                return
+            self._now, self._state = fresh, state
+
+    def watch(self) -> None:
+        """Look again and again, until `close`; while the home changes at every look, it is left alone."""
+        seen = self._state
+        while not self._closed.wait(self.configuration.service.refresh_s):
+            try:
+                state = self._state_of_home()
+                if state == seen:
+                    self.look()
+                seen = state
+            except RecsysError as error:
+                log.debug("%s", error)
+            except Exception:
+                log.exception("the home could not be looked at")
+
+    def close(self) -> None:
+        """End `watch`."""
+        self._closed.set()
+
+    def _state_of_home(self) -> tuple[object, ...]:
+        store = Store(self.home, read_only=True)
+        serves = serving(self.home, self.configuration)
+        tables = ("products", "images", "labels", table_name(self.configuration), serves.embeddings)
+        return (store.id, serves, *map(store.version, (*tables, serves.recommendations)))
