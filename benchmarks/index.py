@@ -97,7 +97,7 @@ def main() -> int:
 def of_size(size: int, options: Any) -> dict[str, float]:
     """Return what a shop of a size costs."""
     facts: dict[str, float] = {"products": size}
-    with tempfile.TemporaryDirectory(dir=options.scratch or measuring.HERE) as scratch:
+    with tempfile.TemporaryDirectory(prefix="recsys-benchmark-", dir=options.scratch) as scratch:
         for step in ("draw", "build", "ask"):
             command = [sys.executable, __file__, "--step", step, "--home", str(Path(scratch) / "home")]
             command += ["--sizes", str(size), "--kind", options.kind, "--recall", str(options.recall)]
