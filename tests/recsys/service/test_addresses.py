@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import resource
 import socket
+import struct
 import threading
 import time
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -31,7 +35,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def service(store: Store):  # type: ignore[no-untyped-def]
+def service(store: Store) -> Iterator[Service]:
     with serving(store.home) as running:
         yield running
 
@@ -254,3 +258,55 @@ def test_rounding_keeps_scores_between_nought_and_one(service: Service) -> None:
         for item in service.get(f"/products/p{number}/similar").json()["recommendations"]:
             assert np.all(np.array([item["visual"], item["colour"], item["price_score"]]) >= 0)
             assert max(item["visual"], item["colour"], item["price_score"]) <= 1
+
+
+def png(width: int, height: int, data: bytes) -> bytes:
+    """A PNG of one channel whose header says its size and whose data is whatever."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        png(100_000, 100_000, b""),  # ten gigapixels
+        png(20_000, 20_000, zlib.compress(bytes(1 << 20), 9) * 4),  # packed tightly
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        b"GIF89a" + b"\xff" * 500,
+        b"\xff\xd8\xff\xe1" + b"\xff\xff" * 200,
+        b"%PDF-1.7\n" + bytes(100),
+        b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(100),
+        bytes(90_000),
+    ],
+)
+def test_a_hostile_photo_is_a_422_and_the_service_stays_up(service: Service, body: bytes) -> None:
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reply = service.ask("POST", "/similar", body, JPEG)
+    assert reply.status == 422 and len(one_line(reply)) < 300
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 200 * 1024  # kB
+    assert service.get("/health").status == 200
+
+
+def test_a_hundred_megabytes_are_refused_long_before_they_are_read(service: Service) -> None:
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 100 << 20:
+            sent += 1 << 16
+            yield bytes(1 << 16)
+
+    assert service.ask("POST", "/similar", body(), JPEG).status == 413 and sent < 64 << 20
+
+
+def test_a_thousand_bad_ids_are_a_thousand_answers(service: Service) -> None:
+    random = np.random.default_rng(0)
+    for number in range(1_000):
+        product_id = quote(random.bytes(int(random.integers(1, 40))), safe="")
+        reply = service.get(f"/products/{product_id}{('', '/similar')[number % 2]}")
+        assert reply.status in (404, 422) and one_line(reply)
+    assert service.get("/products/p1").status == 200
