@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys import index
 from recsys.configuration import Configuration, Recommend
 from recsys.embedding.serving import Serving, serving
 from recsys.errors import NoImagesError, RecsysError
@@ -42,6 +43,7 @@ class Snapshot:
         gallery: row by row what they are compared by.
         places: (n,) theirs in the catalogue's order.
         usual: see `recommender.usual_scores`.
+        shortlist: whom a photo is compared with in a shop that has an index; None: with all.
         configuration: of the service.
         stored: the recommendations that the last run ranked, row by row as the gallery, and their reasons; rows of -1
             where it ranked none, or by another rule or of other products than there are now.
@@ -54,6 +56,7 @@ class Snapshot:
     gallery: Gallery
     places: NDArray[np.int64]
     usual: Usual
+    shortlist: index.Index | None
     configuration: Configuration
     stored: tuple[Recommendations, NDArray[np.object_]]
     number: int
@@ -80,7 +83,8 @@ class Snapshot:
         frame, gallery = frame.iloc[together].reset_index(drop=True), gallery.take(together)
         ranked = _ranked(store, serves, gallery, configuration)
         reasons = explain(ranked, Queries.of(gallery, np.arange(len(gallery))), gallery, usual)
-        return cls(store, serves, frame, gallery, together, usual, configuration, (ranked, reasons), number)
+        shortlist = index.load(store, configuration, serves, frame, gallery)
+        return cls(store, serves, frame, gallery, together, usual, shortlist, configuration, (ranked, reasons), number)
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -139,7 +143,7 @@ class Snapshot:
 
     def similar(self, query: Queries, rule: Recommend, allowed: NDArray[np.bool_] | None) -> list[dict[str, Any]]:
         """Return a single query's recommendations, best first, each as a product with its scores and the reason."""
-        answer = recommend(query, self.gallery, rule, allowed=allowed)
+        answer = recommend(query, self.gallery, rule, allowed=allowed, shortlist=self.shortlist)
         return self._told(answer, explain(answer, query, self.gallery, self.usual), 0)
 
     def stored_for(self, of: int) -> list[dict[str, Any]] | None:
