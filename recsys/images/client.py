@@ -504,7 +504,8 @@ class _Attempt:
         self.unanswered = None
         self.slot.answered()
         self.clock.reschedule(self.ends)
-        host.answered(self.client.loop.time() - self.asked, response.status, _retry_after(response))
+        seconds = self.client.loop.time() - self.asked
+        host.answered(seconds, response.status, _retry_after(response), self.number)
         return response
 
     def _connected(self) -> None:
