@@ -63,10 +63,10 @@ SMALL_JPEG = 1 << 18
 DECODERS = 2
 """Threads for all other pictures, so that none keeps the loop from the network."""
 
-PLACES = 8
+PLACES = 12
 """Times its connections that a process has products under way, those included that wait to be squared."""
 
-AHEAD = 1 << 25
+AHEAD = 48 << 20
 """Bytes of small JPEGs that may wait to be squared. So the network runs seconds ahead of the decoder, and a batch's
 links that stay silent have had their time when its last picture is squared."""
 
@@ -504,8 +504,7 @@ class _Attempt:
         self.unanswered = None
         self.slot.answered()
         self.clock.reschedule(self.ends)
-        seconds = self.client.loop.time() - self.asked
-        host.answered(seconds, response.status, _retry_after(response), self.number)
+        host.answered(self.client.loop.time() - self.asked, response.status, _retry_after(response))
         return response
 
     def _connected(self) -> None:

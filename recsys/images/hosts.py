@@ -26,7 +26,7 @@ SLOWER = 2 / 3
 """What is left of the concurrency when a host objects."""
 
 OBJECTIONS = 0.05
-"""Share of URLs whose first answer is 429 or 503, from which on the host means us and not a few of its URLs."""
+"""Share of 429 and 503 among a window's answers, from which on the host means us and not one URL."""
 
 BY_CHANCE = 2.0
 """Standard deviations above that share, which a window of few answers must pass: with one URL in fifty that objects, a
@@ -136,17 +136,8 @@ class Host:
 
     # -- what comes back ------------------------------------------------------------------------------------------
 
-    def answered(self, seconds: float, code: int, retry_after: float | None, attempt: int = 0) -> None:
-        """Take note of the answer to the n-th attempt (from 0) at a URL.
-
-        A URL that objects again says nothing new of the host, and those that did so wait for the same moment.
-
-        Args:
-            seconds: after which its head came.
-            code: HTTP status.
-            retry_after: seconds that it asks to wait.
-            attempt: how often the URL was asked for before.
-        """
+    def answered(self, seconds: float, code: int, retry_after: float | None) -> None:
+        """Take note of an answer: its head came after so many seconds, with this status code."""
         self._without_life = 0
         self._answers += 1
         if self._mean is None:
@@ -155,8 +146,6 @@ class Host:
             self._deviation += (abs(seconds - self._mean) - self._deviation) / 4
             self._mean += (seconds - self._mean) / 8
         if code in (429, 503):
-            if attempt:
-                return
             self._objections += 1
             self._asked_to_wait = max(self._asked_to_wait, retry_after or 0.0)
         self._ended += 1
