@@ -99,6 +99,8 @@ class Columns(Section):
     """Optional in the file, as is every column below; shown to people, never compared."""
     brand: str = "brand"
     retail_price: str = "retail_price"
+    in_stock: str = "in_stock"
+    """A word (`in stock`, `out_of_stock`, `yes`, `no`, ...) or how many there are; empty: not known."""
 
 
 class Catalogue(Section):
@@ -132,8 +134,8 @@ class Images(Section):
     shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     """Few are really under way; the others wait for their last slow links, which so hold up nobody."""
     processes: Annotated[int, Field(ge=0, le=64)] = 0
-    """That fetch and decode, at most; 0 is one more than there are cores, up to eight, and 1 is no other than the run's
-    own."""
+    """That fetch and decode, at most; 0 is as many as there are cores, from two to eight, and 1 is no other than the
+    run's own."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 512
     """Open at once, over all hosts, shards and processes of a run."""
     concurrency_per_host: Annotated[int, Field(ge=1, le=1024)] = 128

@@ -23,10 +23,10 @@ DERIVED_FROM = ("product_id", "row_digest", "label", "image_digest")
 def products_with_image(store: Store) -> pd.DataFrame:
     """Return the active products that have a picture, in catalogue order, with label and image digest.
 
-    Columns: product_id, name, brand, category_path, price, row_digest, label (None where there is none),
-    image_digest.
+    Columns: product_id, name, brand, category_path, price, row_digest, in_stock (None where it is not known), label
+    (None where there is none), image_digest.
     """
-    columns = ["product_id", "position", "name", "brand", "category_path", "price", "row_digest"]
+    columns = ["product_id", "position", "name", "brand", "category_path", "price", "row_digest", "in_stock"]
     products = store.read("products", columns, "removed IS NULL").to_pandas()
     images = store.read("images", ["product_id", "image_digest"], "status = 'ok'").to_pandas()
     labels = store.read("labels", ["product_id", "label"]).to_pandas()

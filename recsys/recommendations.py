@@ -105,7 +105,8 @@ def _table(
 class Answer:
     """What one question got: the query (id None for a photo) and its recommendations, best first.
 
-    `items` columns: rank, product_id, name, brand, label, price, price_level, visual, colour, price_score, total, why.
+    `items` columns: rank, product_id, name, brand, label, price, in_stock, price_level, visual, colour, price_score,
+    total, why.
     """
 
     product_id: str | None
@@ -198,7 +199,7 @@ def _items(
     answer = recommend(query, gallery, configuration.recommend, shortlist=shortlist)
     found = answer.neighbours[0] >= 0
     rows = answer.neighbours[0][found]
-    items = frame.iloc[rows][["product_id", "name", "brand", "label", "price"]].reset_index(drop=True)
+    items = frame.iloc[rows][["product_id", "name", "brand", "label", "price", "in_stock"]].reset_index(drop=True)
     items.insert(0, "rank", np.arange(1, len(rows) + 1))
     return items.assign(
         price_level=gallery.price_levels[rows],

@@ -78,6 +78,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("retail_price", pa.float64()),
             ("image_urls", pa.list_(pa.string())),
             ("row_digest", pa.string()),
+            ("in_stock", pa.bool_()),  # null where the catalogue does not say
             ("first_seen", TIME),
             ("changed", TIME),
             ("removed", TIME),  # null while the catalogue lists it
@@ -383,25 +384,35 @@ class Store:
         with _making:
             if not self.exists(table):
                 self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
-        return self._db.open_table(table)
+            made = self._db.open_table(table)
+            if later := [field for field in schema if field.name not in made.schema.names]:
+                made.add_columns(later)
+        return made
 
     def read(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Return rows as an Arrow table; none, with the right columns, where the table was never written.
 
         Args:
             table: its name.
-            columns: those to read (default: all); images and vectors are large, so name what you need.
+            columns: those to read (default: all); images and vectors are large, so name what you need. One that came
+                with a later version of this program than wrote the table is null.
             where: an SQL filter, built with `literal` or `among`.
         """
         if not self.exists(table):
             empty = schema_of(table).empty_table()
             return empty.select(list(columns)) if columns else empty
-        query = self._db.open_table(table).search()
+        opened = self._db.open_table(table)
+        query = opened.search()
+        later = [name for name in columns or () if name not in opened.schema.names]
         if columns is not None:
-            query = query.select(list(columns))
+            query = query.select([name for name in columns if name not in later])
         if where is not None:
             query = query.where(where)
-        return query.to_arrow()
+        rows = query.to_arrow()
+        for name in later:
+            field = schema_of(table).field(name)
+            rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+        return rows.select(list(columns)) if columns is not None and later else rows
 
     def table(self, name: str) -> lancedb.table.Table:
         """Open a table that is there, as it is now, for what only vector search asks of it (see `recsys.index`)."""

@@ -18,6 +18,13 @@ UNKNOWN = frozenset({"", "-", "nan", "null", "none", "na", "n/a"})
 
 LONGEST_PRICE = 64  # characters
 
+IN_STOCK = frozenset({"true", "yes", "y", "in stock", "instock", "available", "limited availability"})
+OUT_OF_STOCK = frozenset(
+    {"false", "no", "n", "out of stock", "outofstock", "sold out", "soldout", "unavailable", "discontinued"}
+    | {"preorder", "pre order", "backorder", "back order"}
+)
+"""How shops and product feeds (Google's, schema.org's) write whether a product can be had now."""
+
 
 def text(cell: Any) -> str | None:
     """Return a text with HTML entities resolved and each run of white space one blank; None where nothing is left."""
@@ -68,6 +75,28 @@ def _price_pattern(decimal: str, currency: str) -> re.Pattern[str]:
         rf"(?:{re.escape(decimal)}(?P<fraction>\d*))?"
         rf"\s*(?:/-)?\s*(?:{sign})?"
     )
+
+
+def in_stock(cell: Any) -> bool | None:
+    """Return whether a product can be had: of a word, or of a number that says how many there are; None: not known.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if cell is None or isinstance(cell, bool):
+        return cell
+    if isinstance(cell, str):
+        written = cell.strip().casefold()
+        if written in UNKNOWN:
+            return None
+        words = " ".join(re.split(r"[\s_-]+", written.rpartition("schema.org/")[2]))
+        if words in IN_STOCK or words in OUT_OF_STOCK:
+            return words in IN_STOCK
+        cell = written
+    number = float(cell)
+    if math.isinf(number):
+        raise ValueError("not a number of pieces")
+    return None if math.isnan(number) else number > 0
 
 
 def category_path(cell: Any, separator: str = ">>") -> list[str]:

@@ -19,13 +19,17 @@ ACTIVE = "removed IS NULL"
 
 @dataclass(frozen=True)
 class CatalogueChange:
-    """How many products each thing happened to; a product that returned is not counted as changed too."""
+    """How many products each thing happened to; a product that returned is not counted as changed too.
+
+    `restocked` are those of which nothing else changed than whether they are in stock, either way.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
     returned: int = 0
+    restocked: int = 0
 
     def __str__(self) -> str:
         return ", ".join(f"{count:,} {name}" for name, count in asdict(self).items())
@@ -33,7 +37,7 @@ class CatalogueChange:
     @property
     def written(self) -> int:
         """How many rows the commit wrote."""
-        return self.new + self.changed + self.removed + self.returned
+        return self.new + self.changed + self.removed + self.returned + self.restocked
 
 
 def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueChange:
@@ -50,18 +54,22 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
     Raises:
         HomeError: the store cannot be written to.
     """
-    stored = store.read("products", ["product_id", "row_digest", "first_seen", "changed", "removed"]).to_pandas()
-    stored = stored.rename(columns={"row_digest": "stored_digest"})
+    known = ["product_id", "row_digest", "in_stock", "first_seen", "changed", "removed"]
+    stored = store.read("products", known).to_pandas()
+    stored = stored.rename(columns={"row_digest": "stored_digest", "in_stock": "stored_stock"})
     rows = reading.products.merge(stored, on="product_id", how="left", validate="one_to_one")
     new = rows["stored_digest"].isna()
     returned = rows["removed"].notna()
     differs = rows["stored_digest"] != rows["row_digest"]
+    stock, stored_stock = (rows[name].astype("boolean") for name in ("in_stock", "stored_stock"))
+    differs_in_stock = (stock.isna() != stored_stock.isna()) | (stock != stored_stock).fillna(False)
+    restocked = differs_in_stock & ~differs & ~returned
     differs_in_content = differs & ~new
     moment = pd.Timestamp(now)
     rows.loc[new, "first_seen"] = moment
     rows.loc[differs, "changed"] = moment
     rows["removed"] = pd.NaT
-    written = _table(rows[new | differs | returned])
+    written = _table(rows[new | differs | returned | restocked])
 
     gone = stored.loc[stored["removed"].isna() & ~stored["product_id"].isin(rows["product_id"]), "product_id"]
     if not gone.empty:
@@ -76,9 +84,10 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
     return CatalogueChange(
         new=int(new.sum()),
         changed=int((differs_in_content & ~returned).sum()),
-        unchanged=int((~differs & ~returned).sum()),
+        unchanged=int((~differs & ~returned & ~restocked).sum()),
         removed=len(gone),
         returned=int(returned.sum()),
+        restocked=int(restocked.sum()),
     )
 
 

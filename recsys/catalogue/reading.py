@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -17,6 +18,8 @@ from recsys.errors import CatalogueError
 from recsys.spreadsheet import write_csv
 from recsys.store import digest, home_error
 
+T = TypeVar("T")
+
 DTYPES: dict[str, Any] = {
     "product_id": "str",
     "name": "str",
@@ -25,6 +28,7 @@ DTYPES: dict[str, Any] = {
     "price": "float64",
     "retail_price": "float64",
     "image_urls": "object",
+    "in_stock": "object",
 }
 """Of what is read from a row."""
 
@@ -40,7 +44,8 @@ class Reading:
     Attributes:
         products: the valid products, in the order of the file: product_id, position (int64, row of the file from 0),
             name, brand, category_path (list of str), price, retail_price (float64, null where unknown), image_urls
-            (list of str), row_digest.
+            (list of str), in_stock (bool, None where unknown), row_digest (of all but in_stock, which changes by the
+            hour and has nothing computed anew).
         rows: how many rows the file has.
         rejects: what was set aside and why: line (int64, from 1; of Parquet the row), column (the file's name for
             it), value (shortened), reason. A row with two faults is listed twice.
@@ -134,21 +139,24 @@ def write_rejects(reading: Reading, path: Path) -> None:
 
 
 def _normalise(table: Table, configuration: Configuration) -> tuple[pd.DataFrame, list[Reject]]:
-    """Return the frame of `Reading.products`, one row for each of the table's, and the cells that are no price."""
+    """Return the frame of `Reading.products`, one row for each of the table's, and the cells that cannot be read."""
     settings = configuration.catalogue
     faults: list[Reject] = []
     nothing = [None] * len(table.lines)
 
-    def prices(key: str) -> list[float | None]:
-        values: list[float | None] = []
+    def read(key: str, parse: Callable[[Any], T | None], otherwise: str) -> list[T | None]:
+        values: list[T | None] = []
         for line, cell in zip(table.lines, table.columns.get(key, nothing), strict=True):
             try:
-                values.append(cells.price(cell, settings.decimal, settings.currency))
+                values.append(parse(cell))
             except (ValueError, TypeError):
-                reason = f"not a price (catalogue.decimal is '{settings.decimal}')"
-                faults.append(Reject(line, key, cell, reason))
+                faults.append(Reject(line, key, cell, otherwise))
                 values.append(None)
         return values
+
+    def prices(key: str) -> list[float | None]:
+        no_price = f"not a price (catalogue.decimal is '{settings.decimal}')"
+        return read(key, lambda cell: cells.price(cell, settings.decimal, settings.currency), no_price)
 
     trees, images = table.columns["category_tree"], table.columns["images"]
     columns: dict[str, list[Any]] = {
@@ -163,6 +171,8 @@ def _normalise(table: Table, configuration: Configuration) -> tuple[pd.DataFrame
     digests = [digest([json.dumps(row)]) for row in zip(*columns.values(), strict=True)]
     frame = pd.DataFrame({name: pd.Series(column, dtype=DTYPES[name]) for name, column in columns.items()})
     frame.insert(1, "position", pd.Series(table.positions, dtype="int64"))
+    no_stock = "neither a word for in or out of stock nor a number of pieces"
+    frame["in_stock"] = pd.Series(read("in_stock", cells.in_stock, no_stock), dtype=DTYPES["in_stock"])
     frame["row_digest"] = pd.Series(digests, dtype="str")
     return frame, faults
 

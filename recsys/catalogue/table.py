@@ -17,7 +17,7 @@ from recsys.configuration import Configuration
 from recsys.errors import CatalogueError, ConfigurationError
 
 REQUIRED = ("id", "category_tree", "price", "images")
-OPTIONAL = ("name", "brand", "retail_price")
+OPTIONAL = ("name", "brand", "retail_price", "in_stock")
 """Keys of `catalogue.columns`."""
 
 PARQUET_BATCH = 1024

@@ -66,9 +66,9 @@ DECODERS = 2
 PLACES = 12
 """Times its connections that a process has products under way, those included that wait to be squared."""
 
-AHEAD = 48 << 20
+AHEAD = 64 << 20
 """Bytes of small JPEGs that may wait to be squared. So the network runs seconds ahead of the decoder, and a batch's
-links that stay silent have had their time when its last picture is squared."""
+links that stay silent have had most of their time when its last picture is squared."""
 
 REDIRECTS = {301, 302, 303, 307, 308}
 

@@ -169,7 +169,7 @@ def _processes(settings: Images) -> int:
     """Return how many processes fetch at most; one, this one, where a host is asked at a pace."""
     if settings.rate_per_host or os.name != "posix":
         return 1
-    return settings.processes or min(MOST_PROCESSES, (os.cpu_count() or 1) + 1)
+    return settings.processes or min(MOST_PROCESSES, max(2, os.cpu_count() or 1))
 
 
 def _share(settings: Images, processes: int) -> Images:

@@ -117,7 +117,8 @@ class State(BaseModel):
 
 
 class Product(BaseModel):
-    """A product that can be recommended; price level 2.5 says that its price is not known or tells nothing."""
+    """A product that can be recommended; price level 2.5 says that its price is not known or tells nothing, and
+    `in_stock` is null where the catalogue does not say."""
 
     product_id: str
     name: str | None
@@ -125,6 +126,7 @@ class Product(BaseModel):
     label: str | None
     price: float | None
     price_level: float
+    in_stock: bool | None
 
 
 class Details(Product):
@@ -166,6 +168,7 @@ class Shop(BaseModel):
     unlabelled: int
     products: int
     currency: str
+    knows_stock: bool
     model: str
     rule: Rule
 
@@ -205,6 +208,7 @@ class Wanted(BaseModel):
     label: str | None = None
     price_level: tuple[float, ...] = ()
     brand_not: tuple[str, ...] = ()
+    in_stock: bool = False
 
 
 SIMILAR = SimpleNamespace(path="/products/{product_id:path}/similar")
@@ -321,15 +325,19 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
         label: Text | None = None,
         price_level: Annotated[list[Level], Query(max_length=8)] = [],  # noqa: B006  FastAPI copies it
         brand_not: Annotated[list[Text], Query(max_length=50)] = [],  # noqa: B006
+        in_stock: bool = False,
     ) -> Wanted:
-        """Return the rule that a client asks for; `label`, `price_level` and `brand_not` say what may be an answer."""
+        """Return the rule that a client asks for; `label`, `price_level`, `brand_not` and `in_stock` (nothing that is
+        known to be sold out) say what may be an answer."""
         weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
         asked = {"rule": rule, "top": top, "filter": filter, **weights}
         try:
             ruled = Recommend.model_validate({**default.model_dump(), **asked})
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
-        return Wanted(rule=ruled, label=label, price_level=tuple(price_level), brand_not=tuple(brand_not))
+        return Wanted(
+            rule=ruled, label=label, price_level=tuple(price_level), brand_not=tuple(brand_not), in_stock=in_stock
+        )
 
     Asking = Annotated[Wanted, Depends(wanted)]
 
@@ -383,6 +391,7 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
             unlabelled=len(now.gallery) - sum(each.products for each in counts),
             products=len(now.gallery),
             currency=configuration.catalogue.currency,
+            knows_stock=now.knows_stock,
             model=now.serves.version,
             rule=Rule.model_validate(default.model_dump(include=set(Rule.model_fields))),
         )
@@ -393,11 +402,12 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
         q: Text = "",
         label: Text | None = None,
         price_level: Level | None = None,
+        in_stock: bool = False,
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
         size: Annotated[int, Query(ge=1, le=200)] = 24,
     ) -> Products:
         """Return a page of the products whose name, brand or id has all words of `q`, in the catalogue's order."""
-        rows = now.found(q, label, price_level)
+        rows = now.found(q, label, price_level, in_stock)
         shown = [Product.model_construct(**now.products[row]) for row in rows[(page - 1) * size : page * size]]
         return Products(total=len(rows), page=page, size=size, products=shown)
 
@@ -421,7 +431,8 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
         return _similar(now, row, found)
 
     def recommended(now: Snapshot, query: Queries, asked: Wanted) -> list[dict[str, Any]]:
-        return now.similar(query, asked.rule, now.allowed(asked.label, asked.price_level, asked.brand_not))
+        allowed = now.allowed(asked.label, asked.price_level, asked.brand_not, asked.in_stock)
+        return now.similar(query, asked.rule, allowed)
 
     @service.get("/products/{product_id:path}", responses=unknown_product)
     def product(product_id: ProductId, now: Now) -> Details:

@@ -93,8 +93,9 @@ class Snapshot:
 
     @cached_property
     def products(self) -> list[dict[str, Any]]:
-        """Each product as it is told: product_id, name, brand, label, price, price_level."""
-        columns = {name: self.frame[name].astype(object) for name in ("product_id", "name", "brand", "label", "price")}
+        """Each product as it is told: product_id, name, brand, label, price, in_stock, price_level."""
+        told = ("product_id", "name", "brand", "label", "price", "in_stock")
+        columns = {name: self.frame[name].astype(object) for name in told}
         lists = [column.where(column.notna(), None).tolist() for column in columns.values()]
         levels = self.gallery.price_levels.tolist()
         names = (*columns, "price_level")
@@ -105,23 +106,36 @@ class Snapshot:
         """What is searched for words, of each product."""
         return [f"{each['name']} {each['brand'] or ''} {each['product_id']}".casefold() for each in self.products]
 
-    def found(self, words: str, label: str | None, level: float | None) -> list[int]:
-        """Return the rows of the products that have all words, and this label and price level, in catalogue order."""
+    @cached_property
+    def knows_stock(self) -> bool:
+        """Whether the catalogue says what is in stock."""
+        return bool(self.frame["in_stock"].notna().any())
+
+    def found(self, words: str, label: str | None, level: float | None, in_stock: bool) -> list[int]:
+        """Return the rows of the products that have all words, this label and price level, and are not sold out where
+        that is asked for, in catalogue order."""
         rows = np.ones(len(self.gallery), dtype=bool)
         if label is not None:
             rows &= self.gallery.labels == label
         if level is not None:
             rows &= self.gallery.price_levels == level
+        if in_stock:
+            rows &= self._available
         wanted = words.casefold().split()
         there = np.flatnonzero(rows)
         found: list[int] = there[np.argsort(self.places[there])].tolist()
         return [row for row in found if all(word in self.searched[row] for word in wanted)] if wanted else found
 
+    @cached_property
+    def _available(self) -> NDArray[np.bool_]:
+        """Which products are not known to be out of stock, (n,)."""
+        return self.frame["in_stock"].ne(False).to_numpy(dtype=bool)
+
     def allowed(
-        self, label: str | None, levels: tuple[float, ...], brands_not: tuple[str, ...]
+        self, label: str | None, levels: tuple[float, ...], brands_not: tuple[str, ...], in_stock: bool
     ) -> NDArray[np.bool_] | None:
         """Return which products may be recommended, (n,); None for all."""
-        if label is None and not levels and not brands_not:
+        if label is None and not levels and not brands_not and not in_stock:
             return None
         rows = np.ones(len(self.gallery), dtype=bool)
         if label is not None:
@@ -130,6 +144,8 @@ class Snapshot:
             rows &= np.isin(self.gallery.price_levels, levels)
         if brands_not:
             rows &= ~self.frame["brand"].isin(brands_not).to_numpy()
+        if in_stock:
+            rows &= self._available
         return rows
 
     def price_level(self, price: float | None, label: str | None) -> float:

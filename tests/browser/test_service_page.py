@@ -77,6 +77,7 @@ def fill(home: Path) -> None:
                 **{"product_id": id_of(i), "position": i, "name": name_of(i), "row_digest": str(i)},
                 **{"brand": ("Acme & Sons", "Bolt", None)[i % 3], "category_path": ["Things", THINGS[i % 10]]},
                 "price": None if i == WITHOUT_PRICE else 99.5 + 100 * (i % 11),
+                "in_stock": i % 4 != 3,
             }
             for i in numbers
         ],
@@ -303,9 +304,22 @@ def test_filters_narrow_the_answer(visit: Open, address: str) -> None:
     page = visit().to(product="p1", filter=40)
     page.locator("#level").select_option("2")
     page.get_by_label("Not from Bolt").check()
-    wanted = similar(address, 1, filter=40, price_level=2, brand_not="Bolt")
+    page.get_by_label("In stock only").check()
+    wanted = similar(address, 1, filter=40, price_level=2, brand_not="Bolt", in_stock="true")
     expect(page.locator("#recommendations h3")).to_have_text(wanted)
     assert set(page.locator("#recommendations .cost span").all_text_contents()) == {"level 2 of 4"}
+
+
+def test_what_is_sold_out_says_so_and_can_be_left_out(visit: Open, address: str) -> None:
+    page = visit().to(product="p1", filter=40)
+    sold_out = page.locator("#recommendations .cost", has_text="sold out")
+    expect(sold_out.first).to_be_visible()
+    page.get_by_label("In stock only").check()
+    expect(sold_out).to_have_count(0)
+    expect(page.locator("#recommendations h3")).to_have_text(similar(address, 1, filter=40, in_stock="true"))
+    page.wait_for_url("**in_stock=1**")
+    page.reload()
+    expect(page.get_by_label("In stock only")).to_be_checked()
 
 
 def test_back_and_forward_and_reload_show_what_was_there(visit: Open) -> None:

@@ -693,6 +693,29 @@ def test_a_product_whose_row_became_bad_is_no_longer_listed(read: Any, store: St
     assert (change.removed, change.unchanged) == (1, 9)
 
 
+def test_what_is_in_stock_is_kept_and_has_nothing_else_taken_for_changed(read: Any, store: Store) -> None:
+    def stocked(*cells: str) -> Reading:
+        return read(csv_text([row(n, in_stock=cell) for n, cell in enumerate(cells)], [*HEADER, "in_stock"]))
+
+    first = stocked("in stock", "out_of_stock", "https://schema.org/InStock", "0", "17", "")
+    assert update_products(store, first, MONDAY).new == 6
+    assert active_products(store)["in_stock"].tolist() == [True, False, True, False, True, None]
+    change = update_products(store, stocked("no", "out_of_stock", "yes", "3", "0.0", "sold out"), TUESDAY)
+    assert (change.restocked, change.changed, change.unchanged, change.written) == (4, 0, 2, 4)
+    assert active_products(store)["in_stock"].tolist() == [False, False, True, True, False, False]
+    assert (stored(store)["changed"] == pd.Timestamp(MONDAY)).all()  # so no training waits for it
+
+
+def test_a_word_for_the_stock_that_nobody_knows_sets_its_row_aside(read: Any) -> None:
+    rows = [row(n, in_stock=cell) for n, cell in enumerate(["yes", "perhaps", "inf"])]
+    reading = read(csv_text(rows, [*HEADER, "in_stock"]), rejected_share=1)
+    assert reading.products["product_id"].tolist() == ["id-0"]
+    assert reading.rejects[["line", "column", "value"]].to_numpy().tolist() == [
+        [3, "in_stock", "perhaps"],
+        [4, "in_stock", "inf"],
+    ]
+
+
 def test_ids_with_quotes_and_other_scripts_survive_the_store(read: Any, store: Store) -> None:
     ids = ["o'neill", 'a"b', "x; DROP TABLE", "शुभ", "a\\b", "%"]
     update_products(store, read(csv_text([row(number, uniq_id=name) for number, name in enumerate(ids)])), MONDAY)

@@ -45,6 +45,17 @@ def test_a_table_that_was_never_written_reads_as_empty(tmp_path: Path) -> None:
     assert Store(tmp_path).count("images") == 0
 
 
+def test_a_column_of_a_later_version_is_null_in_an_older_table_until_it_is_written(tmp_path: Path) -> None:
+    older = SCHEMAS["products"].remove(SCHEMAS["products"].get_field_index("in_stock"))
+    store = Store(tmp_path)
+    store._db.create_table("products", pa.Table.from_pylist([{"product_id": "a", "name": "Pen"}], schema=older))
+    asked = ["in_stock", "name"]
+    assert store.read("products", asked).to_pylist() == [{"in_stock": None, "name": "Pen"}]
+    store.write("products", pa.Table.from_pylist([{"product_id": "b", "in_stock": True}], schema=SCHEMAS["products"]))
+    assert store.read("products", asked, "product_id = 'a'").to_pylist() == [{"in_stock": None, "name": "Pen"}]
+    assert store.read("products", asked, "in_stock").to_pylist() == [{"in_stock": True, "name": None}]
+
+
 @pytest.mark.parametrize("key", ["o'brien", "'; DROP TABLE labels; --", "../../etc/passwd", "日本", 'a"b', ""])
 def test_any_product_id_can_be_asked_for(tmp_path: Path, key: str) -> None:
     store = Store(tmp_path)

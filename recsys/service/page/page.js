@@ -84,6 +84,7 @@ async function loadShop() {
   for (const select of [at("browse-label"), at("photo-label")]) {
     select.append(...shop.labels.map(({ label }) => new Option(label, label)));
   }
+  at("stock").hidden = !shop.knows_stock;
   startSliders();
 }
 
@@ -109,12 +110,13 @@ function priced(price) {
 
 const levelled = (level) => (Number.isInteger(level) ? `level ${level} of ${LEVELS}` : "no level");
 
-/** Write a price and its level; an unknown price says so. */
-function writeCost(place, { price, price_level: level }) {
+/** Write a price and its level, or that there is none left; an unknown price says so. */
+function writeCost(place, { price, price_level: level, in_stock: available }) {
   const known = price !== null;
   const words = element("strong", known ? priced(price) : "no price");
   if (!known) words.className = "unpriced";
-  place.replaceChildren(words, element("span", known || Number.isInteger(level) ? levelled(level) : ""));
+  const told = known || Number.isInteger(level) ? levelled(level) : "";
+  place.replaceChildren(words, element("span", available === false ? "sold out" : told));
 }
 
 let speech = 0;
@@ -468,6 +470,7 @@ function settings() {
   for (const [name, { value, defaultValue }] of Object.entries(inputs)) if (value !== defaultValue) given[name] = value;
   if (at("level").value) given.price_level = at("level").value;
   if (at("other-brands").checked) given.other_brands = "1";
+  if (at("in-stock").checked) given.in_stock = "1";
   return given;
 }
 
@@ -478,6 +481,7 @@ function setSettings(wanted) {
   }
   choose(at("level"), wanted.price_level ?? "");
   at("other-brands").checked = wanted.other_brands !== undefined;
+  at("in-stock").checked = wanted.in_stock !== undefined;
   writeSliders();
 }
 
@@ -515,6 +519,7 @@ function refreshSoon() {
 at("rule").addEventListener("submit", (event) => event.preventDefault());
 at("level").addEventListener("change", changed);
 at("other-brands").addEventListener("change", changed);
+at("in-stock").addEventListener("change", changed);
 at("photo-label").addEventListener("change", changed);
 at("photo-price").addEventListener("input", changed);
 at("reset").addEventListener("click", () => {
@@ -632,6 +637,7 @@ async function answer() {
   const rule = Object.fromEntries(SLIDERS.map(({ name }) => [name, inputs[name].value]));
   const wanted = { top: Math.min(TOP, rule.filter), ...rule, price_level: at("level").value };
   if (current.brand && at("other-brands").checked) wanted.brand_not = current.brand;
+  if (at("in-stock").checked) wanted.in_stock = "true";
   list.setAttribute("aria-busy", "true");
   try {
     const address = `${productAddress(current.id)}/similar${queryOf(wanted)}`;

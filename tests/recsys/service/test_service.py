@@ -113,6 +113,7 @@ def fill(home: Path) -> Store:
             {
                 **{"product_id": id_, "position": i, "name": f"Thing {i}", "brand": None, "row_digest": str(i)},
                 **{"category_path": ["Things"], "price": None if i == 3 else 100.0 * (1 + i % 7)},
+                "in_stock": (True, False, None)[i % 3],
             }
             for i, id_ in [*rows, (PRODUCTS, "broken")]
         ],
@@ -173,6 +174,18 @@ def test_a_clients_rule_is_followed(service: Service, store: Store) -> None:
     configuration = Configuration.model_validate({"recommend": rule})
     agree(reply.json(), json.loads(recommend_product(store, configuration, "p4").to_json()))
     assert reply.json() != service.get("/products/p4/similar?top=9&filter=12").json()
+
+
+def test_what_is_sold_out_is_left_out_where_a_client_asks_for_that(service: Service) -> None:
+    def available(path: str, key: str) -> list[bool | None]:
+        return [each["in_stock"] for each in service.get(path).json()[key]]
+
+    assert service.get("/labels").json()["knows_stock"] is True
+    assert set(available("/products/p4/similar?top=20", "recommendations")) == {True, False, None}
+    assert set(available("/products/p4/similar?top=20&in_stock=true", "recommendations")) == {True, None}
+    everything, there = (available(f"/products?size=200{wanted}", "products") for wanted in ("", "&in_stock=1"))
+    assert len(there) == len(everything) - everything.count(False) and False not in there
+    assert service.get("/products/p1/similar?in_stock=perhaps").status == 422
 
 
 def test_the_configured_rule_holds_where_a_client_names_none(store: Store) -> None:
