@@ -1,12 +1,15 @@
 """The service under load over the loopback interface, with the load on the same machine.
 
     python benchmarks/service.py                  # stored products, then photos: a minute
-    python benchmarks/service.py --minutes 10     # then both at once, with another model taking over in the middle
+    python benchmarks/service.py --minutes 10     # then both at once, with another ranking taking over in the middle
+    python benchmarks/service.py --minutes 10 --home HOME     # of a shop with a trained embedding, which takes over
 
 Asked are the recommendations of 20,000 drawn products, in any order, over 32 connections that stay open, and those of
 photos, five a second. With --minutes both go on together for so long; half-way the products are ranked anew by another
-rule, as after a training, and the service takes up what came out. The exit code is 1 when fewer than 1,500 requests a
-second are answered, one in a hundred takes 50 ms or longer (a photo: 400 ms), a request fails, or memory grows.
+rule, as after a training, and the service takes up what came out. With --home it is a shop of your own, copied first,
+and half-way another of its trained embeddings is promoted, or rolled back where there is one only: all products are
+embedded and ranked by it, and the service goes over to it. The exit code is 1 when fewer than 1,500 requests a second
+are answered, one in a hundred takes 50 ms or longer (a photo: 400 ms), a request fails, or memory grows.
 """
 
 from __future__ import annotations
@@ -14,13 +17,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import measuring
@@ -29,8 +34,11 @@ from measuring import MB, out, say, table
 from recommend_all import draw, ruled
 
 from cli.servers import LOOPBACK, free_port
+from recsys.configuration import load
+from recsys.embedding.serving import models, pointer
+from recsys.gallery import load_shop
 from recsys.recommendations import fill
-from recsys.store import Store
+from recsys.store import Store, literal
 
 CONNECTIONS = 32
 PHOTOS_A_SECOND = 5
@@ -54,25 +62,23 @@ def main() -> int:
     )
     parser.add_argument("--products", type=int, default=20_000, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=20, help="of each kind alone (default: %(default)g)")
+    parser.add_argument("--home", type=Path, metavar="FOLDER", help="a home with a trained embedding")
     parser.add_argument("--minutes", type=float, default=0, help="of both together (default: %(default)g)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="recsys-benchmark-") as scratch:
         home = Path(scratch) / "home"
-        say(f"drawing {options.products:,} products")
-        frame, _ = draw(options.products, home, Path(scratch) / "pictures")
-        fill(Store(home), ruled("default"), None)
-        paths = [f"/products/{key}/similar" for key in frame["product_id"]]
-        photo = next((Path(scratch) / "pictures").iterdir()).read_bytes()
-        with serving(home) as (port, process):
-            asyncio.run(load(port, paths, 3, photo=photo))  # the network is loaded by then
+        shop = copied(options.home, home) if options.home else drawn(options.products, home)
+        paths, photo = [f"/products/{quote(key, safe='')}/similar" for key in shop.products], shop.photo
+        with serving(home, shop.settings) as (port, process):
+            asyncio.run(asking(port, paths, 3, photo=photo))  # the network is loaded by then
             say("stored products")
-            products, _ = asyncio.run(load(port, paths, options.seconds))
+            products, _ = asyncio.run(asking(port, paths, options.seconds))
             say("photos")
-            _, photos = asyncio.run(load(port, [], options.seconds, photo=photo))
+            _, photos = asyncio.run(asking(port, [], options.seconds, photo=photo))
             together, memory = None, (0, 0)
             if options.minutes:
                 say(f"both, for {options.minutes:g} minutes")
-                together, memory = mixed(home, port, process.pid, paths, photo, 60 * options.minutes)
+                together, memory = mixed(shop.swap, port, process.pid, paths, photo, 60 * options.minutes)
 
     rate = len(products.seconds) / options.seconds
     rows = [row("stored products", products, f"{rate:,.0f}"), row("photos", photos, f"{PHOTOS_A_SECOND}")]
@@ -100,12 +106,46 @@ def row(name: str, asked: Asked, rate: str) -> tuple[str, ...]:
             f"{asked.ms(0.99):.1f}")  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Shop:
+    """What is asked for, a photo, the service's settings, and the command that has something else serve."""
+
+    products: list[str]
+    photo: bytes
+    settings: dict[str, str]
+    swap: list[str]
+
+
+def drawn(count: int, home: Path) -> Shop:
+    """Draw a shop into a home."""
+    say(f"drawing {count:,} products")
+    pictures = home.with_name("pictures")
+    frame, _ = draw(count, home, pictures)
+    fill(Store(home), ruled("default"), None)
+    program = f"from recommend_all import *; fill(Store({str(home)!r}), ruled('original'), None)"
+    photo = next(pictures.iterdir()).read_bytes()
+    return Shop(frame["product_id"].tolist(), photo, SETTINGS, [sys.executable, "-c", program])
+
+
+def copied(own: Path, home: Path) -> Shop:
+    """Copy a shop's home."""
+    shutil.copytree(own, home)
+    configuration, store = load(home), Store(home)
+    if not (trained := models(home)):
+        raise SystemExit(f"error: {own} has no trained embedding; run 'recsys train embedding --home {own}'")
+    others = [each.version for each in trained if each.version != pointer(home).version]
+    swap = ["promote", "--force", others[-1]] if others else ["rollback"]
+    products = load_shop(store, configuration)[1].product_ids.tolist()
+    photo = store.read("images", ["jpeg"], f"product_id = {literal(products[0])}")["jpeg"][0].as_py()
+    return Shop(products, photo, {}, [str(measuring.RECSYS), "models", *swap, "--home", str(home)])
+
+
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def serving(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run `recsys serve` over a home while the context lasts."""
     port = free_port()
     command = [str(measuring.RECSYS), "serve", "--home", str(home), "--port", str(port)]
-    process = subprocess.Popen(command, env=os.environ | SETTINGS, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -122,26 +162,27 @@ def serving(home: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
 
 
 def mixed(
-    home: Path, port: int, pid: int, paths: list[str], photo: bytes, seconds: float
+    swap: list[str], port: int, pid: int, paths: list[str], photo: bytes, seconds: float
 ) -> tuple[dict[str, Asked], tuple[int, int]]:
-    """Ask for both kinds, let another ranking take over half-way; return what came, and memory near begin and end."""
+    """Ask for both kinds, have something else serve half-way; return what came, and memory near begin and end."""
     memory: list[int] = []
 
     async def all_of_it() -> tuple[Asked, Asked]:
-        work = asyncio.create_task(load(port, paths, seconds, photo=photo))
+        work = asyncio.create_task(asking(port, paths, seconds, photo=photo))
         for share in (0.4, 0.1, 0.4):
             await asyncio.sleep(share * seconds)
             memory.append(measuring._pss(pid))
             if len(memory) == 1:
-                program = f"from recommend_all import *; fill(Store({str(home)!r}), ruled('original'), None)"
-                await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=measuring.HERE)
+                swapping = await asyncio.create_subprocess_exec(*swap, cwd=measuring.HERE)
+        if await swapping.wait():
+            raise SystemExit(f"error: {' '.join(swap)} failed")
         return await work
 
     products, photos = asyncio.run(all_of_it())
     return {"products": products, "photos": photos}, (memory[0], memory[-1])
 
 
-async def load(port: int, paths: list[str], seconds: float, photo: bytes | None = None) -> tuple[Asked, Asked]:
+async def asking(port: int, paths: list[str], seconds: float, photo: bytes | None = None) -> tuple[Asked, Asked]:
     """Ask for products over all connections, and for a photo five times a second, for so long."""
     products, photos = Asked(), Asked()
     end = time.monotonic() + seconds
