@@ -66,7 +66,7 @@ DECODERS = 2
 PLACES = 12
 """Times its connections that a process has products under way, those included that wait to be squared."""
 
-AHEAD = 64 << 20
+AHEAD = 96 << 20
 """Bytes of small JPEGs that may wait to be squared. So the network runs seconds ahead of the decoder, and a batch's
 links that stay silent have had most of their time when its last picture is squared."""
 

@@ -40,7 +40,7 @@ ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(32 << 20), "
 """Of glibc. One arena: see `recsys.memory`. And pixels that are let go of stay for the next picture: asking the system
 for them anew each time takes a tenth of the throughput."""
 
-TOLD_TOGETHER = 16
+TOLD_TOGETHER = 32
 """Items that end before they are told of: a message each would cost a tenth of the time."""
 
 
