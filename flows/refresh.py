@@ -20,8 +20,8 @@ def refresh(home: str, catalogue: str, flags: dict[str, Any] | None = None) -> d
     """Bring the home up to date where catalogue or settings are others than last time, and tell the news of it.
 
     Its cost follows the change: the models at hand judge what is new, and what rests on it is ranked anew. Nothing is
-    trained, and figures, pictures and report of the whole shop are left to `recommend`. What the news are is in the event `catalogue.updated`; a
-    training may wait for it (see `prefect.yaml`).
+    trained, and figures, pictures and report of the whole shop are left to `recommend`. What the news are is in the
+    event `catalogue.updated`; a training may wait for it (see `prefect.yaml`).
 
     Args:
         home: the folder that holds everything of the shop.
