@@ -99,7 +99,8 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
         return
     port = port or free_port()
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
-    environment = {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_API_URL": f"http://{LOOPBACK}:{port}/api"}
+    url = f"http://{LOOPBACK}:{port}"  # also what notifications say where a run is
+    environment = {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_URL": url, "PREFECT_UI_API_URL": f"{url}/api"}
     with _process("Prefect", command, port, home, "/api/health", environment) as server:
         note.write_text(json.dumps({"url": server.url}))
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"

@@ -463,7 +463,7 @@ class Notify(Section):
     def channels(self) -> dict[str, str]:
         """The address of each channel that is set."""
         named = {"webhook": self.webhook, "slack": self.slack, "email": self.email}
-        return {name: address.get_secret_value() for name, address in named.items() if address is not None}
+        return {name: address.get_secret_value() for name, address in named.items() if address}
 
 
 class Service(Section):

@@ -65,3 +65,15 @@ def test_what_runs_by_itself_has_a_schedule_and_each_deployment_says_what_it_is_
     assert deployments.keys() == {"recommend", "refresh", "retrain", "fine-tune", "recheck", "scrape"}
     assert all(each.description and each.tags for each in deployments.values())
     assert deployments["fine-tune"].work_pool_name == "gpu"
+
+
+def test_a_schedule_has_runs_scheduled(pool: str) -> None:
+    """With SQLAlchemy 2.1 Prefect 3.8 schedules none, and says nothing of it."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        deadline = time.monotonic() + 60
+        while not (runs := [run for run in client.read_flow_runs() if run.auto_scheduled]):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+    assert all(run.parameters["home"] == "/a/home" for run in runs)

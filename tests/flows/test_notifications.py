@@ -14,7 +14,6 @@ import pytest
 
 from cli import deployments
 from recsys.store import Store
-from tasks import events
 
 
 class Receiver(ThreadingHTTPServer):
@@ -59,6 +58,7 @@ def test_what_goes_wrong_is_told_once(prefect_url: str, receiver: Receiver, tmp_
     from prefect.client.orchestration import get_client
 
     from flows.scrape import scrape
+    from tasks import events
 
     def automations() -> dict[str, Any]:
         with get_client(sync_client=True) as client:
