@@ -28,7 +28,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ import measuring
 from measuring import out, say, table
 
 from recsys import tracking
+from recsys.configuration import Original
 
 PRICES, NEW, PICTURES, REMOVED = 100, 60, 20, 20
 WAIT_S = 3_600
@@ -48,7 +49,7 @@ class Host(ThreadingHTTPServer):
 
     daemon_threads, request_queue_size = True, 1_024
 
-    def __init__(self, photos: list[bytes], broken: float) -> None:
+    def __init__(self, photo_of: Callable[[str], bytes]) -> None:
         self.asked: Counter[str] = Counter()
         asked = self.asked
 
@@ -57,13 +58,12 @@ class Host(ThreadingHTTPServer):
 
             def do_GET(self) -> None:
                 asked[self.path] += 1
-                number = zlib.crc32(self.path.encode())
-                if is_broken(self.path, broken):
+                if is_broken(self.path):
                     self.send_response(404)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
-                photo, comment = photos[number % len(photos)], self.path.encode()
+                photo, comment = photo_of(self.path), self.path.encode()
                 marked = photo[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + photo[2:]
                 self.send_response(200)
                 self.send_header("Content-Type", "image/jpeg")
@@ -82,9 +82,9 @@ class Host(ThreadingHTTPServer):
         return f"http://{measuring.LOOPBACK}:{self.server_port}"
 
 
-def is_broken(path: str, share: float) -> bool:
+def is_broken(path: str) -> bool:
     """Return whether the host answers 404 for a path; robots.txt and the like among them."""
-    return not path.startswith("/image/") or zlib.crc32(path.encode()[::-1]) / 2**32 < share
+    return not path.startswith("/image/") or zlib.crc32(path.encode()[::-1]) / 2**32 < Original.BROKEN_SHARE
 
 
 def main() -> int:
@@ -97,15 +97,12 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the servers running at the end until Ctrl-C")
     options = parser.parse_args()
     shop = measuring.shop_of(argparse.Namespace(image_host=None, catalogue=None, shop=options.shop))
-    folder = options.photos or options.shop / "images"
-    photos = [path.read_bytes() for path in sorted(folder.rglob("*.jp*g"))]
-    rows = _rows(options.catalogue, shop)
+    rows, photo_of = _with_photos(options, shop)
     rows = [
         row | {"uniq_id": f"{row['uniq_id']}-{copy}" if copy else row["uniq_id"]}
         for copy, row in itertools.islice(((c, r) for c in itertools.count() for r in rows), options.products + NEW)
     ]
-    broken = 0.0777
-    host = Host(photos, broken)
+    host = Host(photo_of)
     with measuring.scratch(options) as place:
         catalogue, home = place / "catalogue.csv", place / "home"
         for row in rows:
@@ -117,7 +114,7 @@ def main() -> int:
         log = (place / "ui.log").open("w")
         servers = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
-            return _measured(servers, place, home, catalogue, rows, host, broken, options)
+            return _measured(servers, place, home, catalogue, rows, host, options)
         finally:
             servers.terminate()
             servers.wait(60)
@@ -130,7 +127,6 @@ def _measured(
     catalogue: Path,
     rows: list[dict[str, str]],
     host: Host,
-    broken: float,
     options: argparse.Namespace,
 ) -> int:
     _wait(lambda: "Ctrl-C stops" in (place / "ui.log").read_text() or servers.poll() is not None)
@@ -139,20 +135,15 @@ def _measured(
 
     first = prefect.ended(prefect.start("recommend/recommend"))
     tasks = prefect.tasks(first)
-    shards = Counter(task["name"].rpartition(" ")[0] for task in tasks if "/" in task["name"].rpartition(" ")[2])
-    of = {
-        task["name"].rpartition(" ")[0]: task["name"].rpartition("/")[2]
-        for task in tasks
-        if task["name"].rpartition(" ")[2].replace("/", "").isdecimal()
-    }
-    shards = Counter({stage: count for stage, count in shards.items() if stage in of})
+    numbered = (task["name"].rpartition(" ") for task in tasks)  # "images 3/40"
+    shards = Counter(stage for stage, _, number in numbered if number.replace("/", "").isdecimal())
     submitted = _submitted(prefect, first)
     covered = _covered(tasks)
     overhead = first["total_run_time"] - covered
     say(f"first run {first['total_run_time']:.1f} s, {len(tasks)} task runs, {overhead:.1f} s without a task at work")
 
     # 200 products change: prices, pictures, removed ones, new ones
-    good = (at for at in range(options.products) if not is_broken(_path(rows[at]), broken))
+    good = (at for at in range(options.products) if not is_broken(_path(rows[at])))
     kept = [dict(row) for row in rows[: options.products]]
     for row in (kept[at] for at in itertools.islice(good, PRICES)):
         row["discounted_price"] = str(int(float(row["discounted_price"] or 500)) + 100)
@@ -168,7 +159,7 @@ def _measured(
     asked = Counter(host.asked)
     asked.subtract(before)
     asked = +asked
-    wanted = {_path(row) for row in [kept_row for kept_row in kept if "-new.jpeg" in kept_row["image"]]}
+    wanted = {_path(row) for row in kept if "-new.jpeg" in row["image"]}
     wanted |= {_path(row) for row in rows[options.products :]}
     say(f"refresh {refresh['total_run_time']:.1f} s, {sum(asked.values())} requests; waiting for the training")
 
@@ -250,14 +241,6 @@ class Prefect:
             if len(page) < 200:
                 return sorted(found, key=lambda task: str(task["start_time"]))
 
-    def logs(self, run: dict[str, Any]) -> list[str]:
-        found: list[str] = []
-        while True:
-            page = self._post("/logs/filter", logs={"flow_run_id": {"any_": [run["id"]]}}, limit=200, offset=len(found))
-            found += [line["message"] for line in page]
-            if len(page) < 200:
-                return found
-
     def artifacts(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         return list(self._post("/artifacts/filter", flow_runs={"id": {"any_": [run["id"]]}}, limit=200))
 
@@ -316,8 +299,6 @@ def _covered(tasks: list[dict[str, Any]]) -> float:
 
 
 def _seconds(moment: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(moment).timestamp()
 
 
@@ -333,12 +314,21 @@ def _path(row: dict[str, str]) -> str:
     return "/image/" + str(json.loads(row["image"])[0]).rpartition("/")[2]
 
 
-def _rows(catalogue: Path | None, shop: measuring.Shop) -> list[dict[str, str]]:
-    if catalogue is None:
-        return [dict(product.row) for product in shop.products]
+def _with_photos(
+    options: argparse.Namespace, shop: measuring.Shop
+) -> tuple[list[dict[str, str]], Callable[[str], bytes]]:
+    """Return the rows, and what gives the photo of a path: the sample shop's own, else one by chance."""
+    if (options.catalogue is None) != (options.photos is None):
+        raise SystemExit("error: give --photos and --catalogue together")
+    if options.catalogue is None:
+        products = [product for product in shop.products if product.picture.endswith(".jpg")]
+        own = {product.id: (options.shop / "images" / product.picture).read_bytes() for product in products}
+        return [dict(product.row) for product in products], lambda path: own[path.split("/")[2][:32].split(".")[0]]
     columns = ("uniq_id", "product_name", "product_category_tree", "discounted_price", "brand")
-    with catalogue.open(newline="", encoding="utf-8-sig") as file:
-        return [{column: row[column] for column in columns} for row in csv.DictReader(file)]
+    with options.catalogue.open(newline="", encoding="utf-8-sig") as file:
+        rows = [{column: row[column] for column in columns} for row in csv.DictReader(file)]
+    photos = [path.read_bytes() for path in sorted(options.photos.rglob("*.jp*g"))]
+    return rows, lambda path: photos[zlib.crc32(path.encode()) % len(photos)]
 
 
 def _write(path: Path, rows: list[dict[str, str]]) -> None:
