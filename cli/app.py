@@ -637,25 +637,92 @@ def ui(
     home: HomeOption = HOME_DEFAULT,
     prefect_port: Annotated[int | None, typer.Option(min=1, max=65_535, help="[4200, or a free one]")] = None,
     mlflow_port: Annotated[int | None, typer.Option(min=1, max=65_535, help="[5000, or a free one]")] = None,
+    serve_port: Annotated[int | None, typer.Option(min=1, max=65_535, help="[8080, or a free one]")] = None,
+    worker_: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Deploy what prefect.yaml holds, and run a worker for it.")
+    ] = True,
+    schedules: Annotated[
+        bool,
+        typer.Option("--schedules/--no-schedules", help="Let the deployments run by themselves, by their schedules."),
+    ] = False,
+    catalogue: Annotated[
+        str | None, typer.Option(help="What the deployments take in. [the one that was read last]")
+    ] = None,
 ) -> None:
-    """Open the Prefect UI and the MLflow UI over this home, until Ctrl-C."""
-    from cli.servers import free_port, mlflow_server, prefect_server
+    """Bring up all servers of this home, until Ctrl-C: Prefect and a worker, MLflow, and the page for merchandisers.
+
+    What prefect.yaml holds is deployed for this home and its catalogue, to be run from the Prefect UI by a button; with
+    --schedules also by itself: a refresh every hour, a training and a recheck every week. Who is to be told of
+    failures ([notify] of the configuration) is set up too. They stop together; if one ends by itself, the others are
+    stopped, and it is said which, with its log.
+    """
+    from cli.servers import free_port, mlflow_server, prefect_server, service, watch, worker
     from recsys.publication import report_path
     from recsys.store import Store
 
-    Store(_use(home))
-    with (
-        prefect_server(home, prefect_port or free_port(4200)) as prefect,
-        mlflow_server(home, mlflow_port or free_port(5000)) as mlflow,
-        contextlib.suppress(KeyboardInterrupt),
-    ):
-        out.print(Text(f"Prefect  {prefect.url}   what ran, what failed, what was done again"))
-        out.print(Text(f"MLflow   {mlflow.url}   figures and pictures of each run"))
+    configuration, store = load(_use(home)), Store(home)
+    catalogue = catalogue or _last_catalogue(store)
+    with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+        prefect = stack.enter_context(prefect_server(home, prefect_port or free_port(4200)))
+        from cli import deployments
+
+        deploying = deployments.begin_to_deploy(home, catalogue) if worker_ and catalogue else None
+        if configuration.notify.channels:
+            deployments.notify(configuration.notify.channels)
+        servers = [
+            prefect,
+            stack.enter_context(mlflow_server(home, mlflow_port or free_port(5000))),
+            stack.enter_context(service(home, serve_port or free_port(8080))),
+        ]
+        does = ["what ran, what failed, what was done again", "figures and pictures of each run", "the shop's page"]
+        if deploying is not None:
+            count = deployments.deployed(deploying, home, schedules)
+            servers.append(stack.enter_context(worker(home)))
+            when = "by their schedules" if schedules else "when you say so (--schedules: by themselves)"
+            does.append(f"runs {count} deployments {when}")
+        rows = [(server.name, server.url, what) for server, what in zip(servers, does, strict=True)]
         if report_path(home).exists():
-            out.print(Text(f"Report   {report_path(home).absolute().as_uri()}"))
-        out.print("Ctrl-C stops both.")
-        while True:
-            time.sleep(3600)
+            rows.append(("Report", report_path(home).absolute().as_uri(), "the last run's"))
+        out.print(table("", ["server", "address", ""], rows))
+        if worker_ and not catalogue:
+            out.print("No worker: no catalogue was read yet; name one with --catalogue.")
+        out.print("Ctrl-C stops all of them.")
+        watch(servers)
+
+
+def _last_catalogue(store: Any) -> str | None:
+    """Return the catalogue that was read last, as an absolute path or a URL; None where there was none."""
+    read = store.read("catalogues", ["source", "read_at"]).sort_by([("read_at", "descending")])["source"].to_pylist()
+    if not read:
+        return None
+    return read[0] if "://" in read[0] else str(Path(read[0]).absolute())
+
+
+@app.command()
+def notify(
+    home: HomeOption = HOME_DEFAULT,
+    test: Annotated[bool, typer.Option("--test", help="Send a message to each channel, and change nothing.")] = False,
+) -> None:
+    """Have the Prefect server tell of failed runs, of embeddings that the gate refuses, and of drift.
+
+    Told are the channels of the section [notify]: webhook, slack, email. Their addresses are secrets: they belong in
+    the environment (RECSYS_NOTIFY__SLACK, ...) or in the home's recsys.toml. Run it again after a change of them;
+    without any, nobody is told any more. 'recsys ui' does it by itself.
+    """
+    from cli.servers import prefect_server
+
+    channels = load(_use(home)).notify.channels
+    with prefect_server(home):
+        from cli import deployments
+
+        if test:
+            deployments.send_test(channels)
+            out.print(Text(f"Sent to {', '.join(channels) or 'nobody: no channel is set in [notify]'}"))
+            return
+        for name in deployments.notify(channels):
+            out.print(Text(f"{name}: tells {', '.join(channels)}"))
+    if not channels:
+        out.print("Nobody is told: no channel is set in [notify].")
 
 
 @app.command()
@@ -667,9 +734,9 @@ def config(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None
     """
     values = explain(_use(home))
     if as_json:
-        out.print_json(json.dumps({v.key: {"value": v.value, "source": v.source} for v in values}))
+        out.print_json(json.dumps({v.key: {"value": v.value, "source": v.source} for v in values}, default=str))
         return
-    rows = [(v.key, json.dumps(v.value, ensure_ascii=False), v.source) for v in values]
+    rows = [(v.key, json.dumps(v.value, ensure_ascii=False, default=str), v.source) for v in values]
     out.print(table(f"Configuration of {home}", ["key", "value", "from"], rows))
 
 

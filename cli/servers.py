@@ -1,4 +1,7 @@
-"""The servers of one home: Prefect's and MLflow's, started as child processes, health-checked, stopped together."""
+"""The servers of one home, started as child processes, health-checked, stopped together.
+
+Prefect's, a worker that runs what is deployed there, MLflow's, and the service.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from recsys.tracking import tracking_uri
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 10
+WATCH_S = 0.5
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -40,10 +44,19 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers."""
+    """A server that answers.
+
+    Attributes:
+        name: of it.
+        url: where.
+        process: its own; None where it was running already.
+        log: what it says.
+    """
 
     name: str
     url: str
+    process: subprocess.Popen[bytes] | None = None
+    log: Path | None = None
 
 
 def prefect_environment(home: Path) -> dict[str, str]:
@@ -86,7 +99,8 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
         return
     port = port or free_port()
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
-    environment = {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_API_URL": f"http://{LOOPBACK}:{port}/api"}
+    url = f"http://{LOOPBACK}:{port}"  # also what notifications say where a run is
+    environment = {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_URL": url, "PREFECT_UI_API_URL": f"{url}/api"}
     with _process("Prefect", command, port, home, "/api/health", environment) as server:
         note.write_text(json.dumps({"url": server.url}))
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"
@@ -114,6 +128,62 @@ def mlflow_server(home: Path, port: int | None = None) -> Iterator[Server]:
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # seven processes for what is not used here
     with _process("MLflow", command, port, home, "/health", environment) as server:
         yield server
+
+
+@contextlib.contextmanager
+def worker(home: Path, port: int | None = None, pool: str = "default") -> Iterator[Server]:
+    """Run what is deployed to a work pool, which is made where there is none, while the context lasts.
+
+    Args:
+        home: the home folder.
+        port: where it says whether it is well (default: any free port).
+        pool: of type process.
+
+    Raises:
+        ServerError: it does not start.
+    """
+    port = port or free_port()
+    command = [
+        *(sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"),
+        *("--name", f"recsys-{port}", "--install-policy", "never", "--with-healthcheck"),
+    ]
+    environment = {"PREFECT_WORKER_WEBSERVER_HOST": LOOPBACK, "PREFECT_WORKER_WEBSERVER_PORT": str(port)}
+    with _process("Worker", command, port, home, "/health", environment) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def service(home: Path, port: int | None = None) -> Iterator[Server]:
+    """Run `recsys serve` while the context lasts.
+
+    Raises:
+        ServerError: it does not start.
+    """
+    port = port or free_port()
+    command = [sys.executable, "-c", "import cli; cli.main()", "serve", "--home", str(home), "--port", str(port)]
+    with _process("Service", command, port, home, "/health", {}) as server:
+        yield server
+
+
+def watch(servers: Sequence[Server]) -> None:
+    """Wait until one of the servers ends, which it does not by itself.
+
+    Raises:
+        ServerError: it says which one, and the last that its log says.
+    """
+    while True:
+        for server in servers:
+            if server.process is not None and server.process.poll() is not None:
+                raise ServerError(
+                    f"the {server.name} server ended with code {server.process.returncode}, and the others were "
+                    f"stopped; its log is {server.log}: {_last_line(server.log)}"
+                )
+        time.sleep(WATCH_S)
+
+
+def _last_line(log: Path | None) -> str:
+    lines = log.read_text(errors="replace").split("\n") if log else []
+    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "empty")
 
 
 def free_port(wanted: int | None = None) -> int:
@@ -154,7 +224,7 @@ def _process(
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServerError(f"the {name} server did not start on port {port}; its log is {log}")
             time.sleep(0.1)
-        yield Server(name, url)
+        yield Server(name, url, process, log)
     finally:
         _stop(process)
 

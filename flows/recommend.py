@@ -34,21 +34,24 @@ from tasks.results import evaluate_embedding, publish_results, show_results, sta
 Stage = Literal["catalogue", "images", "features", "embeddings", "labels", "recommendations", "results"]
 
 
-def process(home: str, catalogue: str, configuration: Configuration) -> Iterator[tuple[Stage, int]]:
+def process(
+    home: str, catalogue: str, configuration: Configuration, *, train: bool = True
+) -> Iterator[tuple[Stage, int]]:
     """The process as on paper: after each stage, its name and how many items it had to do.
 
-    A generator, so that whoever takes no more of its stages stops it there.
+    A generator, so that whoever takes no more of its stages stops it there. Models that there are none of yet are
+    trained unless `train` is False.
     """
     change = read_catalogue(home, catalogue, configuration)
     labelled = over_shards(missing_labels, label_products, home, configuration)
     show_class_balance(home)
     yield "catalogue", change.written + labelled
 
-    yield from bring_up_to_date(home, configuration)
+    yield from bring_up_to_date(home, configuration, train=train)
 
 
 def bring_up_to_date(
-    home: str, configuration: Configuration, again: Recheck | None = None
+    home: str, configuration: Configuration, again: Recheck | None = None, *, train: bool = True
 ) -> Iterator[tuple[Stage, int]]:
     """The process behind the catalogue: images, also those to be asked for `again`, and what follows of them."""
     at_once = configuration.images.shards_at_once
@@ -60,10 +63,10 @@ def bring_up_to_date(
 
     yield "features", over_shards(missing_features, extract_features, home, configuration)
 
-    model = embedding_to_serve(home, configuration)
+    model = embedding_to_serve(home, configuration, train)
     yield "embeddings", over_shards(missing_embeddings, embed_pictures, home, configuration, model=model)
 
-    yield "labels", fill_labels(home, configuration, classifier_at_hand(home, configuration))
+    yield "labels", fill_labels(home, configuration, classifier_at_hand(home, configuration, train))
 
     yield "recommendations", put_in_service(home, configuration, model)
 

@@ -12,14 +12,16 @@ from prefect.states import Completed
 from flows.recommend import Stage, process, until
 from flows.stages import alone
 from recsys.configuration import load
-from tasks.refresh import state_to_reach, tell_news
+from tasks.refresh import measure_drift, state_to_reach, tell_news
 
 
 @flow(name="refresh", flow_run_name="refresh from {catalogue}", persist_result=True)
 def refresh(home: str, catalogue: str, flags: dict[str, Any] | None = None) -> dict[Stage, int] | State[Any]:
     """Bring the home up to date where catalogue or settings are others than last time, and tell the news of it.
 
-    What the news are is in the event `catalogue.updated`; a training may wait for it (see `prefect.yaml`).
+    Its cost follows the change: the models at hand judge what is new, and what rests on it is ranked anew. Nothing is
+    trained, and figures, pictures and report of the whole shop are left to `recommend`. What the news are is in the
+    event `catalogue.updated`; a training may wait for it (see `prefect.yaml`).
 
     Args:
         home: the folder that holds everything of the shop.
@@ -34,6 +36,6 @@ def refresh(home: str, catalogue: str, flags: dict[str, Any] | None = None) -> d
         state = state_to_reach(home, catalogue, configuration)
         if state is None:
             return Completed(message="nothing new")
-        done = until("results", process(home, catalogue, configuration))
-        tell_news(home, state, configuration)
+        done = until("recommendations", process(home, catalogue, configuration, train=False))
+        tell_news(home, state, configuration, measure_drift(home, configuration))
     return done

@@ -18,13 +18,19 @@ from tasks.scraping import account_for_searches, missing_searches, scrape_keywor
 
 
 @flow(name="scrape", flow_run_name="scrape for small classes", persist_result=True)
-def scrape(home: str, labels: list[str] | None = None, flags: dict[str, Any] | None = None) -> dict[str, int]:
+def scrape(
+    home: str,
+    labels: list[str] | None = None,
+    flags: dict[str, Any] | None = None,
+    keywords: dict[str, list[str]] | None = None,
+) -> dict[str, int]:
     """Search a marketplace for the labels with few pictures; a keyword that was searched for is not asked for again.
 
     Args:
         home: the folder that holds everything of the shop.
         labels: those to grow (default: all with fewer pictures than `scraping.grow_below`).
         flags: configuration that outranks the home's file and the environment.
+        keywords: what to search for, by label, in place of `scraping.keywords`; without `labels`, for these alone.
 
     Returns:
         How many searches were done, and how many pictures they found, kept, and did not; all 0 when nothing was
@@ -33,6 +39,9 @@ def scrape(home: str, labels: list[str] | None = None, flags: dict[str, Any] | N
     Raises:
         ScrapingError: keywords failed, after all were tried; running again asks only for those.
     """
+    if keywords:
+        labels = labels or list(keywords)
+        flags = {**(flags or {}), "scraping": {**(flags or {}).get("scraping", {}), "keywords": keywords}}
     configuration = load(Path(home), flags)
     with alone(home, configuration):
         searches = missing_searches(home, configuration, labels)

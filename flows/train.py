@@ -24,13 +24,19 @@ def _named() -> str:
 
 
 @flow(name="train", flow_run_name=_named, persist_result=True)
-def train(home: str, what: Sequence[What] = BOTH, flags: dict[str, Any] | None = None) -> dict[str, int]:
+def train(
+    home: str,
+    what: Sequence[What] = BOTH,
+    flags: dict[str, Any] | None = None,
+    catalogue_digest: str | None = None,
+) -> dict[str, int]:
     """Train models: the classifier fills missing labels where it is sure enough; the gate decides on the embedding.
 
     Args:
         home: the folder that holds everything of the shop.
         what: classifier, embedding, or both.
         flags: configuration that outranks the home's file and the environment.
+        catalogue_digest: of the update that it is for, as the event `catalogue.updated` tells it; a tag in MLflow.
 
     Returns:
         How many models were trained, and how many predictions and labels, embeddings and recommendations were
@@ -40,15 +46,16 @@ def train(home: str, what: Sequence[What] = BOTH, flags: dict[str, Any] | None =
     done = {}
     with alone(home, configuration):
         if "classifier" in what:
-            done["labels"] = fill_labels(home, configuration, train_classifier(home, configuration))
+            classifier = train_classifier(home, configuration, catalogue_digest)
+            done["labels"] = fill_labels(home, configuration, classifier)
         if "embedding" in what:
-            done |= challenge(home, configuration)
+            done |= challenge(home, configuration, catalogue_digest)
     return done
 
 
-def challenge(home: str, configuration: Configuration) -> dict[str, int]:
+def challenge(home: str, configuration: Configuration, catalogue_digest: str | None = None) -> dict[str, int]:
     """The process that trains an embedding and has it serve if it passes the gate."""
-    trained = train_embedding(home, configuration)
+    trained = train_embedding(home, configuration, catalogue_digest)
     done = {"models": int(trained.new)}
     if trained.waits:
         done["embeddings"] = over_shards(missing_embeddings, embed_pictures, home, configuration, model=trained.model)

@@ -28,7 +28,7 @@ from recsys.errors import ConfigurationError
 
 HOME_DEFAULT = Path("recsys-home")
 PREFIX = "RECSYS_"
-RESERVED = {"RECSYS_HOME", "RECSYS_CONFIG"}  # say where things are, not how they work
+RESERVED = {"RECSYS_HOME", "RECSYS_CATALOGUE", "RECSYS_CONFIG"}  # say where things are, not how they work
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -443,6 +443,29 @@ class Workflow(Section):
     """How long a flow waits for another one that works on the same home."""
     retrain_share: Share = 0.05
     """Of the products new, changed or removed since the last training: beyond it, a refresh says that one is due."""
+    drift_psi: Annotated[float, Field(gt=0)] = 0.2
+    """Population stability index beyond which a refresh tells that the shop, or its scores, have drifted."""
+
+
+class Notify(Section):
+    """Who is told of failed runs, refused challengers and drift: what `recsys notify` sets up on the Prefect server.
+
+    They are secrets: set them in the home's file or the environment, RECSYS_NOTIFY__SLACK and so on.
+    """
+
+    webhook: SecretStr | None = None
+    """An address that is sent JSON with `subject`, `body` and, for chat rooms, both as `text`."""
+    slack: SecretStr | None = None
+    """An incoming webhook of Slack, https://hooks.slack.com/services/..."""
+    email: SecretStr | None = None
+    """A mail server and who is written to, as Apprise has it: mailtos://user:password@smtp.shop.example?to=ops@shop.example
+    """
+
+    @property
+    def channels(self) -> dict[str, str]:
+        """The address of each channel that is set."""
+        named = {"webhook": self.webhook, "slack": self.slack, "email": self.email}
+        return {name: address.get_secret_value() for name, address in named.items() if address}
 
 
 class Service(Section):
@@ -500,8 +523,13 @@ class Configuration(BaseSettings):
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     workflow: Workflow = Workflow()
+    notify: Notify = Notify()
     service: Service = Service()
     sample: Sample = Sample()
+
+    def of_results(self) -> str:
+        """Return the settings that can change a result, as JSON: not how it is run, served or told."""
+        return self.model_dump_json(exclude={"workflow", "notify", "service", "sample"})
 
     @classmethod
     def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:  # type: ignore[override]

@@ -32,7 +32,7 @@ def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
     settings = configuration.catalogue
     with plain_file(catalogue, store.home / "scratch", settings.max_bytes) as file, file.open("rb") as content:
         content_digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return digest([store.id, content_digest, configuration.model_dump_json(exclude={"workflow", "service", "sample"})])
+    return digest([store.id, content_digest, configuration.of_results()])
 
 
 def is_up_to_date(home: Path, state: str) -> bool:
@@ -60,8 +60,8 @@ class News:
     Attributes:
         digest: of its products, as the table `catalogues` and every training have it.
         new, changed, removed: products.
-        share: of the listed products, how many are new, changed or removed since the last training; None where there
-            has been none.
+        share: of the listed products, how many are new, changed or removed since the last training; where there has
+            been none, all of them with the first catalogue, and None from the second on.
     """
 
     digest: str
@@ -85,7 +85,7 @@ def news(store: Store) -> News:
 def _share_since_training(store: Store) -> float | None:
     trained = max((model.trained_at for model in models(store.home)), default=None)
     if trained is None:
-        return None
+        return 1.0 if store.count("catalogues") == 1 else None
     products = store.read("products", ["changed", "removed"]).to_pandas()
     moved = products[["changed", "removed"]].max(axis=1) > datetime.fromisoformat(trained)
     return float(moved.sum() / max(1, products["removed"].isna().sum()))

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "recommendations"
 INDEXES = "indexes"
+REFRESHES = "refreshes"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its faces the MLflow UI shows
 TAG_FLOW_RUN = "prefect.flow_run_id"
 TAG_STATE = "recsys.state"
+TAG_CATALOGUE = "recsys.catalogue_digest"
 LOGGED_SECTIONS = {"images", "backbone", "colour", "price", "recommend", "evaluation", "tsne"}
 
 
@@ -127,6 +129,36 @@ def log_run(
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
+    client.set_terminated(run_id, "FINISHED")
+    return str(run_id)
+
+
+def log_refresh(
+    home: Path, flow_run_id: str, catalogue_digest: str, counts: Mapping[str, int], drift: pd.DataFrame
+) -> str:
+    """Log what a refresh brought to MLflow, and return the run's id; a retry of the same flow run resumes its run.
+
+    Args:
+        home: of the shop.
+        flow_run_id: of the Prefect flow run.
+        catalogue_digest: of what was taken in; the trainings that it brings about carry it too.
+        counts: products, by what became of them.
+        drift: of `recsys.drift.note`.
+    """
+    client, experiment_id = experiment(home, REFRESHES)
+
+    from mlflow.entities import Metric
+
+    run_id = _resumable(client, experiment_id, flow_run_id)
+    if run_id is None:
+        tags = {TAG_CATALOGUE: catalogue_digest, TAG_FLOW_RUN: flow_run_id, "mlflow.source.name": "refresh"}
+        name = f"catalogue {catalogue_digest[:8]}"
+        run_id = client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
+    measured = {f"count/{name}": float(count) for name, count in counts.items()}
+    for what, since, index in drift.melt("what").dropna().itertuples(index=False):
+        measured[f"drift/{what}_{since}"] = index
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(key, value, now, 0) for key, value in measured.items()])
     client.set_terminated(run_id, "FINISHED")
     return str(run_id)
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 @task(task_run_name="classifier: training", **policy.FRESH)
-def train_classifier(home: str, configuration: Configuration) -> registry.AtHand:
+def train_classifier(home: str, configuration: Configuration, catalogue_digest: str | None = None) -> registry.AtHand:
     """Train the classifier, unless the same examples and recipe did so before."""
-    model = registry.train(Store(home), configuration, _epoch_ended, str(flow_run.id))
+    model = registry.train(Store(home), configuration, _epoch_ended, str(flow_run.id), catalogue_digest)
     progress.finish("classifier", f"{model.version}, version {model.registered} in MLflow")
     threshold = "none is sure enough: nothing is filled" if model.threshold is None else f"{model.threshold:.3f}"
     create_markdown_artifact(
@@ -39,14 +39,16 @@ def train_classifier(home: str, configuration: Configuration) -> registry.AtHand
 
 
 @task(task_run_name="classifier: at hand", **policy.FRESH)
-def classifier_at_hand(home: str, configuration: Configuration) -> registry.AtHand | None:
+def classifier_at_hand(home: str, configuration: Configuration, train: bool = True) -> registry.AtHand | None:
     """Return the classifier of the configured recipe and the shop's labels, trained where there is none yet.
 
-    None, said and not raised, where the shop has too little to learn from.
+    None where it may not be trained, and, said and not raised, where the shop has too little to learn from.
     """
     model = registry.at_hand(home)
     if registry.fits(Store(home), configuration, model):
         return model
+    if not train:
+        return None
     try:
         return train_classifier(home, configuration)
     except TrainingError as error:

@@ -16,34 +16,41 @@ from recsys.embedding import registry, serving
 from recsys.embedding.serving import Model
 from recsys.errors import TrainingError
 from recsys.store import Shard, Store
-from tasks import policy
+from tasks import events, policy
 
 SHOWN = ("precision", "map_at_r", "view")
 """Figures of the scoreboard that the artifact shows; MLflow has all."""
 
 
 @task(task_run_name="embedding: training", **policy.FRESH)
-def train_embedding(home: str, configuration: Configuration) -> registry.Outcome:
-    """Train an embedding, unless the same pictures and recipe did so before, and let the gate judge it."""
-    outcome = registry.train(Store(home), configuration, _epoch_ended, str(flow_run.id))
+def train_embedding(home: str, configuration: Configuration, catalogue_digest: str | None = None) -> registry.Outcome:
+    """Train an embedding, unless the same pictures and recipe did so before, and let the gate judge it.
+
+    One that the gate refuses is told as the event `challenger.refused`.
+    """
+    store = Store(home)
+    outcome = registry.train(store, configuration, _epoch_ended, str(flow_run.id), catalogue_digest)
     model = outcome.model
     progress.finish("embedding", f"{model.version}, version {model.registered} in MLflow")
     progress.note(f"embedding {model.version} {model.reason}" + ("" if outcome.new else " (trained before)"))
     _show(home, model)
+    if outcome.new and not model.promoted:
+        told = {"version": model.version, "reason": model.reason, "mlflow_run": model.run_id}
+        events.emit(events.REFUSED, store, told)
     return outcome
 
 
 @task(task_run_name="embedding: which serves", **policy.FRESH)
-def embedding_to_serve(home: str, configuration: Configuration) -> Model | None:
+def embedding_to_serve(home: str, configuration: Configuration, train: bool = True) -> Model | None:
     """Return the embedding that is to serve: one that has passed the gate just now or before, else the champion.
 
-    One is trained where there is none yet of the configured recipe. None is the raw backbone: said and not raised,
-    where the shop has too little to learn from.
+    One is trained, if it may be, where there is none yet of the configured recipe. None is the raw backbone: said and
+    not raised, where the shop has too little to learn from.
     """
     for_another = serving.passed_over(home, configuration)
     if for_another is not None:
         progress.note(for_another)
-    if registry.wanted(Store(home), configuration):
+    if train and registry.wanted(Store(home), configuration):
         try:
             train_embedding(home, configuration)
         except TrainingError as error:

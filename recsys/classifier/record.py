@@ -31,7 +31,7 @@ from recsys.features import model_version
 from recsys.images.square import decode_squared
 from recsys.report.pictures import captioned_picture
 from recsys.store import Store
-from recsys.tracking import TAG_FLOW_RUN, current_store, experiment, log_picture
+from recsys.tracking import TAG_CATALOGUE, TAG_FLOW_RUN, current_store, experiment, log_picture
 
 EXPERIMENT = REGISTERED = "category-classifier"
 CHAMPION = "champion"
@@ -153,6 +153,7 @@ def training(
     rows: pd.DataFrame,
     version: str,
     flow_run_id: str | None,
+    catalogue_digest: str | None = None,
 ) -> Iterator[TrainingRun]:
     """Give the run of a training: that which it began before it was killed, else a new one.
 
@@ -178,6 +179,8 @@ def training(
         client.log_batch(run_id, params=[Param(key, str(value)[:500]) for key, value in parameters.items()])
     if flow_run_id is not None:
         client.set_tag(run_id, TAG_FLOW_RUN, flow_run_id)
+    if catalogue_digest is not None:
+        client.set_tag(run_id, TAG_CATALOGUE, catalogue_digest)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with current_store(home), mlflow.start_run(run_id=run_id):
         yield TrainingRun(client, run_id)

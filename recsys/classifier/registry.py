@@ -89,6 +89,7 @@ def train(
     configuration: Configuration,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     flow_run_id: str | None = None,
+    catalogue_digest: str | None = None,
 ) -> AtHand:
     """Train the classifier on what the store holds, log it to MLflow, and make it the one at hand.
 
@@ -99,6 +100,7 @@ def train(
         configuration: its sections `classifier`, `backbone`, `balance` and `augmentation`.
         on_epoch: called with the epoch, from 1, and its figures.
         flow_run_id: of the Prefect flow run, if any.
+        catalogue_digest: of the update that the training is for, if any: a tag of the MLflow run.
 
     Raises:
         TrainingError: there is too little to learn from, or the training leads nowhere.
@@ -128,7 +130,7 @@ def train(
     from recsys.classifier import record  # MLflow: seconds to import
 
     (place / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with record.training(store.home, configuration, recipe, rows, version, flow_run_id) as run:
+    with record.training(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
 
         def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
             run.log_epoch(epoch, figures)

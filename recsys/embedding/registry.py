@@ -55,6 +55,7 @@ def train(
     configuration: Configuration,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     flow_run_id: str | None = None,
+    catalogue_digest: str | None = None,
 ) -> Outcome:
     """Train an embedding on what the store holds, judge it beside what serves, and log all of it to MLflow.
 
@@ -66,6 +67,7 @@ def train(
         configuration: its sections `embedding`, `backbone`, `evaluation`, `tsne`.
         on_epoch: called with the epoch, from 1, and its figures.
         flow_run_id: of the Prefect flow run, if any.
+        catalogue_digest: of the update that the training is for, if any: a tag of the MLflow run.
 
     Raises:
         TrainingError: there is too little to learn from or to judge by, or the training leads nowhere.
@@ -95,7 +97,7 @@ def train(
 
     against = serving.serving(store.home, configuration)
     (place / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with record.training(store.home, configuration, recipe, rows, version, flow_run_id) as run:
+    with record.training(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
         progress.begin("embedding", epochs_of(recipe, rows))
 
         def epoch_ended(epoch: int, figures: dict[str, float]) -> None:

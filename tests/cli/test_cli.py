@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ def test_config_tells_where_each_value_comes_from(recsys: Recsys, tmp_path: Path
 
 def test_help_teaches_every_command(recsys: Recsys) -> None:
     top = recsys("--help").stdout
-    for command in ("demo", "run", "status", "recommend", "export", "sample", "serve-sample", "ui", "config"):
+    for command in ("demo", "run", "status", "recommend", "export", "sample", "serve-sample", "ui", "notify", "config"):
         assert command in top
         assert recsys(command, "--help").returncode == 0
     assert "Exit codes" in top
@@ -341,24 +342,68 @@ def test_a_run_can_stop_after_each_stage_of_the_flow(prefect_url: str) -> None:
     assert [stage.value for stage in Stage] == list(get_args(FlowStage))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_the_servers_of_a_home_come_up_and_stop_together(tmp_path: Path, filled: Path, stop: signal.Signals) -> None:
-    log = tmp_path / "ui.log"
+@contextmanager
+def ui(home: Path, log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], list[str]]]:
+    """Give `recsys ui` over a home, once it is up, and the addresses that it tells."""
     free = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = [str(RECSYS), "ui", "--home", str(home), *options]
     with log.open("w") as output:
-        ui = subprocess.Popen([str(RECSYS), "ui", "--home", str(filled)], stdout=output, stderr=output, env=free)
+        running = subprocess.Popen(command, stdout=output, stderr=output, env=free | {"COLUMNS": "200"})
     try:
-        deadline = time.monotonic() + 120
-        while "Ctrl-C stops both" not in log.read_text() and ui.poll() is None and time.monotonic() < deadline:
+        deadline = time.monotonic() + 180
+        while "Ctrl-C stops" not in log.read_text() and running.poll() is None and time.monotonic() < deadline:
             time.sleep(0.2)
-        urls = re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
-        assert len(urls) == 2, log.read_text()
-        for url, path in zip(urls, ("/api/health", "/health"), strict=True):
+        yield running, re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
+    finally:
+        running.terminate()
+        running.wait(60)
+
+
+@pytest.fixture
+def home_with_servers(filled: Path, prefect_database: Path, tmp_path: Path) -> Path:
+    """A filled home whose Prefect database has its tables already."""
+    home = shutil.copytree(filled, tmp_path / "home")
+    (home / "prefect").mkdir(exist_ok=True)
+    shutil.copy(prefect_database, home / "prefect")
+    return home
+
+
+def test_all_servers_of_a_home_come_up_with_its_deployments_and_stop_together(
+    tmp_path: Path, home_with_servers: Path, shop: SampleShop
+) -> None:
+    with ui(home_with_servers, tmp_path / "ui.log") as (running, urls):
+        assert len(urls) == 4, (tmp_path / "ui.log").read_text()
+        for url, path in zip(urls, ("/api/health", "/health", "/health", "/health"), strict=True):
             with urllib.request.urlopen(url + path) as answer:
                 assert answer.status == 200
-    finally:
-        ui.send_signal(stop)
-        assert ui.wait(30) == 0
+        query = urllib.request.Request(
+            f"{urls[0]}/api/deployments/filter", b"{}", {"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(query) as answer:
+            deployments = {each["name"]: each for each in json.load(answer)}
+        assert deployments.keys() == {"recommend", "refresh", "retrain", "fine-tune", "recheck", "scrape"}
+        refresh = deployments["refresh"]
+        assert refresh["parameters"] == {"home": str(home_with_servers), "catalogue": str(shop.catalogue)}
+        assert not any(schedule["active"] for each in deployments.values() for schedule in each["schedules"])
+        running.terminate()  # a service manager's stop is a Ctrl-C
+        assert running.wait(60) == 0
+    for url in urls:
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(url)
+
+
+def test_a_server_that_ends_is_told_with_its_log_and_takes_the_others_along(
+    tmp_path: Path, home_with_servers: Path
+) -> None:
+    log = tmp_path / "ui.log"
+    with ui(home_with_servers, log, "--no-worker") as (running, urls):
+        assert len(urls) == 3, log.read_text()
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        (mlflow,) = [pid for pid in children if "mlflow" in Path(f"/proc/{pid}/cmdline").read_text()]
+        os.kill(int(mlflow), signal.SIGKILL)
+        assert running.wait(60) == 9
+    told = " ".join(log.read_text().split())
+    assert f"the MLflow server ended with code -9, and the others were stopped; its log is {home_with_servers}" in told
     for url in urls:
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(url)

@@ -79,7 +79,10 @@ def pool(prefect_url: str) -> str:
     """The work pool whose workers run what `prefect.yaml` deploys, which has been deployed."""
     for name in ("default", "gpu"):
         prefect("work-pool", "create", name, "--type", "process")
-    prefect("deploy", "--all")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_HOME", "/a/home")
+        patch.setenv("RECSYS_CATALOGUE", "/a/catalogue.csv")
+        prefect("deploy", "--all")
     return "default"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from recsys import refresh as recsys_refresh
+from recsys import tracking
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
 
@@ -25,16 +26,16 @@ def home(ran: Ran, tmp_path: Path) -> Path:
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """The events that are emitted, which go to the server as well."""
-    import tasks.refresh
+    import tasks.events
 
     emitted: list[dict[str, Any]] = []
-    emit = tasks.refresh.emit_event
+    emit = tasks.events.emit_event
 
     def noted(event: str, resource: dict[str, str], **told: Any) -> Any:
         emitted.append({"event": event, "resource": resource, **told})
         return emit(event, resource, **told)
 
-    monkeypatch.setattr(tasks.refresh, "emit_event", noted)
+    monkeypatch.setattr(tasks.events, "emit_event", noted)
     yield emitted
 
 
@@ -73,7 +74,14 @@ def test_a_refresh_does_what_is_new_and_the_next_one_nothing(
     assert event["payload"]["changed"] >= 8 and event["payload"]["removed"] == 1
     assert event["payload"]["digest"] == recsys_refresh.news(Store(home)).digest
     assert event["payload"]["share"] > 0.05 and event["resource"]["recsys.retraining"] == "due"
+    assert event["payload"]["drift"].startswith("prices") and event["resource"]["recsys.drift"] == "beyond"
+    assert '"what": "prices"' in str(recorded(home)[1]["drift"].data)
+    client, experiment = tracking.experiment(home, tracking.REFRESHES)
+    last, _ = client.search_runs([experiment])
+    assert last.data.tags[tracking.TAG_CATALOGUE] == event["payload"]["digest"]
+    assert last.data.metrics["drift/prices_since_refresh"] > 0.2 and last.data.metrics["count/removed"] == 1
     assert refreshed(home, changed).message == "nothing new"
+    assert len(client.search_runs([experiment])) == 2
 
 
 def test_a_change_of_a_setting_is_news(home: Path, shop: SampleShop, host: SampleHost) -> None:

@@ -100,6 +100,42 @@ def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
         assert [store.version(table) for table in ("scraped", "searches")] == versions
 
 
+def test_of_twenty_keywords_three_are_blocked_and_prefects_retry_asks_only_for_those(
+    prefect_url: str, shop: SampleShop, home: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import AwaitingRetry
+
+    from flows.scrape import scrape
+
+    keywords = [f"word{number}" for number in range(20)]
+    blocked = keywords[3:18:7]
+    with market(shop, **dict.fromkeys(blocked, "captcha_then_ok")) as host:
+        flags = {
+            "scraping": {
+                **{"url": f"{host.url}/s?k={{keyword}}&page={{page}}", "pictures": 2},
+                **{"pages": 1, "delay_s": 0, "retries": 0},
+            },
+            "images": {"allow_hosts": ["127.0.0.1"]},
+            "workflow": {"retries": FAILURES_BEFORE_OK - 1, "retry_delay_s": 0.05},
+        }
+        given = {"home": str(home), "keywords": {"Eyewear": keywords}, "flags": flags}
+        assert scrape(**given, return_state=True).is_failed()
+        tasks = last_tasks(home)
+        failed = sorted(name for name, (state, _) in tasks.items() if state == "Failed" and name.startswith("scrape: "))
+        assert failed == sorted(f"scrape: {keyword}" for keyword in blocked)
+        assert searched(host) == {word: FAILURES_BEFORE_OK if word in blocked else 1 for word in keywords}
+
+        with get_client(sync_client=True) as client:  # what Retry in the UI does, and a worker then
+            (run,) = [each for each in client.read_flow_runs() if each.parameters["home"] == str(home)]
+            client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+            again = run_flow(scrape, flow_run=client.read_flow_run(run.id), parameters=given)
+        assert again["searches"] == len(blocked)
+        asked_again = dict.fromkeys(blocked, FAILURES_BEFORE_OK + 1)
+        assert searched(host) == dict.fromkeys(keywords, 1) | asked_again
+
+
 def test_a_passing_fault_is_retried_within_its_task(scrape: Scrape, shop: SampleShop, home: Path) -> None:
     with market(shop, Eyewear="503_then_ok") as host:
         assert scrape(host, retries=FAILURES_BEFORE_OK)["kept"] == 3 * PRODUCTS

@@ -1,0 +1,92 @@
+"""A run that fails and a challenger that is refused are told, by a real Prefect server to a real receiver."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import deployments
+from recsys.store import Store
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what is posted to it."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, str]] = []
+        messages = self.messages
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/hook?token=s3cret"
+
+    def wait_for(self, words: str) -> dict[str, str]:
+        """Return the one message that has these words in it."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if found := [message for message in self.messages if words in message["body"]]:
+                (message,) = found
+                return message
+            time.sleep(0.2)
+        raise AssertionError(f"no message has '{words}': {self.messages}")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_what_goes_wrong_is_told_once(prefect_url: str, receiver: Receiver, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.scrape import scrape
+    from tasks import events
+
+    def automations() -> dict[str, Any]:
+        with get_client(sync_client=True) as client:
+            return {each.name: each for each in client.read_automations() if each.name.startswith("recsys: ")}
+
+    channels = {"webhook": receiver.url}
+    try:
+        assert deployments.notify(channels) == deployments.notify(channels)
+        made = automations()
+        assert len(made) == 3 and "s3cret" not in str(made)
+        time.sleep(2)  # for the server's triggers to have taken them up
+
+        state = scrape(str(tmp_path / "home"), ["No such label"], return_state=True)
+        assert state.is_failed()
+        failed = receiver.wait_for("No such label")
+        assert failed["subject"] == "recsys: a run failed" and "Flow scrape" in failed["body"]
+        assert "/runs/flow-run/" in failed["body"], "the way to it in the Prefect UI"
+
+        told = {"version": "0f", "reason": "refused: worse at level 1", "mlflow_run": "ab"}
+        events.emit(events.REFUSED, Store(tmp_path / "home"), told)
+        assert receiver.wait_for("worse at level 1")["subject"] == "recsys: a challenger was refused"
+
+        labels = {"retraining": "not due", "drift": "beyond"}
+        payload = {"new": 1, "changed": 2, "removed": 3, "drift": "prices 0.31"}
+        events.emit(events.UPDATED, Store(tmp_path / "home"), payload, **labels)
+        assert "1 products new, 2 changed" in receiver.wait_for("prices 0.31")["body"]
+        deployments.send_test(channels)
+        receiver.wait_for("what a notification looks like")
+    finally:
+        assert deployments.notify({}) == []
+    assert not automations()
