@@ -443,6 +443,25 @@ class Workflow(Section):
     """Of the products new, changed or removed since the last training: beyond it, a refresh says that one is due."""
 
 
+class Upkeep(Section):
+    """How runs keep the store small, and what `recsys clean` leaves."""
+
+    grace_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long an old version of a table stays after another took its place: whoever reads it is done by then."""
+    dead_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Of the rows in a table's files, those that are in the table no more: beyond it, a run writes the table anew."""
+    fragments: Annotated[int, Field(ge=2)] = 32
+    """Pieces that a table may be in, one a commit: beyond it, a run writes the table anew."""
+    models: Positive = 3
+    """Trained embeddings that stay, the newest, beside what serves and what as many roll-backs go to."""
+    classifiers: Positive = 2
+    """Trained classifiers that stay, the newest, beside the one at hand."""
+    days: Annotated[float, Field(gt=0)] = 30.0
+    """That Prefect's results stay, for a retry of their run, and a training that was interrupted, to go on from."""
+    log_bytes: Positive = 10 << 20
+    """Of a server's log, its end; what is before it goes."""
+
+
 class Service(Section):
     """`recsys serve`: the page, and the answers for programs."""
 
@@ -498,6 +517,7 @@ class Configuration(BaseSettings):
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
     workflow: Workflow = Workflow()
+    upkeep: Upkeep = Upkeep()
     service: Service = Service()
     sample: Sample = Sample()
 

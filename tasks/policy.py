@@ -51,7 +51,7 @@ def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """
     given = {name: value for name, value in sorted(parameters.items()) if name != "home"}
     if isinstance(configuration := given.get("configuration"), Configuration):
-        given["configuration"] = configuration.model_dump_json(exclude={"workflow", "service", "sample"})
+        given["configuration"] = configuration.model_dump_json(exclude={"workflow", "upkeep", "service", "sample"})
     store = Store(parameters["home"], read_only=True)
     return digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
 
