@@ -176,3 +176,29 @@ def size_of(place: Path) -> int:
             except FileNotFoundError:  # gone meanwhile
                 continue
     return size
+
+
+PARTS = {
+    "pictures": ("store/images.lance", "store/views.lance", "store/scraped.lance"),
+    "features and embeddings": ("store/features-*", "store/embeddings-*"),
+    "recommendations": ("store/recommendations-*",),
+    "other tables": ("store/*",),
+    "trained models": ("embedding", "classifier"),
+    "MLflow: figures, pictures, models": ("mlflow",),
+    "Prefect: kept results": ("prefect/results",),
+    "Prefect: what ran": ("prefect/*",),
+    "sample shop": ("sample-shop",),
+    "report, logs and the rest": ("*",),
+}
+"""Of a home, each with the patterns of its places; a place belongs to the first part that names it."""
+
+
+def disk_use(home: Path) -> dict[str, int]:
+    """Return the bytes that each part of a home takes on disk, without those that take none."""
+    known: set[Path] = set()
+    parts = {}
+    for part, patterns in PARTS.items():
+        places = {place for pattern in patterns for place in home.glob(pattern)} - known
+        known |= places | {above for place in places for above in place.parents if above != home}
+        parts[part] = sum(size_of(place) for place in places)
+    return {part: size for part, size in parts.items() if size}
