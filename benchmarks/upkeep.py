@@ -37,7 +37,7 @@ from recsys.sample_shop import SampleHost, draw_shop
 from recsys.store import Store
 from recsys.upkeep import disk_use, files_of, size_of
 
-GRACE_S = 3.0
+GRACE_S = 2.0
 FLAGS: dict[str, Any] = {
     "images": {"timeout_s": 1, "backoff_s": 0.05, "retry_after_max_s": 0.1, "allow_hosts": [LOOPBACK]},
     "report": {"grids": 4},
@@ -92,7 +92,7 @@ def _through(folder: Path, listed: pd.DataFrame, spares: pd.DataFrame, options: 
         data = {name: _data(store, name) for name in store.tables()}
         with _service(home, str(listed["uniq_id"][0])) as asked, _reader(home, configuration) as read:
             for number in range(options.refreshes):
-                time.sleep(GRACE_S + 1)
+                time.sleep(GRACE_S + 0.5)
                 listed, spares = _changed(listed, spares, random, n)
                 listed.to_csv(catalogue, index=False)
                 began = time.monotonic()

@@ -31,8 +31,8 @@ FRAGMENT_ROWS = 1 << 20
 DEAD_SHARE = 0.1
 """From which on LanceDB writes a fragment anew when asked to."""
 
-MARGIN_S = 1.0
-"""For the clocks of commits."""
+WRITING_S = 3_600.0
+"""That writing a table anew takes at most: LanceDB looks at the clock again when it has done so, and only then drops."""
 
 MOST = 2.0
 """Times its data that the store may take, if writing anew one table alone does not take more."""
@@ -83,13 +83,16 @@ class TableFiles:
         return self.dead_share > settings.dead_share or self.surplus >= settings.fragments
 
     def keep(self, settings: Upkeep, now: float) -> float:
-        """Return of what age versions may still be read, in seconds."""
-        at = [made for made in self.made if made <= now - settings.grace_s]
-        return now - at[-1] + MARGIN_S if at and at[-1] != self.made[-1] else settings.grace_s
+        """Return of what age versions stay, in seconds, where another version takes the newest one's place now.
+
+        That is all but those in whose place another was `grace_s` ago.
+        """
+        at = max((made for made in self.made if made <= now - settings.grace_s), default=self.made[0])
+        return now - at + WRITING_S
 
     def has_old(self, settings: Upkeep, now: float) -> bool:
-        """Return whether there are versions that nobody reads any more."""
-        return self.made[0] < now - self.keep(settings, now)
+        """Return whether there are versions that nobody reads any more: the newest is older than the grace."""
+        return len(self.made) > 1 and self.made[-1] < now - settings.grace_s
 
 
 def files_of(store: Store, table: str) -> TableFiles:
@@ -128,7 +131,7 @@ def let_go(store: Store, settings: Upkeep) -> Kept:
     """
     now = time.time()
     old = [each for table in store.tables() if (each := files_of(store, table)).compact and each.has_old(settings, now)]
-    return _optimize(store, old, settings)
+    return _optimize(store, [(each, settings.grace_s) for each in old])  # all but the newest, whose place none takes
 
 
 def compact(store: Store, settings: Upkeep) -> Kept:
@@ -147,16 +150,17 @@ def compact(store: Store, settings: Upkeep) -> Kept:
         if each.live_bytes <= room and (each.live_bytes <= left or not chosen):
             chosen.append(each)
             left, room = left - each.live_bytes, room - each.live_bytes
-    return _optimize(store, chosen, settings)
+    now = time.time()
+    return _optimize(store, [(each, each.keep(settings, now)) for each in chosen])
 
 
-def _optimize(store: Store, tables: list[TableFiles], settings: Upkeep) -> Kept:
+def _optimize(store: Store, tables: list[tuple[TableFiles, float]]) -> Kept:
     done, failed, before, after = [], [], 0, 0
-    for each in tables:
+    for each, keep in tables:
         place = store.home / "store" / f"{each.table}.lance"
         before += (size := size_of(place))
         try:
-            store.optimize(each.table, timedelta(seconds=each.keep(settings, time.time())))
+            store.optimize(each.table, timedelta(seconds=keep))
             done.append(each.table)
         except (OSError, RuntimeError) as error:  # a full disk, another writer: the table is as it was
             failed.append(f"{each.table} stays as it is ({' '.join(str(error).split())[:200]})")
