@@ -13,7 +13,8 @@ import typer
 from rich.text import Text
 
 import recsys
-from cli.console import clean, err, out, progress_shown, table
+from cli.clean import clean as clean_home
+from cli.console import clean, err, megabytes, out, progress_shown, table
 from cli.evaluate import EPILOG, evaluate
 from cli.labels import labels
 from cli.models import models
@@ -56,6 +57,7 @@ app = typer.Typer(
 app.add_typer(labels)
 app.add_typer(models)
 app.command(epilog=EPILOG)(evaluate)
+app.command("clean")(clean_home)
 
 
 class Stage(enum.StrEnum):
@@ -430,12 +432,18 @@ def _run(home: Path, parameters: dict[str, Any], as_json: bool = False, flow: st
 
 @app.command()
 def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
-    """Show how many products got how far, and why the others did not."""
+    """Show how many products got how far, why the others did not, and what takes how much of the disk."""
+    from recsys.upkeep import disk_use
+
     load(_use(home))
     if as_json:
-        out.print_json(json.dumps(_status(home)))
-    else:
-        _tell(home)
+        out.print_json(json.dumps(_status(home) | {"disk": disk_use(home)}))
+        return
+    _tell(home)
+    parts = disk_use(home)
+    rows = [(part, megabytes(size)) for part, size in [*parts.items(), ("all", sum(parts.values()))]]
+    out.print()
+    out.print(table("Disk", ["part", "MB"], rows, right=["MB"]))
 
 
 def _status(home: Path) -> dict[str, Any]:

@@ -28,6 +28,11 @@ def clean(text: Any) -> str:
     return "".join(c if unicodedata.category(c)[0] != "C" or c == "\n" else " " for c in str(text))
 
 
+def megabytes(size: int) -> str:
+    """Return bytes as megabytes, for people."""
+    return f"{size / 1e6:,.1f}"
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
     """Return a table of plain cells; columns named in `right` are aligned to the right, and no id is broken."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)

@@ -17,17 +17,22 @@ from recsys.configuration import Configuration
 from recsys.errors import PendingImagesError
 from recsys.store import Shard, lock
 from tasks.policy import patiently
+from tasks.upkeep import compact_tables, let_go_of_old_versions
 
 
 @contextmanager
 def alone(home: str, configuration: Configuration) -> Iterator[None]:
     """Have the home to oneself while the context lasts; a flow that comes second waits, `workflow.wait_s` at most.
 
+    What runs leave behind in the tables is let go of, at the beginning and at the end (see `recsys.upkeep`).
+
     Raises:
         HomeError: it says which process has it still.
     """
     with lock(Path(home), configuration.workflow.wait_s, nested=True):
+        let_go_of_old_versions(home, configuration)
         yield
+        compact_tables(home, configuration)
 
 
 def over_shards(

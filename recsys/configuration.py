@@ -468,6 +468,25 @@ class Notify(Section):
         return {name: address.get_secret_value() for name, address in named.items() if address}
 
 
+class Upkeep(Section):
+    """How runs keep the store small, and what `recsys clean` leaves."""
+
+    grace_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long an old version of a table stays after another took its place: whoever reads it is done by then."""
+    dead_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Of the rows in a table's files, those that are in the table no more: beyond it, a run writes the table anew."""
+    fragments: Annotated[int, Field(ge=2)] = 32
+    """Pieces that a table may be in, one a commit: beyond it, a run writes the table anew."""
+    models: Positive = 3
+    """Trained embeddings that stay, the newest, beside what serves and what as many roll-backs go to."""
+    classifiers: Positive = 2
+    """Trained classifiers that stay, the newest, beside the one at hand."""
+    days: Annotated[float, Field(gt=0)] = 30.0
+    """That Prefect's results stay, for a retry of their run, and a training that was interrupted, to go on from."""
+    log_bytes: Positive = 10 << 20
+    """Of a server's log, its end; what is before it goes."""
+
+
 class Service(Section):
     """`recsys serve`: the page, and the answers for programs."""
 
@@ -524,12 +543,13 @@ class Configuration(BaseSettings):
     report: Report = Report()
     workflow: Workflow = Workflow()
     notify: Notify = Notify()
+    upkeep: Upkeep = Upkeep()
     service: Service = Service()
     sample: Sample = Sample()
 
     def of_results(self) -> str:
         """Return the settings that can change a result, as JSON: not how it is run, served or told."""
-        return self.model_dump_json(exclude={"workflow", "notify", "service", "sample"})
+        return self.model_dump_json(exclude={"workflow", "notify", "upkeep", "service", "sample"})
 
     @classmethod
     def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:  # type: ignore[override]

@@ -164,7 +164,7 @@ def _build(store: Store, name: str, wanted: settings.Index) -> Built:
         table.drop_index(index.name)
     return Built(
         table=name,
-        version=int(table.version),
+        version=store.version(name),
         kind=wanted.kind,
         vectors=vectors,
         partitions=partitions,
@@ -265,6 +265,7 @@ class Index:
 
     def __init__(self, table: lancedb.table.Table, known: Built, keys: NDArray[np.uint64], from_products: int) -> None:
         self.known = known
+        self.revision = int(table.version)
         self._table = table
         self._from = from_products
         self._rows = np.argsort(keys, kind="stable")
@@ -318,9 +319,10 @@ def load(
     known = built(store, configuration, serves)
     if known is None or not known.good:
         return None
+    table = store.table(serves.embeddings)
     with _loading:
-        if _last is None or _last[0] is not gallery or _last[1].known != known:
-            table = store.table(serves.embeddings)
+        now = (known, int(table.version))  # upkeep gives the rows other ids
+        if _last is None or _last[0] is not gallery or (_last[1].known, _last[1].revision) != now:
             rows = table.search().select([ROW, "image_digest"]).to_arrow()
             places = pc.index_in(pa.array(frame["image_digest"], pa.string()), value_set=rows["image_digest"])
             keys = rows[ROW].to_numpy()[places.to_numpy()]

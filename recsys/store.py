@@ -36,6 +36,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -419,12 +420,68 @@ class Store:
         return self._db.open_table(name)
 
     def version(self, table: str) -> int:
-        """Return how many commits the table has seen; 0 where it was never written."""
+        """Return how many commits the table has seen, upkeep's left out: it says nothing else; 0 where it is none."""
+        revision = self.revision(table)
+        kept_up = _kept_up(self.home, table)
+        return revision - kept_up.commits if kept_up.revision <= revision else revision
+
+    def revision(self, table: str) -> int:
+        """Return the number of the table's last commit, whatever it was for; 0 where it was never written."""
         return int(self._db.open_table(table).version) if self.exists(table) else 0
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables, by name."""
+        return sorted(place.stem for place in (self.home / "store").glob("*.lance"))
+
+    def optimize(self, table: str, keep: timedelta) -> None:
+        """Have LanceDB compact a table, bring its indices up to date, and drop its versions that are older than `keep`.
+
+        The table's rows stay as they are, and so does its `version`. A process that is killed in between leaves one
+        that counts as changed: what rests on it is found out anew.
+        """
+        before = _kept_up(self.home, table)
+        opened = self._db.open_table(table)
+        revision = int(opened.version)
+        for index in opened.list_indices():  # LanceDB merges no fragment that an index covers with one that it does not
+            if index.columns == [key_of(table)[0]] and index.num_unindexed_rows:
+                opened.create_index(key_of(table)[0], config=BTree())
+        opened.optimize(cleanup_older_than=keep)
+        after = self.revision(table)
+        if after != revision:
+            note = _note_of_upkeep(self.home, table)
+            note.parent.mkdir(exist_ok=True)
+            scratch = note.with_suffix(".part")
+            scratch.write_text(json.dumps({"revision": after, "commits": before.commits + after - revision}))
+            scratch.replace(note)
+
+    def drop(self, table: str) -> None:
+        """Remove a table with all that it holds."""
+        if self.exists(table):
+            self._db.drop_table(table)
+        _note_of_upkeep(self.home, table).unlink(missing_ok=True)
 
     def count(self, table: str, where: str | None = None) -> int:
         """Return how many rows match."""
         return int(self._db.open_table(table).count_rows(where)) if self.exists(table) else 0
+
+
+@dataclass(frozen=True)
+class _KeptUp:
+    """How many of a table's commits up to a revision were upkeep's."""
+
+    revision: int = 0
+    commits: int = 0
+
+
+def _note_of_upkeep(home: Path, table: str) -> Path:
+    return home / "upkeep" / f"{table}.json"
+
+
+def _kept_up(home: Path, table: str) -> _KeptUp:
+    try:
+        return _KeptUp(**json.loads(_note_of_upkeep(home, table).read_text()))
+    except (OSError, ValueError, TypeError):  # without it the table counts as changed, no more
+        return _KeptUp()
 
 
 def literal(value: str) -> str:

@@ -45,7 +45,8 @@ def may_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
 
 
 def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """Return the key of a task's result: the task, the store, the code, and what the task was given.
+    """Return the key of a task's result: the task's name, and a digest of it, the store, the code, and what the task
+    was given.
 
     Of the configuration counts what can change a result: not how many threads work on it, nor the sample shop.
     """
@@ -53,7 +54,8 @@ def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     if isinstance(configuration := given.get("configuration"), Configuration):
         given["configuration"] = configuration.of_results()
     store = Store(parameters["home"], read_only=True)
-    return digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
+    told = digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
+    return f"{context.task.name}-{told}"  # it names the file, so that `recsys.retention` knows whose result it is
 
 
 def patiently(work: Task[..., Any], configuration: Configuration) -> Task[..., Any]:

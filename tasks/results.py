@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 
 from recsys import evaluation, gallery, publication
 from recsys.configuration import Configuration
+from recsys.embedding.serving import serving
 from recsys.funnel import funnel
 from recsys.images.ledger import broken_by_cause
 from recsys.store import Store, digest
@@ -23,7 +24,8 @@ def state_of_shop(home: str, configuration: Configuration) -> str:
     """Return the digest of the data that figures, pictures and report belong to."""
     store = Store(home)
     causes = broken_by_cause(store)[["cause", "products"]].to_dict("records")
-    told = [store.version(table) for table in ("labels", "predictions", "reviews", "scraped")]
+    ranked = serving(home, configuration).recommendations  # a shop that is again as it was has its report written again
+    told = [store.version(table) for table in ("products", "labels", "predictions", "reviews", "scraped", ranked)]
     return digest([gallery.current_basis(store, configuration), funnel(store, configuration).as_dict(), causes, told])
 
 

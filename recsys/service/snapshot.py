@@ -270,4 +270,6 @@ class Snapshots:
         store = Store(self.home, read_only=True)
         serves = serving(self.home, self.configuration)
         tables = ("products", "images", "labels", table_name(self.configuration), serves.embeddings)
-        return (store.id, serves, *map(store.version, (*tables, serves.recommendations)))
+        # the revision, since what searches in an index holds on to one, which upkeep drops in the end
+        searched = store.revision(serves.embeddings)
+        return (store.id, serves, searched, *map(store.version, (*tables, serves.recommendations)))
