@@ -32,7 +32,7 @@ DEAD_SHARE = 0.1
 """From which on LanceDB writes a fragment anew when asked to."""
 
 WRITING_S = 3_600.0
-"""That writing a table anew takes at most: LanceDB looks at the clock again when it has done so, and only then drops."""
+"""That writing a table anew takes at most: LanceDB looks at the clock again when that is done, and only then drops."""
 
 MOST = 2.0
 """Times its data that the store may take, if writing anew one table alone does not take more."""
