@@ -32,7 +32,7 @@ def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
     settings = configuration.catalogue
     with plain_file(catalogue, store.home / "scratch", settings.max_bytes) as file, file.open("rb") as content:
         content_digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return digest([store.id, content_digest, configuration.model_dump_json(exclude={"workflow", "service", "sample"})])
+    return digest([store.id, content_digest, configuration.for_results()])
 
 
 def is_up_to_date(home: Path, state: str) -> bool:

@@ -47,11 +47,11 @@ def may_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
 def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """Return the key of a task's result: the task, the store, the code, and what the task was given.
 
-    Of the configuration counts what can change a result: not how many threads work on it, nor the sample shop.
+    Of the configuration counts what can change a result.
     """
     given = {name: value for name, value in sorted(parameters.items()) if name != "home"}
     if isinstance(configuration := given.get("configuration"), Configuration):
-        given["configuration"] = configuration.model_dump_json(exclude={"workflow", "service", "sample"})
+        given["configuration"] = configuration.for_results()
     store = Store(parameters["home"], read_only=True)
     return digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
 
