@@ -11,9 +11,11 @@ change with the code that it calls.
 from __future__ import annotations
 
 import functools
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from obstore.fsspec import register
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
@@ -22,6 +24,9 @@ import recsys
 from recsys.configuration import Configuration
 from recsys.errors import PendingImagesError, RecsysError, TransientFetchError
 from recsys.store import Store, digest
+
+if find_spec("s3fs") is None:
+    register("s3")  # so that Prefect can keep results there too, where its settings say so
 
 
 @functools.cache
