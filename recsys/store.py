@@ -477,8 +477,8 @@ def lock(home: Path, wait_s: float = 0.0, *, nested: bool = False) -> Iterator[N
         return
     deadline = time.monotonic() + wait_s
     with _locked(home, deadline), shared.lease(home, deadline):
-        if (home / "home.json").is_file():
-            shared.pull(home)
+        if shared.url_of(home) is not None:
+            Store(home)  # takes what other machines have written; while it is held nobody else writes
         _held.add(own)
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,14 +16,14 @@ from typing import Any
 import pytest
 
 from benchmarks import machines
+from recsys.configuration import load
+from recsys.errors import ConfigurationError, ServerError
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
 
 from .conftest import FLAGS
 
 lacking = machines.lacking() or (None if machines.postgres_programs() else "needs Debian's postgresql")
-pytestmark = pytest.mark.skipif(lacking is not None, reason=str(lacking))
-
 RESULTS = "from prefect.filesystems import RemoteFileSystem as R; R(basepath='s3://shop/results').save('shop')"
 
 
@@ -78,13 +79,12 @@ def run(home: Path, catalogue: Path, environment: dict[str, str], **options: Any
 
 
 def _flags() -> Iterator[tuple[str, str, str]]:
-    import json
-
     for section, keys in FLAGS.items():
         for key, value in keys.items():
             yield section, key, json.dumps(value) if isinstance(value, list) else str(value)
 
 
+@pytest.mark.skipif(lacking is not None, reason=str(lacking))
 def test_two_machines_make_what_threads_make_though_one_is_killed(
     production: Production, shop: SampleShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +113,6 @@ def test_two_machines_make_what_threads_make_though_one_is_killed(
             done = run(home, catalogue, production.environment | hosts | dask)
             killer.join()
         assert done.returncode == 0, done.stderr
-        assert "another address" not in done.stderr
     ours = Store(alone)
     for name, value in production.environment.items():
         monkeypatch.setenv(name, value)
@@ -141,13 +140,13 @@ def rows(store: Store, table: str, columns: list[str]) -> list[dict[str, Any]]:
 
 def assert_in_production(production: Production, store: Store) -> None:
     """Runs and results are where the configuration says: in PostgreSQL, and on S3."""
-    import psycopg2
+    import psycopg
     from obstore.store import from_url
 
     from recsys.embedding import serving
 
     def count(database: str, query: str) -> int:
-        with psycopg2.connect(f"postgresql://{production.database}/{database}") as connection:
+        with psycopg.connect(f"postgresql://{production.database}/{database}") as connection:
             cursor = connection.cursor()
             cursor.execute(query)
             return int(cursor.fetchone()[0])
@@ -159,3 +158,26 @@ def assert_in_production(production: Production, store: Store) -> None:
         assert sum(len(found) for found in objects.list(prefix)), prefix
     version = serving.models(store.home)[0].version
     assert serving.loaded(store.home, version).size > 0  # on a machine that has trained nothing
+
+
+def test_workers_that_could_not_reach_prefects_server_are_told_before_the_first_shard() -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.workers import _require_reachable
+
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}):
+        _require_reachable("tcp://127.0.0.1:8786")
+        _require_reachable(None)
+        with pytest.raises(ServerError, match=r"cannot reach Prefect's server at http://127"):
+            _require_reachable("tcp://10.0.0.9:8786")
+    with temporary_settings({PREFECT_API_URL: "http://10.0.0.1:4200/api"}):
+        _require_reachable("tcp://10.0.0.9:8786")
+
+
+def test_a_store_that_only_a_flow_is_told_of_is_refused(tmp_path: Path) -> None:
+    """Its workers, the service and every other command would look elsewhere."""
+    from flows.stages import alone
+
+    told = load(None, {"store": {"url": "s3://shop/recsys"}}, environ={})
+    with pytest.raises(ConfigurationError, match=r"store\.url is no parameter"), alone(str(tmp_path), told):
+        pass

@@ -78,6 +78,8 @@ def test_what_serves_is_the_same_on_all_machines(url: str, tmp_path: Path) -> No
     point(one, Pointer("first"))
     Store(other)
     assert pointer(other) == Pointer("first")
+    with lock(tmp_path / "third"):  # as a flow begins on a machine that has nothing yet
+        assert Store(tmp_path / "third").is_shared and pointer(tmp_path / "third") == Pointer("first")
     point(one, Pointer("second", ("first",)))  # within the same second
     Store(other)
     assert pointer(other) == Pointer("second", ("first",))
