@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import functools
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from obstore.fsspec import register
+from obstore.fsspec import BufferedFile, register
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
@@ -27,6 +28,7 @@ from recsys.store import Store, digest
 
 if find_spec("s3fs") is None:
     register("s3")  # so that Prefect can keep results there too, where its settings say so
+    BufferedFile._reader = BytesIO()  # of a file that is not there, which it would complain of having to close
 
 
 @functools.cache
