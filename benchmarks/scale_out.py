@@ -52,7 +52,7 @@ def main() -> int:
         port = machines.free_port(net.address)
         catalogue = measuring.write_catalogue(folder / "catalogue.csv", products, f"http://{net.address}:{port}")
         ours = measuring.settings(options, allow_hosts=json.dumps([net.address]))
-        ours["RECSYS_WORKFLOW__RETRY_DELAY_S"] = "1"
+        ours |= {"RECSYS_IMAGES__SHARD_SIZE": "64", "RECSYS_BACKBONE__SHARD_SIZE": "64"}  # so that there is a half-time
         with SampleHost(shop.folder, net.address, port):
             with machines.prefect_server(net.address, folder / "prefect", {}) as api:
                 given = ours | {"PREFECT_API_URL": api}
@@ -60,6 +60,7 @@ def main() -> int:
                     home = folder / name.replace(", ", "-").replace(" ", "-")
                     took[name] = run(name, home, catalogue, given, net, folder)
                     tables[name] = contents(home)
+                    say(f"  {took[name]:.0f} s, other tables than threads: {differ(tables[name], tables)[1] or 'none'}")
             name = "dask, PostgreSQL and S3"
             took[name], tables[name] = in_production(name, folder, catalogue, ours, net)
     rows = [
@@ -159,7 +160,7 @@ def contents(home: Path) -> dict[str, pd.DataFrame]:
     store, held = Store(home), {}
     for name in _named(home, ""):
         frame = store.read(name)
-        times = [column.name for column in frame.schema if column.type == TIME]
+        times = [column.name for column in frame.schema if column.type == TIME or column.name == "attempts"]
         held[name] = frame.drop_columns(times).to_pandas().sort_values(list(key_of(name))).reset_index(drop=True)
     return held
 
@@ -169,18 +170,21 @@ def _named(home: Path, begin: str) -> list[str]:
 
 
 def differ(held: Mapping[str, pd.DataFrame], tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> tuple[int, str]:
-    """Return the number of tables, and which differ from those that threads gave."""
-    wanted = tables["threads"]
-    found = [name for name in sorted(held.keys() | wanted.keys()) if not same(held.get(name), wanted.get(name))]
-    return len(held), ", ".join(found)
+    """Return the number of tables, and which of them, by which columns, differ from those that threads gave."""
+    wanted, found = tables["threads"], []
+    for name in sorted(held.keys() | wanted.keys()):
+        one, other = held.get(name), wanted.get(name)
+        if one is None or other is None or len(one) != len(other):
+            found.append(name)
+        elif columns := [column for column in one if not same(one[column], other[column])]:
+            found.append(f"{name} ({', '.join(columns)})")
+    return len(held), "; ".join(found)
 
 
-def same(one: pd.DataFrame | None, other: pd.DataFrame | None) -> bool:
-    """Return whether two tables hold the same."""
-    if one is None or other is None or len(one) != len(other):
-        return False
+def same(one: pd.Series, other: pd.Series) -> bool:
+    """Return whether two columns hold the same, to the last bit."""
     try:
-        pd.testing.assert_frame_equal(one, other, check_exact=True)
+        pd.testing.assert_series_equal(one, other, check_exact=True)
     except AssertionError:
         return False
     return True
