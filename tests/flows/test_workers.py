@@ -21,7 +21,7 @@ from recsys.errors import ConfigurationError, ServerError
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
 
-from .conftest import FLAGS, Ran
+from .conftest import FLAGS
 
 lacking = machines.lacking() or (None if machines.postgres_programs() else "needs Debian's postgresql")
 RESULTS = "from prefect.filesystems import RemoteFileSystem as R; R(basepath='s3://shop/results').save('shop')"
@@ -86,7 +86,7 @@ def _flags() -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.skipif(lacking is not None, reason=str(lacking))
 def test_two_machines_make_what_threads_make_though_one_is_killed(
-    ran: Ran, production: Production, shop: SampleShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    production: Production, shop: SampleShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole process on PostgreSQL, S3 and Dask, beside the same in one process, on files."""
     net = production.net
@@ -94,8 +94,10 @@ def test_two_machines_make_what_threads_make_though_one_is_killed(
     catalogue = tmp_path / "catalogue.csv"
     catalogue.write_text(shop.catalogue.read_text().replace(shop.base_url, f"http://{net.address}:{port}"))
     hosts = {"RECSYS_IMAGES__ALLOW_HOSTS": f'["{net.address}"]'}
-    home = tmp_path / "home"
+    alone, home = tmp_path / "alone", tmp_path / "home"
     with SampleHost(shop.folder, net.address, port, latency_ms=20):
+        done = run(alone, catalogue, hosts | {"PREFECT_API_URL": production.environment["PREFECT_API_URL"]})
+        assert done.returncode == 0, done.stderr
         with machines.dask_cluster(net, tmp_path / "logs", home, production.environment) as (address, workers):
             dask = {"RECSYS_WORKFLOW__RUNNER": "dask", "RECSYS_WORKFLOW__DASK_ADDRESS": address}
             log = tmp_path / "logs" / f"{net.namespaces[0]}.log"
@@ -111,7 +113,7 @@ def test_two_machines_make_what_threads_make_though_one_is_killed(
             done = run(home, catalogue, production.environment | hosts | dask)
             killer.join()
         assert done.returncode == 0, done.stderr
-    ours = Store(ran.copy)
+    ours = Store(alone)
     for name, value in production.environment.items():
         monkeypatch.setenv(name, value)
     theirs = Store(tmp_path / "a-third-machine", read_only=True)
