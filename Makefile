@@ -53,5 +53,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[dask,dev,servers]'
 	@touch $@

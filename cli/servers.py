@@ -113,11 +113,19 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def mlflow_server(home: Path, port: int | None = None) -> Iterator[Server]:
-    """Run the MLflow UI over a home's runs while the context lasts.
+    """Give the MLflow UI over a home's runs: of the server that MLFLOW_TRACKING_URI names, else of one started here.
 
     Raises:
-        ServerError: it does not start.
+        ServerError: the named server does not answer, or the new one does not start.
     """
+    named = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if named.startswith(("http://", "https://")):
+        if not _answers(f"{named.rstrip('/')}/health"):
+            raise ServerError(
+                f"no MLflow server answers at MLFLOW_TRACKING_URI={named}; start it, or unset the variable"
+            )
+        yield Server("MLflow", named)
+        return
     port = port or free_port()
     (home / "mlflow").mkdir(parents=True, exist_ok=True)
     command = [

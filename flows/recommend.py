@@ -54,11 +54,11 @@ def bring_up_to_date(
     home: str, configuration: Configuration, again: Recheck | None = None, *, train: bool = True
 ) -> Iterator[tuple[Stage, int]]:
     """The process behind the catalogue: images, also those to be asked for `again`, and what follows of them."""
-    at_once = configuration.images.shards_at_once
-    fetched = over_shards(missing_images, fetch_images, home, configuration, at_once=at_once, again=again)
-    fetched += over_shards(placeholders_to_replace, fetch_images, home, configuration, at_once=at_once)
+    threads = configuration.images.shards_at_once
+    fetched = over_shards(missing_images, fetch_images, home, configuration, threads=threads, again=again)
+    fetched += over_shards(placeholders_to_replace, fetch_images, home, configuration, threads=threads)
     account_for_images(home, configuration)
-    fetched += over_shards(missing_views, fetch_views, home, configuration, at_once=at_once)
+    fetched += over_shards(missing_views, fetch_views, home, configuration, threads=threads)
     yield "images", fetched
 
     yield "features", over_shards(missing_features, extract_features, home, configuration)

@@ -12,9 +12,10 @@ from prefect import Task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.futures import PrefectFuture
 
+from flows.workers import are_elsewhere, at_once, shards_done_by
 from recsys import progress
-from recsys.configuration import Configuration
-from recsys.errors import PendingImagesError
+from recsys.configuration import Configuration, load
+from recsys.errors import ConfigurationError, PendingImagesError
 from recsys.store import Shard, lock
 from tasks.policy import patiently
 from tasks.upkeep import compact_tables, let_go_of_old_versions
@@ -28,8 +29,11 @@ def alone(home: str, configuration: Configuration) -> Iterator[None]:
 
     Raises:
         HomeError: it says which process has it still.
+        ConfigurationError: the flow was told of a store that its home knows nothing of.
     """
-    with lock(Path(home), configuration.workflow.wait_s, nested=True):
+    if configuration.store.url != load(Path(home)).store.url:
+        raise ConfigurationError("store.url is no parameter of a flow; set it in recsys.toml, or RECSYS_STORE__URL")
+    with lock(Path(home), configuration.workflow.wait_s, nested=True), shards_done_by(configuration):
         let_go_of_old_versions(home, configuration)
         yield
         compact_tables(home, configuration)
@@ -41,7 +45,7 @@ def over_shards(
     home: str,
     configuration: Configuration,
     *,
-    at_once: int | None = None,
+    threads: int | None = None,
     **parameters: Any,
 ) -> int:
     """Run a stage and return how many items were missing: `missing` says which, `work` does one shard of them.
@@ -54,7 +58,7 @@ def over_shards(
         work: does one of them.
         home: of the shop.
         configuration: given to both.
-        at_once: shards at once (default: `workflow.workers`).
+        threads: that do shards at once, where threads do (default: `workflow.workers`).
         parameters: given to both as well.
     """
     given = {"home": home, "configuration": configuration, **parameters}
@@ -68,11 +72,14 @@ def over_shards(
     progress.begin(stage, items)
     tally = progress.Tally()
     failures: list[Exception] = []
+    under_way = at_once(home, threads or configuration.workflow.workers)
     with progress.listen(tally):
-        for done, future in enumerate(_ended(patient, shards, at_once or configuration.workflow.workers, given), 1):
-            result = future.result(raise_on_failure=False)
+        for done, (shard, future) in enumerate(_ended(patient, shards, under_way, given), 1):
+            result = _result(future)
             if isinstance(result, Exception):
                 failures.append(result)
+            if are_elsewhere():
+                _tell(shard, result)
             told = f"{stage}: {done} of {len(shards)} shards{tally}"
             update_progress_artifact(artifact, round(100 * done / len(shards), 1), told)
     progress.finish(stage, f"{items:,} in {len(shards)} shards{tally}")
@@ -84,12 +91,28 @@ def over_shards(
 
 def _ended(
     work: Task[..., Any], shards: list[Shard], at_once: int, given: dict[str, Any]
-) -> Iterator[PrefectFuture[Any]]:
-    """Submit shards, so many at once, and give their futures as they end."""
-    ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
+) -> Iterator[tuple[Shard, PrefectFuture[Any]]]:
+    """Submit shards, so many at once, and give each and its future as it ends."""
+    ended: SimpleQueue[tuple[Shard, PrefectFuture[Any]]] = SimpleQueue()
     for number, shard in enumerate(shards):
         if number >= at_once:
             yield ended.get()
-        work.submit(shard=shard, **given).add_done_callback(ended.put)
+        work.submit(shard=shard, **given).add_done_callback(lambda future, shard=shard: ended.put((shard, future)))
     for _ in shards[-at_once:]:
         yield ended.get()
+
+
+def _result(future: PrefectFuture[Any]) -> Any:
+    """Return what a shard gave, or why it failed; also where no worker lived to say so."""
+    try:
+        return future.result(raise_on_failure=False)
+    except Exception as error:
+        return error
+
+
+def _tell(shard: Shard, result: Any) -> None:
+    """Tell what the shard's worker could tell to nobody here: its items, by how they ended where that differs."""
+    counts = result.counts if isinstance(result, PendingImagesError) else result
+    outcomes = {name: getattr(counts, name) for name in ("ok", "same", "broken", "pending") if hasattr(counts, name)}
+    for outcome, items in (outcomes or {"": len(shard.keys)}).items():
+        progress.advance(shard.stage, items, outcome)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -431,11 +432,30 @@ class Report(Section):
     """Queries shown with their recommendations."""
 
 
+class Store(Section):
+    """Where tables and models are."""
+
+    url: str | None = None
+    """Of an object store that several machines share, such as "s3://bucket/shop"; none: they are in the home. The
+    environment says where its service is and who may use it (AWS_*, GOOGLE_*, AZURE_*), never this file."""
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"(s3|gs|az)://[^/]+/.*[^/]$", url):
+            raise ValueError(f"'{url}' is none of s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER")
+        return url
+
+
 class Workflow(Section):
     """How Prefect runs it."""
 
+    runner: Literal["threads", "dask"] = "threads"
+    """Of shards: threads of this process, or a Dask cluster, whose workers may be on other machines."""
     workers: Annotated[int, Field(ge=1, le=256)] = 2
-    """Threads that run shards."""
+    """Threads that run shards, or processes of a Dask cluster on this machine."""
+    dask_address: str | None = None
+    """Of the scheduler of a Dask cluster that runs, such as "tcp://10.0.0.1:8786"; none: one on this machine."""
     retries: Annotated[int, Field(ge=0, le=20)] = 2
     retry_delay_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """Before a shard's second attempt, doubled before each one after it."""
@@ -541,6 +561,7 @@ class Configuration(BaseSettings):
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
+    store: Store = Store()
     workflow: Workflow = Workflow()
     notify: Notify = Notify()
     upkeep: Upkeep = Upkeep()
@@ -548,8 +569,8 @@ class Configuration(BaseSettings):
     sample: Sample = Sample()
 
     def of_results(self) -> str:
-        """Return the settings that can change a result, as JSON: not how it is run, served or told."""
-        return self.model_dump_json(exclude={"workflow", "notify", "upkeep", "service", "sample"})
+        """Return as JSON the settings that can change a result: not where the store is, how it is run, served, told."""
+        return self.model_dump_json(exclude={"store", "workflow", "notify", "upkeep", "service", "sample"})
 
     @classmethod
     def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:  # type: ignore[override]

@@ -25,6 +25,8 @@ A message names the file, row, key or URL and says what to do, on one line.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RecsysError(Exception):
     """A failure that the user can understand and mend."""
@@ -81,9 +83,17 @@ class NoImagesError(RecsysError):
 
 
 class PendingImagesError(RecsysError):
-    """Some images could not be fetched yet; what was fetched is kept."""
+    """Some images could not be fetched yet; what was fetched is kept.
+
+    Attributes:
+        counts: how the images of a shard ended, where it is about one.
+    """
 
     exit_code = 11
+
+    def __init__(self, message: str, counts: Any = None) -> None:
+        super().__init__(message)
+        self.counts = counts
 
 
 class ExportError(RecsysError):

@@ -129,7 +129,7 @@ def ensure(store: Store, configuration: Configuration, serves: Serving) -> Built
     if known is None:
         try:
             known = _build(store, serves.embeddings, wanted)
-            write_json(_record(store, serves), asdict(known))
+            write_json(store.home, _record(store, serves), asdict(known))
         except (OSError, RuntimeError) as error:
             raise home_error(store.home, error) from error
         log_index(store.home, asdict(known))

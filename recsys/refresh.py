@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from recsys import shared
 from recsys.catalogue.source import plain_file
 from recsys.configuration import Configuration
 from recsys.embedding.serving import models
@@ -47,9 +48,8 @@ def ended(store: Store, state: str) -> bool:
     """Note that a refresh has gone through all stages; not where images are pending, which the next one asks for."""
     whole = not count_images(store).pending
     if whole:
-        scratch = _note(store.home).with_suffix(".part")
-        scratch.write_text(json.dumps({"state": state, "at": datetime.now(UTC).isoformat()}), encoding="utf-8")
-        scratch.replace(_note(store.home))
+        told = {"state": state, "at": datetime.now(UTC).isoformat()}
+        shared.write(store.home, _note(store.home), json.dumps(told))
     return whole
 
 

@@ -42,6 +42,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from recsys import shared
 from recsys.errors import HomeError
 from recsys.lean_lancedb import BTree, lancedb
 from recsys.memory import economise
@@ -205,6 +206,9 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
+MOST_TABLES = 10_000
+"""That a store is asked for by name."""
+
 _making = threading.Lock()
 
 LOCK_POLL_S = 0.5
@@ -302,17 +306,25 @@ class Store:
     def __init__(self, home: Path | str, *, read_only: bool = False) -> None:
         self.home = Path(home)
         self.read_only = read_only
+        self._tables = shared.tables(self.home)
         self.id = self._open_home()
-        self._db = lancedb.connect(str(self.home / "store"))
+        self._db = lancedb.connect(self._tables)
 
     def _open_home(self) -> str:
         """Check the home, make one where there is none, and return the store's identity."""
         mark = self.home / "home.json"
+        new = json.dumps({"format": FORMAT, "id": uuid.uuid4().hex})
         try:
             with _making:
+                told = shared.identity(self.home, None if self.read_only else new) if self.is_shared else new
                 if not mark.is_file():
-                    self._make_home(mark)
+                    self._make_home(mark, told)
             about = json.loads(mark.read_text())
+            if self.is_shared and (told is None or json.loads(told)["id"] != about["id"]):
+                raise HomeError(
+                    f"home {self.home} is not of the store at {self._tables}; name a new folder, or copy the home's "
+                    "store/, embedding/, classifier/, index/ and home.json there (docs/production.md)"
+                )
             if about["format"] > FORMAT:
                 raise HomeError(
                     f"home {self.home} has format {about['format']}, made by a newer version; "
@@ -320,26 +332,39 @@ class Store:
                 )
             if not self.read_only:
                 tempfile.TemporaryFile(dir=self.home).close()  # can it be written to?
+            if self.is_shared and self.home.resolve() not in _held:  # who holds it is the only one who writes
+                shared.pull(self.home)
             return str(about["id"])
         except (ValueError, KeyError, TypeError) as error:
             raise HomeError(f"{mark} is damaged ({error}); restore it or use another --home") from error
         except OSError as error:
             raise home_error(self.home, error) from error
 
-    def _make_home(self, mark: Path) -> None:
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines use it too."""
+        return "://" in self._tables
+
+    def _make_home(self, mark: Path, about: str | None) -> None:
         """Make an empty folder, or one that holds only what may lie there before a shop does, into a home."""
-        if self.read_only:
+        if about is None or (self.read_only and not self.is_shared):
             raise HomeError(f"home {self.home} holds no shop yet; run 'recsys run --catalogue FILE' or 'recsys demo'")
         if self.home.exists() and (not self.home.is_dir() or {p.name for p in self.home.iterdir()} - BEFORE_A_SHOP):
             raise HomeError(f"home {self.home} is not empty and not ours; name an empty or new folder")
         self.home.mkdir(parents=True, exist_ok=True)
         scratch = mark.with_suffix(".part")
-        scratch.write_text(json.dumps({"format": FORMAT, "id": uuid.uuid4().hex}))
+        scratch.write_text(about)
         scratch.rename(mark)
 
     def exists(self, table: str) -> bool:
         """Return whether the table has been made."""
-        return (self.home / "store" / f"{table}.lance").is_dir()
+        if not self.is_shared:
+            return (self.home / "store" / f"{table}.lance").is_dir()
+        return table in self.names()
+
+    def names(self) -> list[str]:
+        """Return the names of all tables that were made."""
+        return list(self._db.table_names(limit=MOST_TABLES))
 
     def write(self, table: str, rows: pa.Table, *, replace: str | None = None, new: bool = False) -> None:
         """Merge rows by the table's key in one commit.
@@ -381,14 +406,24 @@ class Store:
             raise home_error(self.home, error) from error
 
     def _made(self, table: str, schema: pa.Schema) -> lancedb.table.Table:
-        """Open a table, having made it where there is none; one thread at a time, since a second would empty it."""
-        with _making:
-            if not self.exists(table):
-                self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
-            made = self._db.open_table(table)
-            if later := [field for field in schema if field.name not in made.schema.names]:
-                made.add_columns(later)
-        return made
+        """Open a table, having made it, or the columns of a later version, where there is none.
+
+        One process at a time, since a second would empty it.
+        """
+        if not self.exists(table) or self._later(table, schema):
+            with _making, (self.home / "making").open("w") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                with shared.lease(self.home, time.monotonic() + 2 * shared.LEASE_S, "making"):
+                    if not self.exists(table):
+                        self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
+                    elif later := self._later(table, schema):
+                        self._db.open_table(table).add_columns(later)
+        return self._db.open_table(table)
+
+    def _later(self, table: str, schema: pa.Schema) -> list[pa.Field]:
+        """Return the columns that came with a later version of this program than wrote the table."""
+        there = self._db.open_table(table).schema.names
+        return [field for field in schema if field.name not in there]
 
     def read(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Return rows as an Arrow table; none, with the right columns, where the table was never written.
@@ -515,7 +550,10 @@ def lock(home: Path, wait_s: float = 0.0, *, nested: bool = False) -> Iterator[N
     if nested and own in _held:
         yield
         return
-    with _locked(home, time.monotonic() + wait_s):
+    deadline = time.monotonic() + wait_s
+    with _locked(home, deadline), shared.lease(home, deadline):
+        if shared.url_of(home) is not None:
+            Store(home)  # takes what other machines have written; while it is held nobody else writes
         _held.add(own)
         try:
             yield

@@ -11,9 +11,12 @@ change with the code that it calls.
 from __future__ import annotations
 
 import functools
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from obstore.fsspec import BufferedFile, register
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
@@ -22,6 +25,10 @@ import recsys
 from recsys.configuration import Configuration
 from recsys.errors import PendingImagesError, RecsysError, TransientFetchError
 from recsys.store import Store, digest
+
+if find_spec("s3fs") is None:
+    register("s3")  # so that Prefect can keep results there too, where its settings say so
+    BufferedFile._reader = BytesIO()  # of a file that is not there, which it would complain of having to close
 
 
 @functools.cache
@@ -48,7 +55,7 @@ def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """Return the key of a task's result: the task's name, and a digest of it, the store, the code, and what the task
     was given.
 
-    Of the configuration counts what can change a result: not how many threads work on it, nor the sample shop.
+    Of the configuration counts what can change a result.
     """
     given = {name: value for name, value in sorted(parameters.items()) if name != "home"}
     if isinstance(configuration := given.get("configuration"), Configuration):

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recsys import progress
+from recsys import progress, shared
 from recsys.backbones.weights import locate
 from recsys.catalogue.products import active_products
 from recsys.classifier import examples, ledger, pictures
@@ -145,7 +145,8 @@ def train(
         ledger.write(store, rows, fitted.predictions, version)
         threshold = fitted.model.threshold
         model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
-        _write(place / "trained.json", model)  # from here on it is trained, whatever happens to this process
+        shared.give(store.home, place)
+        _write(store.home, place / "trained.json", model)  # from here on it is trained, whatever happens
     if fitted.unjudged:
         progress.note(record.without_figures(fitted.unjudged))
     _come_to_hand(store.home, model)
@@ -161,15 +162,16 @@ def loaded(home: Path | str, version: str) -> LabelModel:
     from recsys.classifier.label_model import LabelModel
 
     place = folder(home) / version
+    shared.take(Path(home), place / "model")
     try:
         return LabelModel.load(place / "model")
     except TrainingError:
-        (place / "trained.json").unlink(missing_ok=True)
+        shared.delete(Path(home), place / "trained.json")
         raise
 
 
 def _come_to_hand(home: Path, model: AtHand) -> None:
-    _write(folder(home) / "at-hand.json", model)
+    _write(home, folder(home) / "at-hand.json", model)
     shutil.rmtree(folder(home) / model.version / "checkpoints", ignore_errors=True)
 
 
@@ -193,7 +195,5 @@ def _read(file: Path) -> AtHand | None:
         raise TrainingError(f"{file} is damaged ({error}); delete it and run 'recsys train classifier'") from error
 
 
-def _write(file: Path, model: AtHand) -> None:
-    scratch = file.with_suffix(".part")
-    scratch.write_text(json.dumps(asdict(model), ensure_ascii=False), encoding="utf-8")
-    scratch.replace(file)
+def _write(home: Path, file: Path, model: AtHand) -> None:
+    shared.write(home, file, json.dumps(asdict(model), ensure_ascii=False))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys import backbones, features, progress, recommendations
+from recsys import backbones, features, progress, recommendations, shared
 from recsys.configuration import Configuration
 from recsys.embedding import serving
 from recsys.embedding.recipe import Recipe, load_recipe
@@ -132,7 +132,8 @@ def train(
             against=against.version,
             precision=verdict.precision,
         )
-        serving.write_json(place / "trained.json", asdict(model))  # from here on it is trained, whatever happens
+        shared.give(store.home, place)
+        serving.write_json(store.home, place / "trained.json", asdict(model))  # from here on it is trained
     _settle(place, model)
     return Outcome(model, new=True, waits=_waits(store.home, version))
 
@@ -159,7 +160,7 @@ def serve(store: Store, configuration: Configuration, model: Model | None) -> No
     now, version = serving.pointer(store.home), model.version if model else None
     if version != now.version:
         _point(store, Pointer(version, (*now.before, now.version)), model)
-    (serving.folder(store.home) / "challenger.json").unlink(missing_ok=True)
+    shared.delete(store.home, serving.folder(store.home) / "challenger.json")
 
 
 def promote(store: Store, configuration: Configuration, version: str, *, force: bool = False) -> Model:
@@ -212,7 +213,7 @@ def roll_back(store: Store, configuration: Configuration) -> Serving:
     model = _usable(store, configuration, version) if version is not None else None
     _fill(store, configuration, model)
     _point(store, Pointer(version, tuple(before)), model)
-    (serving.folder(store.home) / "challenger.json").unlink(missing_ok=True)
+    shared.delete(store.home, serving.folder(store.home) / "challenger.json")
     return Serving.of(model, configuration)
 
 
@@ -262,7 +263,8 @@ def _whole(place: Path) -> bool:
 def _settle(place: Path, model: Model) -> None:
     """Have a trained model wait for its tables if it passed the gate, and let its checkpoints go."""
     if model.promoted and serving.pointer(place.parent.parent).version != model.version:
-        serving.write_json(place.parent / "challenger.json", {"version": model.version})
+        home = place.parent.parent
+        serving.write_json(home, place.parent / "challenger.json", {"version": model.version})
     shutil.rmtree(place / "checkpoints", ignore_errors=True)
 
 

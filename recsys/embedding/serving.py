@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys import backbones, colour, features
+from recsys import backbones, colour, features, shared
 from recsys.configuration import Configuration
 from recsys.errors import ModelError
 
@@ -192,7 +192,7 @@ def pointer(home: Path | str) -> Pointer:
 
 def point(home: Path | str, to: Pointer) -> None:
     """Have another model serve; from one moment to the next, and whatever happens to this process."""
-    write_json(folder(home) / "champion.json", asdict(to))
+    write_json(home, folder(home) / "champion.json", asdict(to))
 
 
 @functools.lru_cache(maxsize=2)
@@ -204,7 +204,8 @@ def loaded(home: Path | str, version: str) -> Embedder:
     """
     from recsys.embedding.embedder import Embedder
 
-    return Embedder.load(folder(home) / version / "model")
+    shared.take(Path(home), place := folder(home) / version / "model")
+    return Embedder.load(place)
 
 
 def describe(
@@ -247,9 +248,6 @@ def read_json(file: Path) -> dict[str, Any] | None:
         raise ModelError(f"{file} is damaged ({error}); delete it and run 'recsys train embedding'") from error
 
 
-def write_json(file: Path, told: dict[str, Any]) -> None:
-    """Write a record, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(".part")
-    scratch.write_text(json.dumps(told, ensure_ascii=False, indent=1), encoding="utf-8")
-    scratch.replace(file)
+def write_json(home: Path | str, file: Path, told: dict[str, Any]) -> None:
+    """Write a record of a home, whole or not at all."""
+    shared.write(Path(home), file, json.dumps(told, ensure_ascii=False, indent=1))

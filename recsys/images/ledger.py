@@ -137,7 +137,8 @@ def fetch_shard(
     if pending:
         raise PendingImagesError(
             f"{shard}: {len(pending)} of {counts.total} images are pending, {_hosts(pending)}; "
-            "what came is kept, and running again asks only for the rest"
+            "what came is kept, and running again asks only for the rest",
+            counts,
         )
     return counts
 

@@ -126,7 +126,8 @@ def fetch_shard(
     if counts.pending:
         raise PendingImagesError(
             f"{shard}: {counts.pending} of {len(rows)} further photos are pending; "
-            "what came is kept, and running again asks only for the rest"
+            "what came is kept, and running again asks only for the rest",
+            counts,
         )
     return counts
 
