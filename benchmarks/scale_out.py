@@ -128,7 +128,7 @@ def in_production(
         s3 = stack.enter_context(machines.s3_server(net.address, folder / "s3.log"))
         backend = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"postgresql+asyncpg://{database}/prefect"}
         api = stack.enter_context(machines.prefect_server(net.address, folder / "prefect-production", backend))
-        runs = (f"postgresql://{database}/mlflow", "s3://shop/mlflow")
+        runs = (f"postgresql+psycopg://{database}/mlflow", "s3://shop/mlflow")
         mlflow = stack.enter_context(machines.mlflow_server(net.address, *runs, folder / "mlflow.log", s3))
         subprocess.run([sys.executable, "-c", RESULTS], env=ours | {"PREFECT_API_URL": api}, check=True)
         given = (

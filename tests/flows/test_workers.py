@@ -51,7 +51,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
         machines.postgres(folder / "postgres") as database,
         machines.s3_server(net.address, folder / "s3.log") as s3,
         machines.mlflow_server(
-            net.address, f"postgresql://{database}/mlflow", "s3://shop/mlflow", folder / "mlflow.log", s3
+            net.address, f"postgresql+psycopg://{database}/mlflow", "s3://shop/mlflow", folder / "mlflow.log", s3
         ) as mlflow,
         machines.prefect_server(
             net.address,
