@@ -169,7 +169,7 @@ def contents(home: Path) -> dict[str, pd.DataFrame]:
 
 
 def _named(home: Path, begin: str) -> list[str]:
-    return [name for name in Store(home).names() if name.startswith(begin)]
+    return [name for name in Store(home).tables() if name.startswith(begin)]
 
 
 def differ(held: Mapping[str, pd.DataFrame], tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> tuple[int, str]:

@@ -7,18 +7,17 @@ results that a rerun would ask Prefect for. What is in MLflow is nobody's to rem
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recsys import features
+from recsys import features, shared
 from recsys.classifier import registry as classifiers
 from recsys.configuration import Configuration
 from recsys.embedding import serving
 from recsys.store import Store, home_error
-from recsys.upkeep import size_of
+from recsys.upkeep import files_of, size_of
 
 DAY_S = 86_400.0
 
@@ -101,11 +100,10 @@ def remove(store: Store, going: Iterable[Leftover]) -> None:
                 store.drop(each.table)
             elif each.keep_end is not None:
                 _cut(Path(str(each.place)), each.keep_end)
-            elif each.place is not None and each.place.is_dir():
-                (each.place / "trained.json").unlink(missing_ok=True)  # half a model is none
-                shutil.rmtree(each.place)
             elif each.place is not None:
-                each.place.unlink(missing_ok=True)
+                if each.place.is_dir():
+                    shared.delete(store.home, each.place / "trained.json")  # half a model is none
+                shared.delete(store.home, each.place)
     except OSError as error:
         raise home_error(store.home, error) from error
 
@@ -157,7 +155,7 @@ def _tables(
             or (kind == "embeddings" and version not in trainings)
             or (kind == "recommendations" and version not in trainings and not seen(version))
         ):
-            size = size_of(store.home / "store" / f"{table}.lance")
+            size = size_of(store.home / "store" / f"{table}.lance") or files_of(store, table).bytes
             yield Leftover("table", table, "of a model that does not stay, or of another backbone", size, table=table)
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -120,12 +121,19 @@ def write(home: Path, file: Path, text: str) -> None:
     scratch.replace(file)
 
 
-def delete(home: Path, file: Path) -> None:
-    """Delete a record of the home for all machines; it may be gone already."""
+def delete(home: Path, place: Path) -> None:
+    """Delete a record of the home, or a folder with all that is in it, for all machines; it may be gone already."""
+    is_folder = place.is_dir()
     if (objects := _objects(home)) is not None:
+        name = _name(home, place)
         with _told(home), contextlib.suppress(FileNotFoundError):
-            objects.delete(_name(home, file))
-    file.unlink(missing_ok=True)
+            below = [found["path"] for listed in objects.list(f"{name}/") for found in listed] if is_folder else []
+            for path in below or [name]:
+                objects.delete(path)
+    if is_folder:
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def give(home: Path, folder: Path) -> None:

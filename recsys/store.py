@@ -358,13 +358,13 @@ class Store:
 
     def exists(self, table: str) -> bool:
         """Return whether the table has been made."""
-        if not self.is_shared:
-            return (self.home / "store" / f"{table}.lance").is_dir()
-        return table in self.names()
+        if not self.is_shared:  # its folder is there before its first version
+            return any((self.home / "store" / f"{table}.lance" / "_versions").glob("[0-9]*.manifest"))
+        return table in self.tables()
 
-    def names(self) -> list[str]:
-        """Return the names of all tables that were made."""
-        return list(self._db.table_names(limit=MOST_TABLES))
+    def tables(self) -> list[str]:
+        """Return the names of all tables that were made, by name."""
+        return sorted(self._db.table_names(limit=MOST_TABLES))
 
     def write(self, table: str, rows: pa.Table, *, replace: str | None = None, new: bool = False) -> None:
         """Merge rows by the table's key in one commit.
@@ -463,10 +463,6 @@ class Store:
     def revision(self, table: str) -> int:
         """Return the number of the table's last commit, whatever it was for; 0 where it was never written."""
         return int(self._db.open_table(table).version) if self.exists(table) else 0
-
-    def tables(self) -> list[str]:
-        """Return the names of all tables, by name."""
-        return sorted(place.stem for place in (self.home / "store").glob("*.lance"))
 
     def optimize(self, table: str, keep: timedelta) -> None:
         """Have LanceDB compact a table, bring its indices up to date, and drop its versions that are older than `keep`.

@@ -158,13 +158,13 @@ def _optimize(store: Store, tables: list[tuple[TableFiles, float]]) -> Kept:
     done, failed, before, after = [], [], 0, 0
     for each, keep in tables:
         place = store.home / "store" / f"{each.table}.lance"
-        before += (size := size_of(place))
+        before += (size := size_of(place) or each.bytes)  # in an object store, what is told of it
         try:
             store.optimize(each.table, timedelta(seconds=keep))
             done.append(each.table)
         except (OSError, RuntimeError) as error:  # a full disk, another writer: the table is as it was
             failed.append(f"{each.table} stays as it is ({' '.join(str(error).split())[:200]})")
-        after += size_of(place) if each.table in done else size
+        after += size_of(place) or files_of(store, each.table).bytes if each.table in done else size
     return Kept(tuple(done), before, after, tuple(failed))
 
 

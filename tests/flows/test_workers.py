@@ -124,10 +124,10 @@ def test_two_machines_make_what_threads_make_though_one_is_killed(
     }.items():
         assert rows(theirs, table, columns) == rows(ours, table, columns)
     for kind in ("features-", "embeddings-", "recommendations-"):
-        assert [name for name in theirs.names() if name.startswith(kind)] == [
-            name for name in ours.names() if name.startswith(kind)
+        assert [name for name in theirs.tables() if name.startswith(kind)] == [
+            name for name in ours.tables() if name.startswith(kind)
         ]
-    recommended = next(name for name in ours.names() if name.startswith("recommendations-"))
+    recommended = next(name for name in ours.tables() if name.startswith("recommendations-"))
     assert rows(theirs, recommended, ["product_id", "rank", "neighbour_id"]) == rows(
         ours, recommended, ["product_id", "rank", "neighbour_id"]
     )

@@ -34,7 +34,7 @@ def embedding(home: Path, version: str, day: int, backbone: str = NOW) -> None:
         backbone=backbone, size=8, trained_at=f"2026-01-{day:02}T00:00:00+00:00", run_id="run", registered="1",
         promoted=True, reason="", against=NOW,
     )  # fmt: skip
-    serving.write_json(home / "embedding" / version / "trained.json", asdict(told))
+    serving.write_json(home, home / "embedding" / version / "trained.json", asdict(told))
     (home / "embedding" / version / "model").mkdir()
     (home / "embedding" / version / "model" / "weights").write_bytes(b"." * 1000)
 
@@ -59,10 +59,10 @@ def store(tmp_path: Path) -> Store:
         table(made, f"recommendations-{version}")
     serving.point(made.home, Pointer("e2", ("e0", None, "e1")))
     for number in range(3):
-        serving.write_json(made.home / "classifier" / f"c{number}" / "trained.json", {})
+        serving.write_json(made.home, made.home / "classifier" / f"c{number}" / "trained.json", {})
         age(made.home / "classifier" / f"c{number}", 9 - number)
     at_hand = AtHand("c0", "r", ("Pens",), 0.9, "run", "1")
-    serving.write_json(made.home / "classifier" / "at-hand.json", asdict(at_hand))
+    serving.write_json(made.home, made.home / "classifier" / "at-hand.json", asdict(at_hand))
     return made
 
 
@@ -99,7 +99,7 @@ def test_the_classifier_at_hand_stays_though_newer_ones_are_there(store: Store) 
 
 
 def test_a_challenger_that_waits_stays(store: Store) -> None:
-    serving.write_json(store.home / "embedding" / "challenger.json", {"version": "e3"})
+    serving.write_json(store.home, store.home / "embedding" / "challenger.json", {"version": "e3"})
     assert names(cleaned(store), "trained embedding") == {"e0"}
 
 
