@@ -66,7 +66,7 @@ DECODERS = 2
 PLACES = 12
 """Times its connections that a process has products under way, those included that wait to be squared."""
 
-AHEAD = 96 << 20
+AHEAD = 112 << 20
 """Bytes of small JPEGs that may wait to be squared. So the network runs seconds ahead of the decoder, and a batch's
 links that stay silent have had most of their time when its last picture is squared."""
 
@@ -344,7 +344,8 @@ class Client:
         """Ask for one URL until it succeeds, fails for good, its budget is spent or its host is down."""
         for retry in range(self.settings.attempts):
             try:
-                download = await _Attempt(self, trial.url, retry, deadline, known).run(batch)
+                attempt = _Attempt(self, trial.url, retry, deadline, known, silent_before=trial.unanswered > 0)
+                download = await attempt.run(batch)
                 if download is None:
                     trial.unchanged, trial.error = True, None
                 elif download.digest in placeholders:
@@ -402,9 +403,12 @@ class Client:
 class _Attempt:
     """One request for one URL, with the redirects that it takes."""
 
-    def __init__(self, client: Client, url: str, number: int, deadline: _Deadline, known: Known | None) -> None:
+    def __init__(
+        self, client: Client, url: str, number: int, deadline: _Deadline, known: Known | None, silent_before: bool
+    ) -> None:
         self.client, self.settings = client, client.settings
         self.url, self.number, self.deadline, self.known = url, number, deadline, known
+        self.silent_before = silent_before
         self.has_large = False
         self.unanswered: Host | None = None  # that was asked and has not begun to answer
         self.asked = 0.0  # loop time
@@ -417,7 +421,7 @@ class _Attempt:
         """
         address = parse(self.url)
         host = self.client.host(address)
-        async with host.slot(order) as self.slot, self.client.open:
+        async with host.slot(order, self.silent_before) as self.slot, self.client.open:
             if host.down:
                 raise _NoLifeError(host, "host_down", f"{address.host} is down")
             try:

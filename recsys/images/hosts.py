@@ -6,7 +6,8 @@ Concurrency   starts at 8 requests at once, doubles with each window of good ans
 Patience      how long an answer may take to begin is learned from the host as TCP learns its time-out (RFC 6298): the
               smoothed mean of its response times plus four times their deviation, at least half a second, doubled with
               each attempt at a URL, at most `images.timeout_s`. A host that answers in 0.2 s is not waited for 10 s.
-              A request that takes longer than usual gives its slot to another while it waits.
+              A request that takes longer than usual gives its slot to another while it waits, and one for a URL that
+              stayed without an answer before does so at once.
 Pace          `images.rate_per_host`, where set, and Retry-After of a host that objects to many requests.
 Down          a host that gave no sign of life so many times on end is asked no more until another batch begins.
 """
@@ -76,12 +77,13 @@ class Host:
 
     # -- slots ----------------------------------------------------------------------------------------------------
 
-    def slot(self, order: int) -> Slot:
+    def slot(self, order: int, silent_before: bool = False) -> Slot:
         """Return a context that holds one of the host's slots; of those who wait, the lowest order comes first.
 
-        While it waits for an answer for longer than the host usually takes, another may have it.
+        While it waits for an answer for longer than the host usually takes, another may have it; at once where the URL
+        has stayed without an answer before, as it mostly will again.
         """
-        return Slot(self, order)
+        return Slot(self, order, silent_before)
 
     async def enter(self, order: int) -> None:
         """Wait for a slot, and for the host's pace."""
@@ -222,8 +224,8 @@ class Host:
 class Slot:
     """One slot of a host, given back at the end, or sooner when no answer has come in the usual time."""
 
-    def __init__(self, host: Host, order: int) -> None:
-        self._host, self._order = host, order
+    def __init__(self, host: Host, order: int, silent_before: bool) -> None:
+        self._host, self._order, self._silent_before = host, order, silent_before
         self._held = False
         self._overdue: asyncio.TimerHandle | None = None
 
@@ -231,7 +233,8 @@ class Slot:
         await self._host.enter(self._order)
         self._held = True
         if (usual := self._host.usual) is not None:
-            self._overdue = asyncio.get_running_loop().call_later(usual, self._leave)
+            wait = 0.0 if self._silent_before else usual
+            self._overdue = asyncio.get_running_loop().call_later(wait, self._leave)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -179,6 +179,21 @@ def test_a_request_that_takes_longer_than_usual_lets_another_go_ahead():
     assert waited < 0.5 and active == 0
 
 
+def test_a_url_that_was_silent_before_keeps_no_slot_while_it_waits():
+    async def work():
+        host = Host(settings(concurrency_per_host=1))
+        answers(host, KNOWN_AFTER, seconds=5)
+        began = time.monotonic()
+        async with host.slot(0, silent_before=True):
+            await asyncio.sleep(0)  # sent
+            async with host.slot(0):
+                waited = time.monotonic() - began
+        return waited, host._active
+
+    waited, active = in_loop(work)
+    assert waited < 0.5 and active == 0
+
+
 def test_the_pace_is_kept(host):
     began = time.monotonic()
     items = [Item(str(n), (host.url("ok", n),)) for n in range(10)]
