@@ -17,7 +17,8 @@ from recsys.price import price_levels
 from recsys.recommender import RULE_VERSION, Gallery, rows_of_values, variant_groups
 from recsys.store import Store, digest
 
-DERIVED_FROM = ("product_id", "row_digest", "label", "image_digest")
+DERIVED_FROM = ("product_id", "name", "brand", "label", "image_digest")
+"""Columns that a gallery depends on, beside the price levels: a price that moves no level moves no ranking."""
 
 
 def products_with_image(store: Store) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def bases(frame: pd.DataFrame, configuration: Configuration, serves: Serving) ->
     rule = configuration.recommend
     settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size"})
     ruled = [RULE_VERSION, settings, rule.stored, *_versions(configuration, serves)]
-    told = _told(frame)
+    told = _told(frame, configuration)
     answer = np.full(len(frame), digest([*ruled, *told]), dtype=object)
     for rows in rows_of_values(frame["label"].to_numpy(dtype=object)).values():
         if len(rows) > 1:
@@ -55,9 +56,10 @@ def bases(frame: pd.DataFrame, configuration: Configuration, serves: Serving) ->
     return answer
 
 
-def _told(frame: pd.DataFrame) -> NDArray[np.object_]:
+def _told(frame: pd.DataFrame, configuration: Configuration) -> NDArray[np.object_]:
     """Return of each product, as text, all of its rows that a gallery depends on."""
     columns = [frame[column].tolist() for column in DERIVED_FROM]
+    columns.append(price_levels(frame["price"], frame["label"], configuration.price).tolist())
     return np.array(["\x1f".join(map(str, line)) for line in zip(*columns, strict=True)], dtype=object)
 
 
@@ -108,7 +110,7 @@ def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame
     The last gallery is kept in memory, since every shard of a run asks for the same.
     """
     versions = (store.version(features.table_name(configuration)), store.version(serves.embeddings))
-    state = digest([*_versions(configuration, serves), *_told(frame)])
+    state = digest([*_versions(configuration, serves), *_told(frame, configuration)])
     key = (str(store.home), store.id, versions, state)
     with _loading:
         if key not in _galleries:

@@ -36,6 +36,7 @@ SLOW = ("tests/flows/", "tests/recsys/classifier/", "tests/recsys/embedding/", "
 TOGETHER = {
     "tests/flows/test_train.py": "tests/flows/test_recommend.py",  # they share a run that takes a minute
     "tests/flows/test_refresh.py": "tests/flows/test_recommend.py",
+    "tests/flows/test_incremental.py": "tests/flows/test_recommend.py",
     "tests/flows/test_deployments.py": "tests/flows/test_recheck.py",  # both deploy to the one Prefect server
 }
 """Files whose tests go to the worker that has another's."""

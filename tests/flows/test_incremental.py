@@ -1,0 +1,102 @@
+"""What each kind of change in a catalogue writes: the products that changed, and what rests on them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from recsys.gallery import load_shop
+from recsys.sample_shop import SampleHost, SampleShop
+from recsys.store import Store
+
+from .conftest import CONFIGURATION, Ran, running
+
+Written = dict[str, Counter[str]]
+
+
+@contextmanager
+def noted() -> Iterator[Written]:
+    """Note the keys of the rows that are written, by the kind of the table."""
+    told: Written = {}
+    noting = threading.Lock()
+    real = Store.write
+
+    def write(self: Store, table: str, rows: pa.Table, **how: Any) -> None:
+        with noting:
+            told.setdefault(table.split("-")[0], Counter()).update(rows[rows.column_names[0]].to_pylist())
+        real(self, table, rows, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "write", write)
+        yield told
+
+
+def test_each_kind_of_change_writes_what_changed_and_what_rests_on_it(
+    ran: Ran, shop: SampleShop, host: SampleHost, tmp_path: Path
+) -> None:
+    home = shutil.copytree(ran.copy, tmp_path / "home")
+    run, store = running(home), Store(home)
+    catalogue = pd.read_csv(shop.catalogue, dtype=str, keep_default_na=False)
+    frame, _ = load_shop(store, CONFIGURATION)
+    sizes = frame["label"].value_counts()
+    label = frame[frame["label"] == sizes.index[0]].sort_values("price")
+    alone = set(frame.loc[frame["label"].map(sizes).fillna(1) < 2, "product_id"])  # compared with the whole shop
+    together = set(label["product_id"]) | alone
+    cheap, dear = label["product_id"].iloc[0], label["product_id"].iloc[-1]
+    news = {"products": {dear}, "catalogues": None}
+
+    def refreshed(rows: pd.DataFrame) -> tuple[dict[str, set[str] | None], int]:
+        """Take a catalogue in; what was written, and how many pictures were asked for."""
+        rows.to_csv(tmp_path / "changed.csv", index=False)
+        asked = sum(host.stats().values())
+        with noted() as told:
+            run(tmp_path / "changed.csv", stop_after="recommendations")
+        keys = {table: set(written) if table != "catalogues" else None for table, written in told.items()}
+        return keys, sum(host.stats().values()) - asked
+
+    def changed(**cells: str) -> pd.DataFrame:
+        rows = catalogue.copy()
+        rows.loc[rows["uniq_id"] == dear, list(cells)] = list(cells.values())
+        return rows
+
+    # a price that moves no level: the product's row and nothing else
+    dearer = changed(discounted_price=str(label["price"].iloc[-1] + 1))
+    assert refreshed(dearer) == (news, 0)
+
+    # a price that moves levels: the label is ranked anew, and what is compared with the whole shop
+    assert refreshed(changed(discounted_price="1")) == (news | {"recommendations": together}, 0)
+
+    # a picture: it alone is fetched and looked at, and what is compared with it is ranked anew
+    refreshed(catalogue)
+    spare = frame.loc[~frame["product_id"].isin(together), "product_id"].iloc[0]
+    picture = catalogue.loc[catalogue["uniq_id"] == spare, "image"].iloc[0]
+    written, asked = refreshed(changed(image=f'["{picture.strip(chr(91) + chr(93)).split(chr(34))[1]}"]'))
+    assert asked == 1 and written["images"] == written["predictions"] == {dear}
+    assert written.keys() <= {*news, "images", "predictions", "recommendations", "labels"}  # whose features are known
+    assert written["recommendations"] == together
+
+    # a product that goes: marked, and the others of its label are ranked without it
+    refreshed(catalogue)
+    gone = catalogue[catalogue["uniq_id"] != dear]
+    assert refreshed(gone) == (news | {"recommendations": together - {dear}}, 0)
+    assert store.read("products", ["product_id"], f"product_id = '{dear}' AND removed IS NOT NULL").num_rows == 1
+
+    # and returns: with its picture, which is there still
+    written, asked = refreshed(catalogue)
+    assert (written, asked) == (news | {"recommendations": together}, 0)
+
+    # a new one, of which nothing is known but the picture that another has
+    new = catalogue[catalogue["uniq_id"] == cheap].assign(uniq_id="new", product_name="A new one")
+    written, asked = refreshed(pd.concat([catalogue, new]))
+    assert asked == 1 and written["products"] == written["images"] == written["labels"] == {"new"}
+    assert written["recommendations"] == together | {"new"}
+    assert refreshed(pd.concat([catalogue, new])) == ({}, 0)
