@@ -518,7 +518,7 @@ class _Attempt:
             self.clock.reschedule(min(self.ends, self.asked + self.unanswered.patience(self.number)))
 
     def _silence(self, host: Host) -> FetchError:
-        host.silent()
+        host.silent(again=self.silent_before)
         return _NoLifeError(host, "timeout", "no answer in time")
 
     async def _answer(self, response: aiohttp.ClientResponse) -> _Answer | None:

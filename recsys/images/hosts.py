@@ -153,9 +153,14 @@ class Host:
         self._ended += 1
         self._adapt()
 
-    def silent(self) -> None:
-        """Take note of a request whose answer did not begin in time."""
+    def silent(self, again: bool = False) -> None:
+        """Take note of a request whose answer did not begin in time; `again`: as that URL's before.
+
+        That says nothing new of how fast the host is: such requests hold no slots, so many may end together.
+        """
         self._without_life += 1
+        if again:
+            return
         self._silences += 1
         self._ended += 1
         self._adapt()
