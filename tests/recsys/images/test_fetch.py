@@ -16,7 +16,7 @@ import pytest
 
 from recsys.configuration import Images
 from recsys.images import client, hosts
-from recsys.images.fetch import fetch_images
+from recsys.images.fetch import PART, fetch_images
 from recsys.images.item import Item, Outcome, SquaredImage
 from recsys.images.square import decode, decode_squared
 
@@ -218,14 +218,15 @@ def test_with_every_url_broken_the_last_cause_is_told(host, settings):
 
 
 def test_a_host_that_is_down_spends_nobodys_budget_and_is_soon_left_alone(host, settings, unused_port, monkeypatch):
+    """Products that are one part of a batch: each further part would ask once more whether it is up again."""
     refusals = []
     refused = hosts.Host.refused
     monkeypatch.setattr(hosts.Host, "refused", lambda self: (refusals.append(self), refused(self)))
     settings = settings.model_copy(update={"concurrency_per_host": 4})
-    items = [Item(str(n), (f"http://127.0.0.1:{unused_port}/{n}.jpg",), attempts=n % 2) for n in range(100)]
+    items = [Item(str(n), (f"http://127.0.0.1:{unused_port}/{n}.jpg",), attempts=n % 2) for n in range(PART - 1)]
     outcomes = fetch_images([*items, Item("up", (host.url("ok"),))], settings)
     assert {(o.status, o.cause) for o in outcomes[:-1]} == {("pending", "host_down")}
-    assert [o.attempts for o in outcomes[:-1]] == [n % 2 for n in range(100)]
+    assert [o.attempts for o in outcomes[:-1]] == [n % 2 for n in range(PART - 1)]
     assert outcomes[-1].status == "ok"
     assert hosts.DOWN_AFTER <= len(refusals) < hosts.DOWN_AFTER + 4
 
