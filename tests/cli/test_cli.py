@@ -126,6 +126,20 @@ def test_asking_writes_nothing(recsys: Recsys, filled: Path) -> None:
     assert state() == before
 
 
+def test_clean_tells_what_would_go_then_it_goes_and_then_there_is_nothing(
+    recsys: Recsys, filled: Path, tmp_path: Path
+) -> None:
+    home = shutil.copytree(filled, tmp_path / "own")
+    (home / "scratch").mkdir(exist_ok=True)
+    left = home / "scratch" / "half-a-download"
+    left.write_bytes(b"x" * 4_096)
+    told = json.loads(recsys("clean", "--dry-run", "--json", home=home).stdout)
+    assert [(each["name"], each["bytes"]) for each in told["leftovers"]] == [(left.name, 4_096)] and left.exists()
+    assert left.name in recsys("clean", home=home).stdout and not left.exists()
+    assert "nothing to clean" in recsys("clean", home=home).stdout
+    assert Store(home).count("products") == Store(filled).count("products")
+
+
 @pytest.mark.parametrize("words", [("retry",), ("train",)])
 def test_without_a_shop_there_is_nothing_to_go_on_with(recsys: Recsys, tmp_path: Path, words: tuple[str, ...]) -> None:
     """It is said at once: neither a server is started nor a home made."""
