@@ -410,20 +410,17 @@ class Store:
 
         One process at a time, since a second would empty it.
         """
-        if not self.exists(table) or self._later(table, schema):
-            with _making, (self.home / "making").open("w") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                with shared.lease(self.home, time.monotonic() + 2 * shared.LEASE_S, "making"):
-                    if not self.exists(table):
-                        self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
-                    elif later := self._later(table, schema):
-                        self._db.open_table(table).add_columns(later)
+        if self.exists(table) and not _later(made := self._db.open_table(table), schema.names):
+            return made
+        with _making, (self.home / "making").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with shared.lease(self.home, time.monotonic() + 2 * shared.LEASE_S, "making"):
+                if not self.exists(table):
+                    self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
+                made = self._db.open_table(table)
+                if later := _later(made, schema.names):
+                    made.add_columns([schema.field(name) for name in later])
         return self._db.open_table(table)
-
-    def _later(self, table: str, schema: pa.Schema) -> list[pa.Field]:
-        """Return the columns that came with a later version of this program than wrote the table."""
-        there = self._db.open_table(table).schema.names
-        return [field for field in schema if field.name not in there]
 
     def read(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Return rows as an Arrow table; none, with the right columns, where the table was never written.
@@ -439,7 +436,7 @@ class Store:
             return empty.select(list(columns)) if columns else empty
         opened = self._db.open_table(table)
         query = opened.search()
-        later = [name for name in columns or () if name not in opened.schema.names]
+        later = _later(opened, columns or ())
         if columns is not None:
             query = query.select([name for name in columns if name not in later])
         if where is not None:
@@ -494,6 +491,12 @@ class Store:
     def count(self, table: str, where: str | None = None) -> int:
         """Return how many rows match."""
         return int(self._db.open_table(table).count_rows(where)) if self.exists(table) else 0
+
+
+def _later(table: lancedb.table.Table, columns: Sequence[str]) -> list[str]:
+    """Return those of the columns that came with a later version of this program than wrote the table."""
+    there = table.schema.names
+    return [name for name in columns if name not in there]
 
 
 @dataclass(frozen=True)

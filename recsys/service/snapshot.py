@@ -114,15 +114,9 @@ class Snapshot:
     def found(self, words: str, label: str | None, level: float | None, in_stock: bool) -> list[int]:
         """Return the rows of the products that have all words, this label and price level, and are not sold out where
         that is asked for, in catalogue order."""
-        rows = np.ones(len(self.gallery), dtype=bool)
-        if label is not None:
-            rows &= self.gallery.labels == label
-        if level is not None:
-            rows &= self.gallery.price_levels == level
-        if in_stock:
-            rows &= self._available
+        allowed = self.allowed(label, () if level is None else (level,), (), in_stock)
+        there = np.arange(len(self.gallery)) if allowed is None else np.flatnonzero(allowed)
         wanted = words.casefold().split()
-        there = np.flatnonzero(rows)
         found: list[int] = there[np.argsort(self.places[there])].tolist()
         return [row for row in found if all(word in self.searched[row] for word in wanted)] if wanted else found
 
