@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from recsys.configuration import Configuration
 from recsys.embedding.serving import serving
 from recsys.errors import ExportError
-from recsys.gallery import bases, products_with_image
+from recsys.gallery import bases
 from recsys.recommender import RULE_VERSION
 from recsys.spreadsheet import write_csv
 from recsys.store import Store, digest
@@ -86,8 +86,7 @@ def recommendations(store: Store, configuration: Configuration, told: dict[str, 
     serves = serving(store.home, configuration)
     listed = store.read("products", ["product_id", "position", "name"], "removed IS NULL").to_pandas()
     frame = store.read(serves.recommendations).to_pandas().merge(listed, on="product_id")
-    shop = products_with_image(store)
-    now = pd.DataFrame({"product_id": shop["product_id"], "now": bases(shop, configuration, serves)})
+    now = bases(store, configuration, serves).rename("now")
     frame = frame.merge(now, on="product_id", how="left").sort_values(["position", "rank"])
     current = (frame["basis"] == frame["now"]).to_numpy()
     frame["model"] = told["model"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from recsys.embedding.serving import Serving, serving
 from recsys.price import price_levels
 from recsys.recommender import RULE_VERSION, Gallery, rows_of_values, variant_groups
 from recsys.store import Store, digest
+
+T = TypeVar("T")
 
 DERIVED_FROM = ("product_id", "name", "brand", "label", "image_digest")
 """Columns that a gallery depends on, beside the price levels: a price that moves no level moves no ranking."""
@@ -36,24 +39,31 @@ def products_with_image(store: Store) -> pd.DataFrame:
     return frame.sort_values("position", kind="stable").drop(columns="position").reset_index(drop=True)
 
 
-def bases(frame: pd.DataFrame, configuration: Configuration, serves: Serving) -> NDArray[np.object_]:
-    """Return of each product the digest of all that its ranking depends on: the rule, and what it is compared with.
+def bases(store: Store, configuration: Configuration, serves: Serving) -> pd.Series:
+    """Return of each product with a picture the digest of all that its ranking depends on: the rule, and what it is
+    compared with.
 
     That is its label's products, and where it has none, or they are none but itself, the whole shop. So a change
-    within one label has only that label, and the products without one, ranked anew.
+    within one label has only that label, and the products without one, ranked anew. The last ones are kept in memory,
+    since every shard of a run asks for the same.
 
     Returns:
-        (n,) str.
+        str, by product_id, in catalogue order.
     """
     rule = configuration.recommend
     settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size"})
     ruled = [RULE_VERSION, settings, rule.stored, *_versions(configuration, serves)]
-    told = _told(frame, configuration)
-    answer = np.full(len(frame), digest([*ruled, *told]), dtype=object)
-    for rows in rows_of_values(frame["label"].to_numpy(dtype=object)).values():
-        if len(rows) > 1:
-            answer[rows] = digest([*ruled, *told[rows]])
-    return answer
+
+    def compute() -> pd.Series:
+        frame = products_with_image(store)
+        told = _told(frame, configuration)
+        answer = pd.Series(digest([*ruled, *told]), index=frame["product_id"], dtype=object)
+        for rows in rows_of_values(frame["label"].to_numpy(dtype=object)).values():
+            if len(rows) > 1:
+                answer.iloc[rows] = digest([*ruled, *told[rows]])
+        return answer
+
+    return _bases.get((*_read_from(store, "products", "images", "labels"), *ruled), compute)
 
 
 def _told(frame: pd.DataFrame, configuration: Configuration) -> NDArray[np.object_]:
@@ -71,8 +81,7 @@ def _versions(configuration: Configuration, serves: Serving) -> list[str]:
 
 def current_basis(store: Store, configuration: Configuration) -> str:
     """Return the basis of what the store holds now: the version of the data that figures and pictures belong to."""
-    frame = products_with_image(store)
-    return digest(sorted(set(bases(frame, configuration, serving(store.home, configuration)))))
+    return digest(sorted(set(bases(store, configuration, serving(store.home, configuration)))))
 
 
 def load_shop(
@@ -80,8 +89,9 @@ def load_shop(
 ) -> tuple[pd.DataFrame, Gallery]:
     """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row.
 
-    The last ones are kept in memory, and while no table changes nothing is read: of 200,000 products the rows alone
-    take a second. They are everyone's: nobody may change them.
+    Products without features, or without an embedding, are left out. The last shop is kept in memory, and while no
+    table changes nothing is read: of 200,000 products the rows alone take a second. It is everyone's: nobody may
+    change it.
 
     Args:
         store: the store.
@@ -89,40 +99,45 @@ def load_shop(
         serves: whose embeddings they are compared by (default: what serves now).
     """
     serves = serves or serving(store.home, configuration)
-    tables = ("products", "images", "labels", features.table_name(configuration), serves.embeddings)
-    settings = configuration.price.model_dump_json()
-    key = (str(store.home), store.id, serves.version, settings, *((table, store.version(table)) for table in tables))
-    with _asking:
-        shop = _shops.get(key)
-        if shop is None:
-            frame = products_with_image(store)
-            gallery = load_gallery(store, configuration, frame, serves)
-            known = set(gallery.product_ids)
-            frame = frame[[product in known for product in frame["product_id"].tolist()]].reset_index(drop=True)
-            _shops.clear()
-            shop = _shops[key] = (frame, gallery)
-        return shop
+    described = (features.table_name(configuration), serves.embeddings)
+    versions = _versions(configuration, serves)
+
+    def read() -> tuple[pd.DataFrame, Gallery]:
+        frame = products_with_image(store)
+        told = digest([*versions, *_told(frame, configuration)])  # a row may change in what no gallery looks at
+        gallery = _galleries.get(
+            (*_read_from(store, *described), told), lambda: _build(store, configuration, frame, serves)
+        )
+        known = set(gallery.product_ids)
+        return frame[[product in known for product in frame["product_id"].tolist()]].reset_index(drop=True), gallery
+
+    return _shops.get((*_read_from(store, "products", "images", "labels", *described), *versions), read)
 
 
-def load_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
-    """Return what these products are compared by; those without features, or without an embedding, are left out.
-
-    The last gallery is kept in memory, since every shard of a run asks for the same.
-    """
-    versions = (store.version(features.table_name(configuration)), store.version(serves.embeddings))
-    state = digest([*_versions(configuration, serves), *_told(frame, configuration)])
-    key = (str(store.home), store.id, versions, state)
-    with _loading:
-        if key not in _galleries:
-            _galleries.clear()
-            _shops.clear()  # of the gallery that is replaced
-            _galleries[key] = _build(store, configuration, frame, serves)
-        return _galleries[key]
+def _read_from(store: Store, *tables: str) -> tuple[Hashable, ...]:
+    """Return what tells whether these tables are what they were."""
+    return (str(store.home), store.id, *((table, store.version(table)) for table in tables))
 
 
-_asking, _loading = threading.Lock(), threading.Lock()
-_shops: dict[tuple[Any, ...], tuple[pd.DataFrame, Gallery]] = {}
-_galleries: dict[tuple[str, str, tuple[int, int], str], Gallery] = {}
+class _Last(Generic[T]):
+    """Keeps the last value, with what it was made of; one is made at a time, whoever asks for it meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: Hashable = None
+        self._value: T | None = None
+
+    def get(self, of: Hashable, make: Callable[[], T]) -> T:
+        with self._lock:
+            if self._value is None or of != self._of:
+                self._value = None  # so that never two take memory
+                self._of, self._value = of, make()
+            return self._value
+
+
+_bases = _Last[pd.Series]()
+_shops = _Last[tuple[pd.DataFrame, Gallery]]()
+_galleries = _Last[Gallery]()
 
 
 def _build(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
@@ -134,8 +149,8 @@ def _build(store: Store, configuration: Configuration, frame: pd.DataFrame, serv
     frame = frame[known]
     labels = frame["label"].to_numpy(dtype=object)
     named = frame["name"].tolist(), frame["brand"].tolist()
-    embeddings = _matrix(embedded, "embedding")[vector_at[known]]
-    histograms = _matrix(described, "histogram")[at[known]]
+    embeddings = _matrix(embedded, "embedding", vector_at[known])
+    histograms = _matrix(described, "histogram", at[known])
     prints = described["fingerprint"]
     fingerprints = None if prints.null_count else prints.to_numpy()[at[known]]
     return Gallery(
@@ -155,8 +170,9 @@ def _rows(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:
     return np.array([row_of.get(key, -1) for key in frame["image_digest"].tolist()], dtype=np.int64)
 
 
-def _matrix(table: pa.Table, column: str) -> NDArray[np.float32]:
-    """Return a fixed-size list column as (n, size) float32."""
+def _matrix(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return these rows of a fixed-size list column as (n, size) float32, without a copy where they are all in turn."""
     chunk = table[column].combine_chunks()
     flat = chunk.flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat, dtype=np.float32).reshape(len(table), chunk.type.list_size)
+    matrix = np.asarray(flat, dtype=np.float32).reshape(len(table), chunk.type.list_size)
+    return matrix if np.array_equal(rows, np.arange(len(matrix))) else matrix[rows]

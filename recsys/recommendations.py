@@ -17,7 +17,7 @@ from recsys import index
 from recsys.configuration import Configuration
 from recsys.embedding.serving import Model, Serving, describe, serving
 from recsys.errors import NoImagesError, UnknownProductError
-from recsys.gallery import bases, load_gallery, load_shop, products_with_image
+from recsys.gallery import bases, load_shop
 from recsys.images.square import read_photo
 from recsys.recommender import Gallery, Queries, Recommendations, explain, recommend
 from recsys.store import SCHEMAS, Shard, Store, among, literal, shards
@@ -46,12 +46,11 @@ def missing(store: Store, configuration: Configuration, model: Model | None) -> 
         configuration: the rule, and all that it looks at.
         model: whose embeddings are ranked by; None is the raw backbone. Each has a table of its own.
     """
-    frame = products_with_image(store)
     serves = Serving.of(model, configuration)
-    now = dict(zip(frame["product_id"].tolist(), bases(frame, configuration, serves), strict=True))
+    now = bases(store, configuration, serves).to_dict()
     ranked = store.read(serves.recommendations, ["product_id", "basis"], "rank = 1")
     had = dict(zip(ranked["product_id"].to_pylist(), ranked["basis"].to_pylist(), strict=True))
-    wanted = now if len(frame) > 1 else {}
+    wanted = now if len(now) > 1 else {}
     keys = [key for key in wanted if had.get(key) != now[key]] + sorted(set(had) - set(wanted))
     # with the commits so far, since a catalogue that changes back asks for the same ranking once more
     commits = store.version(serves.recommendations)
@@ -64,17 +63,17 @@ def recommend_shard(
 ) -> RecommendationCounts:
     """Rank and commit the recommendations of a shard's products: `Recommend.stored` each, by the configured rule."""
     started = time.monotonic()
-    frame = products_with_image(store)
     serves = Serving.of(model, configuration)
-    now = dict(zip(frame["product_id"].tolist(), bases(frame, configuration, serves), strict=True))
-    gallery = load_gallery(store, configuration, frame, serves)
+    _, gallery = load_shop(store, configuration, serves)
     wanted = set(shard.keys)
     rows = np.flatnonzero([key in wanted for key in gallery.product_ids])
     rule = configuration.recommend
     answer = recommend(Queries.of(gallery, rows), gallery, rule, top=rule.stored)
-    rests_on = np.array([now[key] for key in gallery.product_ids[rows]], dtype=object)
+    rests_on = bases(store, configuration, serves).reindex(gallery.product_ids[rows]).to_numpy(dtype=object)
     table = _table(gallery, rows, answer, rests_on)
-    store.write(serves.recommendations, table, replace=among("product_id", shard.keys))
+    of_shard = among("product_id", shard.keys)
+    first = store.count(serves.recommendations, of_shard) == 0
+    store.write(serves.recommendations, table, replace=of_shard, new=first)
     return RecommendationCounts(len(rows), table.num_rows, time.monotonic() - started)
 
 

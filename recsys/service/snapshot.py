@@ -22,7 +22,7 @@ from recsys.configuration import Configuration, Recommend
 from recsys.embedding.serving import Serving, serving
 from recsys.errors import NoImagesError, RecsysError
 from recsys.features import table_name
-from recsys.gallery import bases, load_shop, products_with_image
+from recsys.gallery import bases, load_shop
 from recsys.price import price_quantiles
 from recsys.recommender import Gallery, Queries, Recommendations, Usual, explain, recommend, usual_scores
 from recsys.store import Store
@@ -183,8 +183,7 @@ def _ranked(store: Store, serves: Serving, gallery: Gallery, configuration: Conf
     top = configuration.recommend.top
     columns = ["product_id", "rank", "neighbour_id", "basis", *SCORES]
     table = store.read(serves.recommendations, columns, f"rank <= {top}").to_pandas()
-    frame = products_with_image(store)
-    now = pd.Series(bases(frame, configuration, serves), index=frame["product_id"])
+    now = bases(store, configuration, serves)
     table = table[table["basis"].to_numpy() == now.reindex(table["product_id"]).to_numpy()]
     row_of = pd.Series(np.arange(len(gallery)), index=gallery.product_ids)
     rows, places = row_of.reindex(table["product_id"]).to_numpy(), table["rank"].to_numpy() - 1
