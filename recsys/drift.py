@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from recsys import features
 from recsys.configuration import Configuration
@@ -54,14 +55,15 @@ def stability_index(before: Distribution, now: Distribution) -> float:
 
 def distributions(store: Store, configuration: Configuration) -> dict[str, Distribution]:
     """Return what is watched of a shop as it is now, by name (see above)."""
-    products = store.read("products", ["product_id", "price"], "removed IS NULL").to_pandas()
-    active = set(products["product_id"])
+    products = store.read("products", ["product_id", "price"], "removed IS NULL")
+    active = products["product_id"].combine_chunks()
 
     def of_active(table: str, column: str, where: str | None = None) -> pd.Series:
-        rows = store.read(table, ["product_id", column], where).to_pandas()
-        return rows.loc[rows["product_id"].isin(active), column]
+        rows = store.read(table, ["product_id", column], where)
+        return rows.filter(pc.is_in(rows["product_id"], value_set=active))[column].to_pandas()
 
-    prices = products["price"].where(products["price"] > 0)
+    prices = products["price"].to_pandas()
+    prices = prices.where(prices > 0)
     weights = sum(configuration.recommend.weights.values()) or 1.0
     ranked = serving(store.home, configuration).recommendations
     return {

@@ -15,7 +15,7 @@ from recsys import features
 from recsys.configuration import Configuration
 from recsys.embedding.serving import Serving, serving
 from recsys.price import price_levels
-from recsys.recommender import RULE_VERSION, Gallery, rows_of_values, variant_groups
+from recsys.recommender import RULE_VERSION, Gallery, as_slice, rows_of_values, variant_groups
 from recsys.store import Store, digest
 
 T = TypeVar("T")
@@ -171,8 +171,12 @@ def _rows(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _matrix(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return these rows of a fixed-size list column as (n, size) float32, without a copy where they are all in turn."""
-    chunk = table[column].combine_chunks()
-    flat = chunk.flatten().to_numpy(zero_copy_only=False)
-    matrix = np.asarray(flat, dtype=np.float32).reshape(len(table), chunk.type.list_size)
-    return matrix if np.array_equal(rows, np.arange(len(matrix))) else matrix[rows]
+    """Return these rows of a fixed-size list column as (n, size) float32; each is copied once, chunk by chunk."""
+    matrix = np.empty((len(rows), table.schema.field(column).type.list_size), np.float32)
+    start = 0
+    for chunk in table[column].chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), matrix.shape[1])
+        here = np.flatnonzero((rows >= start) & (rows < start + len(chunk)))
+        matrix[as_slice(here)] = values[as_slice(rows[here] - start)]
+        start += len(chunk)
+    return matrix

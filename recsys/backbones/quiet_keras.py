@@ -46,12 +46,15 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
 if importlib.util.find_spec("tensorflow") is None:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 
-if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", ERRORS_ONLY) == ERRORS_ONLY:
-    with startup_notes_dropped():
+gc.disable()  # it would look through half a million new objects again and again: a third of the import's time
+try:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", ERRORS_ONLY) == ERRORS_ONLY:
+        with startup_notes_dropped():
+            import keras
+    else:
         import keras
-else:
-    import keras
-
-gc.freeze()  # half a million objects that stay: going through them again and again takes a twentieth of a training
+finally:
+    gc.enable()
+gc.freeze()  # they stay: looking through them takes a twentieth of a training
 
 __all__ = ["keras"]

@@ -10,7 +10,7 @@ calibration   the weights that serve relevance and agreement together
 """
 
 from recsys.recommender.explanation import Usual, explain, usual_scores
-from recsys.recommender.gallery import Gallery, Queries, rows_of_values
+from recsys.recommender.gallery import Gallery, Queries, as_slice, rows_of_values
 from recsys.recommender.nearest import nearest_columns
 from recsys.recommender.rule import RULE_VERSION, Candidates, Recommendations, candidates, rank, recommend
 from recsys.recommender.variants import variant_groups
@@ -22,6 +22,7 @@ __all__ = [
     "Queries",
     "Recommendations",
     "Usual",
+    "as_slice",
     "candidates",
     "explain",
     "nearest_columns",

@@ -81,6 +81,13 @@ def rows_of_values(values: NDArray[np.object_]) -> dict[str, NDArray[np.int64]]:
     return {kind: order[ends[k] : ends[k + 1]] for k, kind in enumerate(kinds)}
 
 
+def as_slice(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Return rows as a slice where each follows the one before: what they select is then no copy."""
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return slice(int(rows[0]), int(rows[0]) + len(rows))
+    return rows
+
+
 def blocks(rows: NDArray[np.int64], bytes_per_row: int, block_bytes: int) -> Iterator[NDArray[np.int64]]:
     """Yield the rows in blocks that take so many bytes at most, or one row."""
     size = max(1, block_bytes // max(1, bytes_per_row))

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.recommender.gallery import Gallery, Queries, blocks, rows_of_values
+from recsys.recommender.gallery import Gallery, Queries, as_slice, blocks, rows_of_values
 
 BLOCK_BYTES = 64 << 20
 """What one block of similarities may take."""
@@ -87,7 +87,7 @@ def _within(
     kept: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
     """Yield what `search` does of these queries, among these rows of the gallery, or those `kept` of them."""
-    vectors = gallery.embeddings[_slice(pool)].T  # (d, c)
+    vectors = gallery.embeddings[as_slice(pool)].T  # (d, c)
     groups = gallery.groups[pool] if several and gallery.groups is not None else None
     if groups is not None and len(np.unique(groups)) == len(groups):
         groups = None
@@ -119,12 +119,6 @@ def _pools(queries: Queries, gallery: Gallery) -> Iterator[tuple[NDArray[np.int6
             yield members, pool
     if whole_shop.any():
         yield np.flatnonzero(whole_shop), np.arange(len(gallery))
-
-
-def _slice(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
-    """Return ascending rows as a slice where they leave none out: no copy of what they select."""
-    whole = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows)
-    return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
 
 
 def _leave_out_own(
@@ -176,11 +170,18 @@ def _nearest(similarity: NDArray[np.float32], count: int, groups: NDArray[np.int
 
 
 def _nearest_of_groups(similarity: NDArray[np.float32], count: int, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what `_nearest` does, by looking at all columns: for queries amid large groups."""
-    columns = np.argsort(-similarity, axis=1, kind="stable")
-    first = _first_of_its_group(groups[columns])
-    order = np.argsort(~first, axis=1, kind="stable")[:, :count]
-    return np.where(np.take_along_axis(first, order, axis=1), np.take_along_axis(columns, order, axis=1), -1)
+    """Return what `_nearest` does, by the largest of each group: for queries amid large groups."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    together = similarity[:, order]  # (b, c), a group's columns side by side
+    largest = np.maximum.reduceat(together, starts, axis=1)  # (b, g)
+    sizes = np.diff(starts, append=len(order))
+    columns = np.where(together == np.repeat(largest, sizes, axis=1), order, len(order))
+    column = np.minimum.reduceat(columns, starts, axis=1)  # (b, g)
+    alone = np.full_like(similarity, -np.inf)
+    np.put_along_axis(alone, column, largest, axis=1)
+    nearest = nearest_columns(alone, count)
+    return np.where(np.isfinite(np.take_along_axis(alone, nearest, axis=1)), nearest, -1)
 
 
 def _first_of_its_group(groups: NDArray[np.int64]) -> NDArray[np.bool_]:

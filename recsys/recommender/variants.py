@@ -31,6 +31,8 @@ COLOUR = 0.8
 COSINE = 0.9
 """Cosine similarity, at least, of two pictures of products with one name."""
 BLOCK_BYTES = 16 << 20
+MOST_PAIRS = 8_192
+"""That wait for their colours to be compared, all at once: more of them than most sets of a few products have."""
 
 SIZES = "xxs xs s m l xl xxl xxxl small medium large size free king queen single double pack of set"
 COLOURS = (
@@ -60,14 +62,14 @@ def variant_groups(
         embeddings: (n, d) of unit length.
         histograms: (n, bins) summing to 1.
     """
-    codes = np.arange(len(embeddings))
     keys = np.array([core_name(name, brand) for name, brand in zip(names, brands, strict=True)], dtype=object)
+    pairs = _Pairs(histograms)
     for members in (np.flatnonzero(pd.isna(labels)), *rows_of_values(labels).values()):
         if fingerprints is not None:
             photos = near_duplicates(np.asarray(fingerprints[members], np.uint64))
-            codes = _joined_in(codes, _sets(photos, members), histograms, None)
-        codes = _joined_in(codes, _sets(keys[members], members), histograms, embeddings)
-    return np.asarray(pd.factorize(codes)[0], dtype=np.int64)
+            pairs.add(_sets(photos, members), None)
+        pairs.add(_sets(keys[members], members), embeddings)
+    return np.asarray(pd.factorize(pairs.joined())[0], dtype=np.int64)
 
 
 def _sets(values: NDArray[Any], members: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -89,22 +91,34 @@ def _words(text: str | None) -> list[str]:
     return re.findall(r"\w+", "".join(mark for mark in plain if not unicodedata.combining(mark)))
 
 
-def _joined_in(
-    codes: NDArray[np.int64],
-    sets: Iterable[NDArray[np.int64]],
-    histograms: NDArray[np.float32],
-    embeddings: NDArray[np.float32] | None,
-) -> NDArray[np.int64]:
-    """Return codes in which products of one set that agree in colour, and in embedding if given, are the same."""
-    for rows in sets:
-        for one, other in _pairs(rows, embeddings):
-            alike = colour_scores(histograms[one], histograms, other[:, None])[:, 0] >= COLOUR
-            codes = _merged(codes, codes[one[alike]], codes[other[alike]])
-    return codes
+class _Pairs:
+    """Pairs of products that may be variants of one, of which those stay that agree in colour."""
 
+    def __init__(self, histograms: NDArray[np.float32]) -> None:
+        self._histograms = histograms
+        self._codes = np.arange(len(histograms))  # (n,) the same of those that pairs have connected
+        self._waiting: list[NDArray[np.int64]] = []  # (2, p) each
+        self._count = 0
 
-def _merged(codes: NDArray[np.int64], one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    return joined(codes, one, other) if (one != other).any() else codes
+    def add(self, sets: Iterable[NDArray[np.int64]], embeddings: NDArray[np.float32] | None) -> None:
+        """Take the pairs within each set, of those whose embeddings agree if they are given."""
+        for rows in sets:
+            for one, other in _pairs(rows, embeddings):
+                self._waiting.append(np.stack([one, other]))
+                self._count += len(one)
+                if self._count > MOST_PAIRS:
+                    self.joined()
+
+    def joined(self) -> NDArray[np.int64]:
+        """Return codes (n,) that are the same for products that a row of pairs connects."""
+        if self._count:
+            one, other = np.concatenate(self._waiting, axis=1)
+            new = self._codes[one] != self._codes[other]
+            one, other = one[new], other[new]
+            alike = colour_scores(self._histograms[one], self._histograms, other[:, None])[:, 0] >= COLOUR
+            self._codes = joined(self._codes, self._codes[one[alike]], self._codes[other[alike]])
+            self._waiting, self._count = [], 0
+        return self._codes
 
 
 def _pairs(
