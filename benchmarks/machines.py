@@ -87,8 +87,8 @@ def s3_server(address: str, log: Path) -> Iterator[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Run a PostgreSQL cluster of its own, with the databases `prefect` and `mlflow`; give NAME:PASSWORD@HOST:PORT."""
+def postgres(folder: Path, databases: Sequence[str] = ("prefect", "mlflow")) -> Iterator[str]:
+    """Run a PostgreSQL cluster of its own, with these databases, that trusts everyone; give NAME@HOST:PORT."""
     programs = postgres_programs()
     assert programs is not None
     folder.mkdir(parents=True)
@@ -106,7 +106,7 @@ def postgres(folder: Path) -> Iterator[str]:
     with process(server, folder / "log", stop=signal.SIGINT, cwd=folder, **user):
         ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
         _until(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "PostgreSQL")
-        for database in ("prefect", "mlflow"):
+        for database in databases:
             made = [programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "shop", database]
             subprocess.run(made, check=True, capture_output=True)
         yield f"shop@127.0.0.1:{port}"
@@ -166,20 +166,7 @@ def dask_cluster(
             worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"]
             worker += ["--no-dashboard", "--no-nanny", "--local-directory", str(folder / name)]
             inside = f'mount -t tmpfs tmpfs "{home}" && exec "$@"' if own_files else 'exec "$@"'
-            command = [
-                "ip",
-                "netns",
-                "exec",
-                name,
-                "sh",
-                "-c",
-                inside,
-                "sh",
-                *worker,
-                "--no-nanny",
-                "--local-directory",
-            ]
-            command.append(str(folder / name))
+            command = ["ip", "netns", "exec", name, "sh", "-c", inside, "sh", *worker]
             workers.append(stack.enter_context(process(command, folder / f"{name}.log", env=env | dict(environment))))
         yield address, workers
 

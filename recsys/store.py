@@ -211,7 +211,8 @@ MOST_TABLES = 10_000
 
 _making = threading.Lock()
 
-LOCK_POLL_S = 0.5
+LOOK_S = 0.1
+"""Between two looks whether a home is free; there are two at least, since `is_held` holds one for a moment."""
 """Between two looks whether a home is free."""
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -549,7 +550,7 @@ def lock(home: Path, wait_s: float = 0.0, *, nested: bool = False) -> Iterator[N
     if nested and own in _held:
         yield
         return
-    deadline = time.monotonic() + wait_s
+    deadline = time.monotonic() + max(wait_s, LOOK_S)
     with _locked(home, deadline), shared.lease(home, deadline):
         if shared.url_of(home) is not None:
             Store(home)  # takes what other machines have written; while it is held nobody else writes
@@ -558,6 +559,18 @@ def lock(home: Path, wait_s: float = 0.0, *, nested: bool = False) -> Iterator[N
             yield
         finally:
             _held.discard(own)
+
+
+def is_held(home: Path) -> bool:
+    """Return whether a process of this machine holds the home for writing."""
+    try:
+        with (home / "lock").open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -577,7 +590,7 @@ def _locked(home: Path, deadline: float) -> Iterator[None]:
                     handle.seek(0)
                     holder = handle.read() or "?"
                     raise HomeError(f"home {home} is in use by process {holder}; wait for it to end") from error
-                time.sleep(LOCK_POLL_S)
+                time.sleep(LOOK_S)
         with contextlib.suppress(OSError):  # a full disk: the lock holds without its note
             handle.truncate(0)
             handle.write(str(os.getpid()))

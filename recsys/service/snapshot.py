@@ -25,7 +25,7 @@ from recsys.features import table_name
 from recsys.gallery import bases, load_shop
 from recsys.price import price_quantiles
 from recsys.recommender import Gallery, Queries, Recommendations, Usual, explain, recommend, usual_scores
-from recsys.store import Store
+from recsys.store import Store, is_held
 
 SCORES = ("visual", "colour", "price", "total")
 
@@ -242,9 +242,12 @@ class Snapshots:
             self._now, self._state = fresh, state
 
     def watch(self) -> None:
-        """Look again and again, until `close`; while the home changes at every look, it is left alone."""
+        """Look again and again, until `close`; while a run is at work, or the home changes at every look, it is left
+        alone."""
         seen = self._state
         while not self._closed.wait(self.configuration.service.refresh_s):
+            if is_held(self.home):
+                continue
             try:
                 state = self._state_of_home()
                 if state == seen:

@@ -24,7 +24,7 @@ from recsys import recommendations
 from recsys.configuration import Configuration
 from recsys.service import create_service
 from recsys.service.guard import Rate
-from recsys.store import Store
+from recsys.store import Store, lock
 
 from .test_service import CONFIGURATION, JPEG, ODD_ID, PRODUCTS, Service, agree, fill, one_line, serving
 
@@ -124,14 +124,18 @@ def test_what_a_run_changed_is_taken_up_and_no_request_fails(tmp_path: Path) -> 
         asking.start()
         rows = store.read("products", where="product_id = 'p1'").to_pylist()
         rows[0] |= {"name": "Renamed", "row_digest": "new"}
-        store.write("products", store.read("products").from_pylist(rows, schema=store.read("products").schema))
+        with lock(store.home):
+            store.write("products", store.read("products").from_pylist(rows, schema=store.read("products").schema))
+            time.sleep(1)
+            during = service.get("/products/p1/similar").json()
         deadline = time.monotonic() + 20
         while service.get("/products/p1/similar").json()["query"]["name"] != "Renamed":
             assert time.monotonic() < deadline
             time.sleep(0.05)
         over.set()
         asking.join()
-    assert before["query"]["name"] == "Thing 1" and set(statuses) == {200}
+    assert before["query"]["name"] == during["query"]["name"] == "Thing 1", "a run is not taken up before its end"
+    assert set(statuses) == {200}
 
 
 def test_each_answer_protects_a_browser_and_has_an_id_of_ours(service: Service) -> None:
