@@ -53,7 +53,7 @@ def main() -> int:
         port = machines.free_port(net.address)
         catalogue = measuring.write_catalogue(folder / "catalogue.csv", products, f"http://{net.address}:{port}")
         ours = measuring.settings(options, allow_hosts=json.dumps([net.address]))
-        ours |= {"RECSYS_IMAGES__SHARD_SIZE": "64", "RECSYS_BACKBONE__SHARD_SIZE": "64"}  # so that there is a half-time
+        ours["RECSYS_BACKBONE__SHARD_SIZE"] = "64"  # so that there is a half-time
         host = functools.partial(SampleHost, shop.folder, net.address, port)  # a new one a run: some faults pass
         with machines.prefect_server(net.address, folder / "prefect", {}) as api:
             given = ours | {"PREFECT_API_URL": api}

@@ -85,7 +85,8 @@ def fill_labels(home: str, configuration: Configuration, model: AtHand | None) -
         predicted = over_shards(missing_predictions, predict_labels, home, configuration, model=model)
         filling = model.filling
     labelled = over_shards(missing_labels, label_products, home, configuration, filling=filling)
-    show_class_balance(home)
+    if labelled:
+        show_class_balance(home)
     return predicted + labelled
 
 

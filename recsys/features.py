@@ -45,15 +45,17 @@ def table_name(configuration: Configuration) -> str:
 def missing(store: Store, configuration: Configuration) -> list[Shard]:
     """Return shards of the image digests in the active catalogue that have no features of this model version.
 
-    First come the products' pictures, then the further photos of them.
+    First come the products' pictures, then the further photos of them, each by digest: which pictures the network sees
+    together decides on the last bit of what it makes of them, so that must not hang on the order of commits.
     """
-    active = store.read("products", ["product_id"], "removed IS NULL")["product_id"]
-    images = pa.concat_tables(
-        store.read(table, ["product_id", "image_digest"], "status = 'ok'") for table in ("images", "views")
-    )
-    shown = images.filter(pc.is_in(images["product_id"], value_set=active.combine_chunks()))["image_digest"]
-    done = set(store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist())
-    keys = [digest for digest in dict.fromkeys(shown.to_pylist()) if digest not in done]
+    active = store.read("products", ["product_id"], "removed IS NULL")["product_id"].combine_chunks()
+    seen = set(store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist())
+    keys: list[str] = []
+    for table in ("images", "views"):
+        images = store.read(table, ["product_id", "image_digest"], "status = 'ok'")
+        shown = images.filter(pc.is_in(images["product_id"], value_set=active))["image_digest"]
+        keys += sorted(set(shown.to_pylist()) - seen)
+        seen.update(keys)
     return shards("features", keys, configuration.backbone.shard_size, state=[table_name(configuration)] * len(keys))
 
 
@@ -67,12 +69,13 @@ def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> F
     there = f"jpeg IS NOT NULL AND {among('image_digest', shard.keys)}"
     tables = (store.read(table, ["image_digest", "jpeg"], there) for table in ("images", "views"))
     rows = pa.concat_tables(tables)
-    pictures = dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
-    images = np.stack([decode_squared(jpeg) for jpeg in pictures.values()])  # (n, 256, 256, 3)
+    jpegs = dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
+    keys = [key for key in shard.keys if key in jpegs]
+    images = np.stack([decode_squared(jpegs[key]) for key in keys])  # (n, 256, 256, 3)
     embeddings, histograms = describe(images, configuration)
     prints = [fingerprint(image) for image in images]
-    store.write(table_name(configuration), rows_of(list(pictures), embeddings, histograms, prints))
-    return FeatureCounts(len(pictures), time.monotonic() - started)
+    store.write(table_name(configuration), rows_of(keys, embeddings, histograms, prints))
+    return FeatureCounts(len(keys), time.monotonic() - started)
 
 
 def describe(

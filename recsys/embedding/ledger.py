@@ -37,7 +37,8 @@ class EmbeddingCounts:
 
 
 def missing(store: Store, configuration: Configuration, model: Model | None) -> list[Shard]:
-    """Return shards of the pictures with features that this model has not seen; none for the raw backbone."""
+    """Return shards of the pictures with features that this model has not seen, by digest as in `features.missing`;
+    none for the raw backbone."""
     if model is None:
         return []
     return _missing(store, configuration, model.version, model.sees)
@@ -62,7 +63,7 @@ def _missing(store: Store, configuration: Configuration, version: str, sees: str
     table = f"embeddings-{version}"
     done = set(store.read(table, ["image_digest"])["image_digest"].to_pylist())
     seen = store.read(features.table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
-    keys = [key for key in seen if key not in done]
+    keys = sorted(set(seen) - done)
     size = SHARD if sees == SEES_FEATURES else configuration.backbone.shard_size
     return shards("embeddings", keys, size, state=[table] * len(keys))
 
