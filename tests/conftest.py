@@ -29,8 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-SLOW = ("tests/flows/", "tests/recsys/classifier/", "tests/recsys/embedding/", "tests/cli/", "tests/end_to_end/")
-"""Rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is done."""
+SLOW = ("test_docs.py", "flows/", "recsys/classifier/", "recsys/embedding/", "cli/", "end_to_end/")
+"""Files and rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is
+done."""
 
 
 TOGETHER = {
@@ -55,7 +56,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: next((at for at, room in enumerate(SLOW) if item.nodeid.startswith(room)), len(SLOW)))
+    names = [f"tests/{name}" for name in SLOW]
+    items.sort(key=lambda item: next((at for at, name in enumerate(names) if item.nodeid.startswith(name)), len(names)))
     folder = config.getoption("--shared-data")
     if folder and Path(folder).is_dir():
         os.environ["SHARED_DATA"] = str(Path(folder).resolve())
