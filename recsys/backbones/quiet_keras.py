@@ -46,6 +46,7 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
 if importlib.util.find_spec("tensorflow") is None:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 
+collected = gc.isenabled()
 gc.disable()  # it would look through half a million new objects again and again: a third of the import's time
 try:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", ERRORS_ONLY) == ERRORS_ONLY:
@@ -54,7 +55,8 @@ try:
     else:
         import keras
 finally:
-    gc.enable()
+    if collected:
+        gc.enable()
 gc.freeze()  # they stay: looking through them takes a twentieth of a training
 
 __all__ = ["keras"]

@@ -32,7 +32,7 @@ COSINE = 0.9
 """Cosine similarity, at least, of two pictures of products with one name."""
 BLOCK_BYTES = 16 << 20
 MOST_PAIRS = 8_192
-"""That wait for their colours to be compared, all at once: more of them than most sets of a few products have."""
+"""Whose colours are compared at once; as many wait for it, or those of one block."""
 
 SIZES = "xxs xs s m l xl xxl xxxl small medium large size free king queen single double pack of set"
 COLOURS = (
@@ -115,7 +115,10 @@ class _Pairs:
             one, other = np.concatenate(self._waiting, axis=1)
             new = self._codes[one] != self._codes[other]
             one, other = one[new], other[new]
-            alike = colour_scores(self._histograms[one], self._histograms, other[:, None])[:, 0] >= COLOUR
+            alike = np.zeros(len(one), bool)
+            for part in blocks(np.arange(len(one)), 1, MOST_PAIRS):
+                scores = colour_scores(self._histograms[one[part]], self._histograms, other[part, None])
+                alike[part] = scores[:, 0] >= COLOUR
             self._codes = joined(self._codes, self._codes[one[alike]], self._codes[other[alike]])
             self._waiting, self._count = [], 0
         return self._codes
