@@ -31,6 +31,8 @@ TELEMETRY_OFF = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+FORGET_OLD_RUNS = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
+"""Has Prefect's server drop flow runs, with all that it knows of them, three months after their end."""
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
 try:
@@ -63,6 +65,7 @@ def prefect_environment(home: Path) -> dict[str, str]:
     """Return what makes Prefect keep everything in the home; what the user set already is left as it is."""
     wanted = {
         **TELEMETRY_OFF,
+        **FORGET_OLD_RUNS,
         "PREFECT_HOME": str((home / "prefect").absolute()),
         "PREFECT_LOCAL_STORAGE_PATH": str((home / "prefect" / "results").absolute()),
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the run tells its own progress

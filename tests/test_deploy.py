@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.servers import FORGET_OLD_RUNS
+
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 BIN = Path(sys.executable).parent
@@ -74,6 +76,16 @@ def test_every_program_and_option_that_is_started_is_there() -> None:
         for words, command, text in zip(ours, commands, told, strict=True):
             assert "Usage: " in text and command[-1] in text, (program, command, text)
             assert not [word for word in words if word.startswith("--") and word not in text], (program, words)
+
+
+def test_every_prefect_server_forgets_old_runs() -> None:
+    from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
+
+    name, asked = next(iter(FORGET_OLD_RUNS.items()))
+    assert {"flow_runs", "events"} <= ServerServicesDBVacuumSettings(enabled=asked).enabled_vacuum_types
+    assert f"{name}={asked}\n" in (DEPLOY / "systemd" / "recsys.env.example").read_text()
+    assert all(service["environment"][name] == asked for service in services().values())
+    assert f"export {name}={asked} " in (DEPLOY.parent / "docs" / "production.md").read_text(encoding="utf-8")
 
 
 def test_the_containers_wait_for_the_server_that_they_talk_to() -> None:
