@@ -213,7 +213,6 @@ _making = threading.Lock()
 
 LOOK_S = 0.1
 """Between two looks whether a home is free; there are two at least, since `is_held` holds one for a moment."""
-"""Between two looks whether a home is free."""
 
 KEYS: dict[str, tuple[str, ...]] = {
     "views": ("product_id", "url"),

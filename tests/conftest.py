@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from xdist.remote import Producer
@@ -156,3 +161,41 @@ def host(shop: SampleShop) -> Iterator[SampleHost]:
     """The sample shop's image host, its counters at zero."""
     with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])) as running:
         yield running
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what is posted to it."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, str]] = []
+        messages = self.messages
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/hook?token=s3cret"
+
+    def wait_for(self, words: str) -> dict[str, str]:
+        """Return the one message that has these words in it."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if found := [message for message in self.messages if words in message["body"]]:
+                (message,) = found
+                return message
+            time.sleep(0.2)
+        raise AssertionError(f"no message has '{words}': {self.messages}")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()

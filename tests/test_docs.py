@@ -14,14 +14,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,8 @@ from recsys.configuration import load
 from recsys.embedding.serving import models
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
+
+from .conftest import Receiver
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -265,26 +265,7 @@ def test_the_page_about_the_embedding(settled: Terminal) -> None:
     settled.run("python ask.py")
 
 
-class Receiver(ThreadingHTTPServer):
-    """Counts what is posted to it."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, str]] = []
-        messages = self.messages
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
-def test_the_page_about_operations(settled: Terminal) -> None:
+def test_the_page_about_operations(settled: Terminal, receiver: Receiver) -> None:
     """Prefect's own server, which the page takes for granted, runs before."""
     port = free_port()
     settled.stand_ins["127.0.0.1:4200"] = f"127.0.0.1:{port}"
@@ -303,12 +284,9 @@ def test_the_page_about_operations(settled: Terminal) -> None:
             time.sleep(0.5)
         assert [state for _, state in runs()] == ["COMPLETED", "COMPLETED"], runs()
 
-    with Receiver() as receiver:
-        threading.Thread(target=receiver.serve_forever, daemon=True).start()
-        settled.environment["RECSYS_NOTIFY__WEBHOOK"] = f"http://127.0.0.1:{receiver.server_port}/hook"
-        with settled.serving(f"prefect server start --port {port}", SERVERS["prefect server start"]):
-            settled.walk(PAGES["docs/operations.md"], wait_for_the_runs)
-        receiver.shutdown()
+    settled.environment["RECSYS_NOTIFY__WEBHOOK"] = receiver.url
+    with settled.serving(f"prefect server start --port {port}", SERVERS["prefect server start"]):
+        settled.walk(PAGES["docs/operations.md"], wait_for_the_runs)
     assert receiver.messages
 
 
