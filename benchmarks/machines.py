@@ -165,10 +165,15 @@ def dask_cluster(
         for name in net.namespaces:
             worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"]
             worker += ["--no-dashboard", "--no-nanny", "--local-directory", str(folder / name)]
-            inside = f'mount -t tmpfs tmpfs "{home}" && exec "$@"' if own_files else 'exec "$@"'
-            command = ["ip", "netns", "exec", name, "sh", "-c", inside, "sh", *worker]
+            command = [*on(name, home if own_files else None), *worker]
             workers.append(stack.enter_context(process(command, folder / f"{name}.log", env=env | dict(environment))))
         yield address, workers
+
+
+def on(namespace: str, home: Path | None = None) -> list[str]:
+    """Return how a command begins that runs on a machine; with `home` it sees an empty folder of its own there."""
+    inside = f'mount -t tmpfs tmpfs "{home}" && exec "$@"' if home else 'exec "$@"'
+    return ["ip", "netns", "exec", namespace, "sh", "-c", inside, "sh"]
 
 
 def kill(machine: subprocess.Popen[bytes]) -> None:

@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-SLOW = ("test_docs.py", "flows/", "recsys/classifier/", "recsys/embedding/", "cli/", "end_to_end/")
+SLOW = ("docs/", "flows/", "recsys/classifier/", "recsys/embedding/", "cli/", "end_to_end/")
 """Files and rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is
 done."""
 
