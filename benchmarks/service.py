@@ -8,8 +8,9 @@ Asked are the recommendations of 20,000 drawn products, in any order, over 32 co
 photos, five a second. With --minutes both go on together for so long; half-way the products are ranked anew by another
 rule, as after a training, and the service takes up what came out. With --home it is a shop of your own, copied first,
 and half-way another of its trained embeddings is promoted, or rolled back where there is one only: all products are
-embedded and ranked by it, and the service goes over to it. The exit code is 1 when fewer than 1,500 requests a second
-are answered, one in a hundred takes 50 ms or longer (a photo: 400 ms), a request fails, or memory grows.
+embedded and ranked by it, and the service goes over to it. The raw backbone's vectors are wider and take more memory:
+whether that stays flat, two embeddings show. The exit code is 1 when fewer than 1,500 requests a second are answered,
+one in a hundred takes 50 ms or longer (a photo: 400 ms), a request fails, or memory grows.
 """
 
 from __future__ import annotations

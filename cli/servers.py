@@ -91,7 +91,10 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
     named = os.environ.get("PREFECT_API_URL")
     if named:
         if not _answers(f"{named}/health"):
-            raise ServerError(f"no Prefect server answers at PREFECT_API_URL={named}; start it, or unset the variable")
+            way = "start it, or unset the variable"
+            if _answers(f"{named.rstrip('/')}/api/health"):
+                way = f"the server's address ends in /api: {named.rstrip('/')}/api"
+            raise ServerError(f"no Prefect server answers at PREFECT_API_URL={named}; {way}")
         yield Server("Prefect", named.removesuffix("/api"))
         return
     note = home / "prefect" / "server.json"

@@ -406,6 +406,14 @@ def test_all_servers_of_a_home_come_up_with_its_deployments_and_stop_together(
             urllib.request.urlopen(url)
 
 
+def test_a_named_server_that_does_not_answer_is_told_with_what_is_wrong(
+    recsys: Recsys, shop: SampleShop, prefect_url: str
+) -> None:
+    run = ("run", "--catalogue", shop.catalogue)
+    fails(recsys(*run, PREFECT_API_URL="http://127.0.0.1:1/api"), 9, "http://127.0.0.1:1/api; start it, or unset")
+    fails(recsys(*run, PREFECT_API_URL=f"{prefect_url}/"), 9, f"the server's address ends in /api: {prefect_url}/api")
+
+
 def test_a_server_that_ends_is_told_with_its_log_and_takes_the_others_along(
     tmp_path: Path, home_with_servers: Path
 ) -> None:
