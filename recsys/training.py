@@ -4,7 +4,6 @@
     fit         epochs with a checkpoint after each; goes on from the last one
     state       a model's weights and its optimizer's, to be set back to
     outputs     what a model says of rows
-    pictures    stored pictures at a network's input size, decoded in threads of their own
     precision   of the layers that are built within
 
 Whatever is drawn by lot in an epoch (the order, what dropout leaves out, how a picture is varied) follows from the
@@ -16,26 +15,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.backbones.quiet_keras import keras
 from recsys.errors import TrainingError
-from recsys.images.square import decode_squared
+from recsys.images.loading import Load
 
-DECODERS = 8
-"""Threads that decode the pictures of a batch, at most."""
-
-Load = Callable[[NDArray[np.int64]], NDArray[Any]]
-"""From row numbers (b,) to a network's input for them (b, ...)."""
-Vary = Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]
-"""From a row's number and its picture (h, w, 3) to the picture that is shown in its place, of the same shape."""
 OnEpoch = Callable[[int, dict[str, float]], None]
 """Called with the epoch, from 1, and its figures: loss, the metrics that the model was compiled with and, where there
 is something to validate on, the same with `val_` before them. An epoch that was interrupted before its checkpoint is
@@ -193,25 +183,6 @@ def outputs(model: keras.Model, load: Load, rows: NDArray[np.int64], batch_size:
     sizes = [min(batch_size, 1 << (len(batch) - 1).bit_length()) for batch in batches]
     said = [model.predict_on_batch(load(np.resize(b, n)))[: len(b)] for b, n in zip(batches, sizes, strict=True)]
     return np.concatenate(said)
-
-
-def pictures(jpegs: Sequence[bytes], side: int, vary: Vary | None = None) -> Load:
-    """Return what loads the squared pictures of the store: row numbers (b,) → (b, side, side, 3) uint8 RGB.
-
-    Args:
-        jpegs: of each row.
-        side: pixels.
-        vary: makes another picture of a row's, before it is resized (default: shown as it is).
-    """
-    threads = ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1))
-
-    def picture(row: int) -> Any:
-        image = decode_squared(jpegs[row])
-        image = vary(int(row), image) if vary is not None else image
-        how = cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC
-        return image if side == len(image) else cv2.resize(image, (side, side), interpolation=how)
-
-    return lambda rows: np.stack(list(threads.map(picture, rows)))
 
 
 @contextmanager

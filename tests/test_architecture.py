@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ def test_models_and_training_know_no_backend() -> None:
     files = [file for room in rooms for file in (ROOT / "recsys" / room).glob("*.py")]
     for file in files:
         assert not imports(file) & {"tensorflow", "jax", "torch"}, f"{file.relative_to(ROOT)} imports a backend"
+
+
+def test_asking_what_is_missing_loads_no_network() -> None:
+    """It takes seconds, and a run that has nothing to do needs none."""
+    asking = (
+        "flows.recommend, recsys.features, recsys.embedding.ledger, recsys.classifier.ledger, recsys.recommendations"
+    )
+    code = f"import sys, {asking}; print({{'keras', 'tensorflow'}} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_nothing_large_is_committed() -> None:

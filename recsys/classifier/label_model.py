@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from recsys.classifier.calibration import Calibration, evidence
 from recsys.classifier.text import TextModel, Texts, has_text
 from recsys.errors import TrainingError
+from recsys.images.loading import pictures
 
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 """What reading a damaged model raises, by which of its files is damaged."""
@@ -80,7 +81,6 @@ class LabelModel:
 
     def _see(self, jpegs: Any) -> NDArray[np.float32]:
         from recsys.classifier.network import logits
-        from recsys.training import pictures
 
         load = pictures(jpegs, self.network.input_shape[1])
         return logits(self.network, load, np.arange(len(jpegs)), AT_ONCE)

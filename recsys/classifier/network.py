@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.backbones.quiet_keras import keras
-from recsys.training import Load, outputs
+from recsys.images.loading import Load
+from recsys.training import outputs
 
 if TYPE_CHECKING:
     from recsys.classifier.recipe import Recipe

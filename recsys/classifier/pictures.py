@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,11 +19,9 @@ from recsys.classifier import examples, split
 from recsys.classifier.recipe import Recipe
 from recsys.configuration import Augmentation, Configuration
 from recsys.features import table_name
+from recsys.images.loading import Load, pictures
 from recsys.labels.balance import balance, grow
 from recsys.store import Store, digest
-
-if TYPE_CHECKING:
-    from recsys.training import Load
 
 NO_EXAMPLE = -1
 
@@ -57,8 +54,6 @@ class Pictures:
 
     def load(self, side: int, settings: Augmentation) -> Load:
         """Return what loads them for a network: row numbers (b,) → (b, side, side, 3) uint8."""
-        from recsys.training import pictures
-
         assert isinstance(self.shown, list)
         seeds = self.frame["seed"].to_numpy()
 

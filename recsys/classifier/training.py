@@ -24,7 +24,8 @@ from recsys.classifier.network import logits as logits_of
 from recsys.classifier.recipe import Recipe
 from recsys.classifier.split import sides
 from recsys.errors import CollapsedTrainingError, TrainingError
-from recsys.training import Batches, History, Load, OnEpoch, fit, precision, set_state, state
+from recsys.images.loading import Load
+from recsys.training import Batches, History, OnEpoch, fit, precision, set_state, state
 
 PATIENCE = 10
 """Epochs that a training is given to come nearer to its aim, while it knows no more than how frequent labels are."""

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.embedding.recipe import Batches as Settings
-from recsys.training import Batches, Load
+from recsys.images.loading import Load
+from recsys.training import Batches
 
 
 def batches(load: Load, codes: NDArray[np.int64], rows: NDArray[np.int64], settings: Settings, seed: int) -> Batches:

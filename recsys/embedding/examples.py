@@ -23,9 +23,9 @@ from recsys.embedding.recipe import Recipe
 from recsys.features import table_name
 from recsys.images import views
 from recsys.images.fingerprint import joined, near_duplicates
+from recsys.images.loading import Load, pictures
 from recsys.labels.balance import grow
 from recsys.store import Store, digest
-from recsys.training import Load, pictures
 
 PREDICTED = "predicted"
 """Source of a label that a model gave."""

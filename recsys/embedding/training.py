@@ -25,7 +25,8 @@ from recsys.embedding.losses import build_loss
 from recsys.embedding.network import build_embedder, build_head, principal_start, random_start
 from recsys.embedding.recipe import Recipe, Triplet
 from recsys.errors import TrainingError
-from recsys.training import Batches, History, Load, OnEpoch, fit, precision
+from recsys.images.loading import Load
+from recsys.training import Batches, History, OnEpoch, fit, precision
 
 MARGIN = 0.2
 """By which triplets are counted as active where the loss has no margin of its own."""

@@ -12,8 +12,7 @@ import pytest
 
 from recsys.backbones.quiet_keras import keras
 from recsys.errors import TrainingError
-from recsys.images.square import encode
-from recsys.training import Batches, History, fit, outputs, pictures, precision, set_state, state
+from recsys.training import Batches, History, fit, outputs, precision, set_state, state
 
 N, SIZE, BATCH = 96, 8, 32
 STEPS = N // BATCH
@@ -163,15 +162,6 @@ def test_what_a_model_says_of_rows_is_in_their_order_whatever_the_batch(model: k
     expected = model.predict_on_batch(inputs)[rows]
     np.testing.assert_allclose(outputs(model, inputs.__getitem__, rows, 4), expected, atol=1e-6)
     np.testing.assert_allclose(outputs(model, inputs.__getitem__, rows[:1], 4), expected[:1], atol=1e-6)
-
-
-def test_stored_pictures_load_at_the_networks_size_and_varied_where_that_is_asked_for() -> None:
-    jpegs = [encode(np.full((256, 256, 3), shade, np.uint8), 95) for shade in (0, 100, 200)]
-    loaded = pictures(jpegs, 64)(np.array([2, 0]))
-    assert loaded.shape == (2, 64, 64, 3) and loaded.dtype == np.uint8
-    assert loaded.mean(axis=(1, 2, 3)).tolist() == pytest.approx([200, 0], abs=1)
-    varied = pictures(jpegs, 256, lambda row, image: image + np.uint8(row))(np.array([1, 2]))
-    assert varied.mean(axis=(1, 2, 3)).tolist() == pytest.approx([101, 202], abs=1)
 
 
 def test_a_precision_is_of_the_layers_built_within() -> None:
