@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import numpy as np
@@ -157,10 +158,18 @@ def test_the_page_and_what_it_needs_come_from_here(service: Service) -> None:
 
 
 def test_each_request_is_a_line_of_json(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    def logged(request_id: str) -> list[dict[str, Any]]:
+        told = [json.loads(record.message) for record in caplog.records if record.name == "recsys.requests"]
+        return [line for line in told if line["id"] == request_id]
+
     with caplog.at_level(logging.INFO, "recsys.requests"):
         reply = service.get("/products/p1")
-    line = json.loads(next(record.message for record in caplog.records if record.name == "recsys.requests"))
-    assert line["id"] == reply.headers["x-request-id"] and line["status"] == 200 and line["ms"] > 0
+        until = time.monotonic() + 10
+        while not (lines := logged(reply.headers["x-request-id"])):  # it is written when the reply has gone
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    (line,) = lines
+    assert line["status"] == 200 and line["ms"] > 0
     assert line["route"] == "/products/{product_id:path}"
 
 
