@@ -176,8 +176,8 @@ def on(namespace: str, home: Path | None = None) -> list[str]:
     return ["ip", "netns", "exec", namespace, "sh", "-c", inside, "sh"]
 
 
-def kill(machine: subprocess.Popen[bytes]) -> None:
-    """Kill a worker at once, with all that it started."""
+def kill(machine: subprocess.Popen[Any]) -> None:
+    """Kill a machine at once, with all that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(machine.pid, signal.SIGKILL)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import machines
 from cli.servers import TELEMETRY_OFF
 from recsys.sample_shop import SampleHost, SampleShop
 
@@ -99,7 +100,7 @@ class Running:
     def kill(self) -> None:
         """Kill it at once, with all that it started."""
         self.is_killed = True
-        os.killpg(self.process.pid, signal.SIGKILL)
+        machines.kill(self.process)
 
 
 @dataclass
@@ -179,7 +180,7 @@ class Terminal:
                 process.wait(60)
             finally:
                 if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    machines.kill(process)
         assert not command.startswith("recsys") or "Traceback" not in log.read_text(), f"{command}: {log.read_text()}"
 
     @property

@@ -75,6 +75,7 @@ def test_the_page_about_production(
             theirs = Store(tmp_path / "a-third-machine", read_only=True)
             assert theirs.is_shared and not (home / "store").exists()
             assert_same(theirs, ours)
+            at.run(f"recsys status --home {tmp_path / 'another-machine'}")
             version = serving.models(theirs.home)[0].version
             assert serving.loaded(theirs.home, version).size > 0  # where nothing was trained
             at.run("test $(psql -At prefect -c \"select count(*) from task_run where name like 'images %/%'\") -gt 1")
@@ -82,7 +83,7 @@ def test_the_page_about_production(
             for kept in ("results", "mlflow"):
                 assert objects(kept), kept
 
-        killer = threading.Thread(target=kill_a_worker, args=[at])
+        killer = threading.Thread(target=kill_a_worker, args=[at], daemon=True)
         killer.start()
         at.walk(PAGE, look)
         killer.join()
