@@ -89,18 +89,18 @@ def load_shop(
 ) -> tuple[pd.DataFrame, Gallery]:
     """Return the products that can be compared, as a frame (see `products_with_image`) and as a gallery, row by row.
 
-    Products without features, or without an embedding, are left out. The last shop is kept in memory, and while no
-    table changes nothing is read: of 200,000 products the rows alone take a second. It is everyone's: nobody may
-    change it.
+    Products without features, or without an embedding, are left out. Variants are looked for where the configured rule
+    collapses them. The last shop is kept in memory, and while no table changes nothing is read: of 200,000 products the
+    rows alone take a second. It is everyone's: nobody may change it.
 
     Args:
         store: the store.
-        configuration: the backbone and the histograms, price levels.
+        configuration: the backbone and the histograms, price levels, the rule.
         serves: whose embeddings they are compared by (default: what serves now).
     """
     serves = serves or serving(store.home, configuration)
     described = (features.table_name(configuration), serves.embeddings)
-    versions = _versions(configuration, serves)
+    versions = [*_versions(configuration, serves), str(configuration.recommend.collapses)]
 
     def read() -> tuple[pd.DataFrame, Gallery]:
         frame = products_with_image(store)
@@ -148,11 +148,14 @@ def _build(store: Store, configuration: Configuration, frame: pd.DataFrame, serv
     known = (at >= 0) & (vector_at >= 0)  # a picture that the model has not seen yet is not compared
     frame = frame[known]
     labels = frame["label"].to_numpy(dtype=object)
-    named = frame["name"].tolist(), frame["brand"].tolist()
     embeddings = _matrix(embedded, "embedding", vector_at[known])
     histograms = _matrix(described, "histogram", at[known])
-    prints = described["fingerprint"]
-    fingerprints = None if prints.null_count else prints.to_numpy()[at[known]]
+    groups = None
+    if configuration.recommend.collapses:
+        named = frame["name"].tolist(), frame["brand"].tolist()
+        prints = described["fingerprint"]
+        fingerprints = None if prints.null_count else prints.to_numpy()[at[known]]
+        groups = variant_groups(labels, *named, fingerprints, embeddings, histograms)
     return Gallery(
         version=serves.version,
         product_ids=frame["product_id"].to_numpy(dtype=object),
@@ -160,7 +163,7 @@ def _build(store: Store, configuration: Configuration, frame: pd.DataFrame, serv
         price_levels=price_levels(frame["price"], frame["label"], configuration.price),
         embeddings=embeddings,
         histograms=histograms,
-        groups=variant_groups(labels, *named, fingerprints, embeddings, histograms),
+        groups=groups,
     )
 
 

@@ -51,7 +51,9 @@ def missing(store: Store, configuration: Configuration, model: Model | None) -> 
     ranked = store.read(serves.recommendations, ["product_id", "basis"], "rank = 1")
     had = dict(zip(ranked["product_id"].to_pylist(), ranked["basis"].to_pylist(), strict=True))
     wanted = now if len(now) > 1 else {}
-    keys = [key for key in wanted if had.get(key) != now[key]] + sorted(set(had) - set(wanted))
+    changed = (key for key in wanted if had.get(key) != now[key])
+    # a label's products have one basis: side by side, so that a shard gathers the embeddings of few labels
+    keys = sorted(changed, key=lambda key: now[key]) + sorted(set(had) - set(wanted))
     # with the commits so far, since a catalogue that changes back asks for the same ranking once more
     commits = store.version(serves.recommendations)
     state = [f"{now.get(key)} {commits}" for key in keys]

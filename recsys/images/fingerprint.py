@@ -142,6 +142,6 @@ def _connected(values: np.ndarray, distance: int) -> np.ndarray:
             found = photos[np.stack([rows[near], rows[near + step]])]  # (2, m)
             pairs.append(found[:, found[0] != found[1]])
             waiting += pairs[-1].shape[1]
-            if not len(left) or waiting > PAIRS:
+            if waiting > PAIRS or (waiting and not len(left)):
                 photos, pairs, waiting = joined(photos, *np.concatenate(pairs, axis=1)), [], 0
     return photos

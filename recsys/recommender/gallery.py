@@ -23,7 +23,7 @@ class Gallery:
     price_levels: NDArray[np.float64]  # (n,) 1 to 4, 2.5 neutral
     embeddings: NDArray[np.float32]  # (n, d) of unit length
     histograms: NDArray[np.float32]  # (n, bins) summing to 1
-    groups: NDArray[np.int64] | None = None  # (n,) one number for the variants of one product, see `variants`
+    groups: NDArray[np.int64] | None = None  # (n,) one number for the variants of one product; None: nobody asked
 
     def __len__(self) -> int:
         return len(self.product_ids)

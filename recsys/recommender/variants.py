@@ -87,8 +87,11 @@ def core_name(name: str | None, brand: str | None) -> str | None:
 def _words(text: str | None) -> list[str]:
     if text is None or pd.isna(text):
         return []
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return re.findall(r"\w+", "".join(mark for mark in plain if not unicodedata.combining(mark)))
+    plain = text.casefold()
+    if not text.isascii():
+        marked = unicodedata.normalize("NFKD", text).casefold()
+        plain = "".join(mark for mark in marked if not unicodedata.combining(mark))
+    return re.findall(r"\w+", plain)
 
 
 class _Pairs:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from recsys.catalogue.intake import take_in
@@ -46,6 +47,25 @@ def test_a_shop_is_read_again_when_something_of_it_changed_and_only_then(small_s
     store.write("products", row.set_column(removed, row.schema.field(removed), row["changed"]))
     frame, gallery = load_shop(store, CONFIGURATION)
     assert frame["product_id"].tolist() == gallery.product_ids.tolist() == ["a", "c"]
+
+
+def test_variants_are_looked_for_where_the_rule_collapses_them(small_shop: Callable[..., Store]) -> None:
+    store = small_shop(["a", "b"], ["A", "B"])
+    original = load(flags={"recommend": {"rule": "original"}}, environ={})
+    for _ in range(2):  # the shop of one rule is not taken for the other's
+        assert load_shop(store, CONFIGURATION)[1].groups is not None
+        assert load_shop(store, original)[1].groups is None
+
+
+def test_a_shard_is_of_few_labels(small_shop: Callable[..., Store]) -> None:
+    ids = [f"p{number}" for number in range(9)]
+    store = small_shop(ids, ids)
+    of = dict(zip(ids, ["Pens", "Watches", None] * 3, strict=True))
+    labels = store.read("labels").to_pandas()
+    labels["label"] = [of[key] for key in labels["product_id"]]
+    store.write("labels", pa.Table.from_pandas(labels, store.read("labels").schema, preserve_index=False))
+    work = missing(store, load(flags={"recommend": {"shard_size": 3}}, environ={}), None)
+    assert sorted(shard.keys for shard in work) == [("p0", "p3", "p6"), ("p1", "p4", "p7"), ("p2", "p5", "p8")]
 
 
 def test_an_id_with_a_nul_is_no_other_products_id(store: Store) -> None:
