@@ -205,6 +205,8 @@ def market(shop: SampleShop) -> Iterator[SampleHost]:
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory, shop: SampleShop, market: SampleHost) -> Callable[[], Terminal]:
     """Make a terminal in a folder of its own, for someone who has nothing but a checkout, a catalogue and a photo."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background; what is typed would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def make() -> Terminal:
         place = tmp_path_factory.mktemp("docs")
