@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +21,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from cli.servers import TELEMETRY_OFF, prefect_server
 from recsys.sample_shop import SampleHost, SampleShop, draw_shop
+from tests.waiting import wait_for
 
 PRODUCTS = 60
 
@@ -184,13 +184,12 @@ class Receiver(ThreadingHTTPServer):
 
     def wait_for(self, words: str) -> dict[str, str]:
         """Return the one message that has these words in it."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if found := [message for message in self.messages if words in message["body"]]:
-                (message,) = found
-                return message
-            time.sleep(0.2)
-        raise AssertionError(f"no message has '{words}': {self.messages}")
+        (message,) = wait_for(
+            lambda: [message for message in self.messages if words in message["body"]],
+            60,
+            told=lambda: f"no message has '{words}': {self.messages}",
+        )
+        return message
 
 
 @pytest.fixture

@@ -24,12 +24,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from cli.servers import free_port
 from recsys import features, recommendations
 from recsys.catalogue.intake import take_in
 from recsys.configuration import load
 from recsys.embedding.serving import Serving
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import SCHEMAS, Store, digest
+from tests.waiting import wait_for
 
 RECSYS = Path(sys.executable).with_name("recsys")
 QUICK = {
@@ -358,15 +360,19 @@ def test_a_run_can_stop_after_each_stage_of_the_flow(prefect_url: str) -> None:
 
 @contextmanager
 def ui(home: Path, log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], list[str]]]:
-    """Give `recsys ui` over a home, once it is up, and the addresses that it tells."""
+    """Give `recsys ui` over a home, once it is up, and the addresses that it tells, which no other test begins at."""
+    ports = [text for name in ("prefect", "mlflow", "serve") for text in (f"--{name}-port", str(free_port()))]
     free = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    command = [str(RECSYS), "ui", "--home", str(home), *options]
+    command = [str(RECSYS), "ui", "--home", str(home), *ports, *options]
     with log.open("w") as output:
         running = subprocess.Popen(command, stdout=output, stderr=output, env=free | {"COLUMNS": "200"})
     try:
-        deadline = time.monotonic() + 180
-        while "Ctrl-C stops" not in log.read_text() and running.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_for(
+            lambda: "Ctrl-C stops" in log.read_text() or running.poll() is not None,
+            180,
+            pause_s=0.2,
+            told=log.read_text,
+        )
         yield running, re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
     finally:
         running.terminate()

@@ -20,6 +20,7 @@ import pytest
 from benchmarks import machines
 from cli.servers import TELEMETRY_OFF
 from recsys.sample_shop import SampleHost, SampleShop
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -166,11 +167,13 @@ class Terminal:
             process = subprocess.Popen(typed, **self.options, stdout=output, stderr=output, start_new_session=True)
         server = Running(command, process, log)
         self.servers.append(server)
+
+        def answers() -> bool:
+            assert process.poll() is None, f"{command}: {log.read_text()}"
+            return re.search(ready, log.read_text()) is not None
+
         try:
-            deadline = time.monotonic() + 120
-            while not re.search(ready, log.read_text()):
-                assert process.poll() is None and time.monotonic() < deadline, f"{command}: {log.read_text()}"
-                time.sleep(0.1)
+            wait_for(answers, 120, pause_s=0.1, told=lambda: f"{command}: {log.read_text()}")
             yield
             assert server.is_killed or process.poll() is None, f"{command} ended by itself: {log.read_text()}"
         finally:

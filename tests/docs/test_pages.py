@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 import tomllib
 import urllib.request
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from cli.servers import free_port
 from recsys.configuration import load
 from recsys.embedding.serving import models
 from recsys.store import Store
+from tests.waiting import wait_for
 
 from ..conftest import Receiver
 from .conftest import ELSEWHERE, PAGES, ROOT, SERVERS, Terminal, blocks, commands
@@ -90,11 +90,11 @@ def test_the_page_about_operations(settled: Terminal, receiver: Receiver) -> Non
             found = json.load(answer)
         return [(run["name"], run["state_type"]) for run in found if not run["auto_scheduled"]]
 
+    def ended() -> bool:
+        return not {state for _, state in runs()} & {"SCHEDULED", "PENDING", "RUNNING"}
+
     def wait_for_the_runs() -> None:
-        deadline = time.monotonic() + 180
-        while {state for _, state in runs()} & {"SCHEDULED", "PENDING", "RUNNING"}:
-            assert time.monotonic() < deadline, runs()
-            time.sleep(0.5)
+        wait_for(ended, 180, pause_s=0.5, told=runs)
         assert [state for _, state in runs()] == ["COMPLETED", "COMPLETED"], runs()
 
     settled.environment["RECSYS_NOTIFY__WEBHOOK"] = receiver.url

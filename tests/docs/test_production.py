@@ -7,7 +7,6 @@ addresses and files of their own. One of the two is killed in the middle of its 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from benchmarks import machines
 from recsys.embedding import serving
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
+from tests.waiting import wait_for
 
-from .conftest import PAGES, Terminal, blocks
+from .conftest import PAGES, Running, Terminal, blocks
 
 PAGE = PAGES["docs/production.md"]
 LACKING = machines.lacking() or (None if machines.postgres_programs() else "needs Debian's postgresql")
@@ -92,13 +92,12 @@ def test_the_page_about_production(
 
 def kill_a_worker(at: Terminal) -> None:
     """Kill the first machine in the middle of its work."""
-    until = time.monotonic() + 300
-    while time.monotonic() < until:
+
+    def at_work() -> Running | None:
         workers = [server for server in at.servers if server.command.startswith("dask worker")]
-        if len(workers) == 2 and "images " in workers[0].log.read_text():
-            return workers[0].kill()
-        time.sleep(0.02)
-    return None
+        return workers[0] if len(workers) == 2 and "images " in workers[0].log.read_text() else None
+
+    wait_for(at_work, 300).kill()
 
 
 def assert_same(theirs: Store, ours: Store) -> None:

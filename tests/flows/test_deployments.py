@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.sample_shop import SampleShop
+from tests.waiting import wait_for
 
 from .conftest import prefect
 
@@ -43,9 +44,7 @@ def test_a_training_that_is_due_is_scheduled_by_the_event_and_one_that_is_not_is
         for number, due in enumerate(("not due", "due")):
             resource = {"prefect.resource.id": f"recsys.home.{number}", "recsys.retraining": due}
             emit_event("catalogue.updated", resource, payload={"digest": "0f"})
-        deadline = time.monotonic() + 60
-        while not runs() and time.monotonic() < deadline:
-            time.sleep(0.5)
+        wait_for(runs, 60, pause_s=0.5)
         time.sleep(2)  # for one too many
         (run,) = runs()
     assert run.parameters == {"home": "/a/home", "catalogue_digest": "0f"}
@@ -72,8 +71,5 @@ def test_a_schedule_has_runs_scheduled(pool: str) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        deadline = time.monotonic() + 60
-        while not (runs := [run for run in client.read_flow_runs() if run.auto_scheduled]):
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+        runs = wait_for(lambda: [run for run in client.read_flow_runs() if run.auto_scheduled], 60, pause_s=0.5)
     assert all(run.parameters["home"] == "/a/home" for run in runs)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from recsys.configuration import load
 from recsys.funnel import funnel
 from recsys.sample_shop import SampleHost, SampleShop
 from recsys.store import Store
+from tests.waiting import wait_for
 
 from .conftest import prefect, recorded
 
@@ -44,9 +44,7 @@ def stopped_in_the_middle(shop: SampleShop) -> Iterator[None]:
     with serving(shop, latency_ms=30) as host:
 
         def stop() -> None:
-            until = time.monotonic() + 60
-            while len(host.stats()) < 20 and time.monotonic() < until:
-                time.sleep(0.01)
+            wait_for(lambda: len(host.stats()) >= 20, 60)
             host.__exit__(None, None, None)
 
         thread = threading.Thread(target=stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from recsys.sample_shop.faults import FAILURES_BEFORE_OK
 from recsys.sample_shop.marketplace import PRODUCTS, SearchFault
 from recsys.scraping.harvest import outcomes
 from recsys.store import SCHEMAS, Store
+from tests.waiting import wait_for
 
 from .conftest import recorded
 
@@ -66,14 +66,16 @@ def searched(host: SampleHost) -> Counter[str]:
 
 def last_tasks(home: Path) -> dict[str, tuple[str, int]]:
     """State and number of attempts of each task of the last flow run on a home, once the server has them all."""
-    deadline = time.monotonic() + 20
-    while True:
-        tasks, _ = recorded(home)
-        ended = {task.name: (task.state_name or "", task.run_count) for task in tasks}
-        if "scraping: what was found" in ended and all(state in ("Completed", "Failed") for state, _ in ended.values()):
-            return ended
-        assert time.monotonic() < deadline, ended
-        time.sleep(0.2)
+
+    def tasks() -> dict[str, tuple[str, int]]:
+        return {task.name: (task.state_name or "", task.run_count) for task in recorded(home)[0]}
+
+    def ended() -> dict[str, tuple[str, int]] | None:
+        found = tasks()
+        over = all(state in ("Completed", "Failed") for state, _ in found.values())
+        return found if over and "scraping: what was found" in found else None
+
+    return wait_for(ended, pause_s=0.2, told=tasks)
 
 
 def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(

@@ -11,6 +11,7 @@ import pytest
 
 from recsys.errors import HomeError
 from recsys.store import COMMITS_OF_INDEX, SCHEMAS, Store, among, digest, literal, lock, require_space, shards
+from tests.waiting import wait_for
 
 
 def labels(*pairs: tuple[str, str]) -> pa.Table:
@@ -101,9 +102,7 @@ def _write_for_ever(home: Path) -> None:
 def test_a_killed_writer_leaves_whole_commits(tmp_path: Path) -> None:
     writer = multiprocessing.get_context("spawn").Process(target=_write_for_ever, args=(tmp_path,))
     writer.start()
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "store" / "labels.lance").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for((tmp_path / "store" / "labels.lance").exists, 30)
     time.sleep(0.5)
     assert writer.pid is not None
     os.kill(writer.pid, signal.SIGKILL)

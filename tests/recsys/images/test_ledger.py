@@ -38,6 +38,7 @@ from recsys.images.ledger import (
 )
 from recsys.images.square import decode_squared
 from recsys.store import SCHEMAS, Store
+from tests.waiting import wait_for
 
 from .pictures import picture, saved
 from .test_fetch import answering
@@ -247,9 +248,7 @@ def test_a_killed_process_loses_only_the_shard_in_flight(store, list_products, c
     """)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment)
-    until = time.monotonic() + 20
-    while not host.asked("hang", 3) and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_for(lambda: host.asked("hang", 3))
     process.send_signal(signal.SIGKILL)
     process.wait()
     reopened = Store(store.home)

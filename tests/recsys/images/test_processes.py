@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from recsys.configuration import Images
 from recsys.images import fetch, processes
 from recsys.images.fetch import fetch_images
 from recsys.images.item import Item
+from tests.waiting import wait_for
 
 CHILD = """
 import sys, threading
@@ -51,14 +51,6 @@ def fetchers(parent: int) -> set[int]:
     for _ in range(3):
         family |= {pid for pid, its in parents.items() if its in family}
     return {pid for pid in family if "recsys.images.processes" in commands.get(pid, "")}
-
-
-def wait_for(condition, seconds: float = 20):
-    """Return what the condition comes to, once it is something."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
 
 
 def test_batches_in_several_processes_end_as_in_one(host, settings):

@@ -26,6 +26,7 @@ from recsys.configuration import Configuration
 from recsys.service import create_service
 from recsys.service.guard import Rate
 from recsys.store import Store, lock
+from tests.waiting import wait_for
 
 from .test_service import CONFIGURATION, JPEG, ODD_ID, PRODUCTS, Service, agree, fill, one_line, serving
 
@@ -129,10 +130,7 @@ def test_what_a_run_changed_is_taken_up_and_no_request_fails(tmp_path: Path) -> 
             store.write("products", store.read("products").from_pylist(rows, schema=store.read("products").schema))
             time.sleep(1)
             during = service.get("/products/p1/similar").json()
-        deadline = time.monotonic() + 20
-        while service.get("/products/p1/similar").json()["query"]["name"] != "Renamed":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: service.get("/products/p1/similar").json()["query"]["name"] == "Renamed", pause_s=0.05)
         over.set()
         asking.join()
     assert before["query"]["name"] == during["query"]["name"] == "Thing 1", "a run is not taken up before its end"
@@ -158,17 +156,13 @@ def test_the_page_and_what_it_needs_come_from_here(service: Service) -> None:
 
 
 def test_each_request_is_a_line_of_json(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    def logged(request_id: str) -> list[dict[str, Any]]:
+    def logged() -> list[dict[str, Any]]:
         told = [json.loads(record.message) for record in caplog.records if record.name == "recsys.requests"]
-        return [line for line in told if line["id"] == request_id]
+        return [line for line in told if line["id"] == reply.headers["x-request-id"]]
 
     with caplog.at_level(logging.INFO, "recsys.requests"):
         reply = service.get("/products/p1")
-        until = time.monotonic() + 10
-        while not (lines := logged(reply.headers["x-request-id"])):  # it is written when the reply has gone
-            assert time.monotonic() < until
-            time.sleep(0.01)
-    (line,) = lines
+        (line,) = wait_for(logged, 10)  # it is written when the reply has gone
     assert line["status"] == 200 and line["ms"] > 0
     assert line["route"] == "/products/{product_id:path}"
 
