@@ -36,7 +36,6 @@ from urllib.parse import urlsplit
 
 from cli.console import err, out, progress_shown, table
 from cli.servers import DIE_WITH_PARENT, LOOPBACK, free_port
-from recsys import progress
 from recsys.catalogue.intake import take_in
 from recsys.configuration import Configuration, load
 from recsys.sample_shop import SampleHost, draw_shop, host
@@ -163,11 +162,7 @@ def shop_of(options: argparse.Namespace) -> Shop:
         products = _products(options.catalogue, lambda path: Path(path).stem)
         return Shop(products, script=options.image_host, catalogue=options.catalogue)
     with progress_shown():
-        progress.begin("sample shop", SAMPLE_PRODUCTS)
-        drawn = draw_shop(
-            options.shop, SAMPLE_PRODUCTS, on_progress=lambda pictures: progress.advance("sample shop", pictures)
-        )
-        progress.finish("sample shop", f"{drawn.drawn:,} of {drawn.images:,} pictures drawn")
+        drawn = draw_shop(options.shop, SAMPLE_PRODUCTS)
     return Shop(_products(drawn.catalogue, lambda path: Path(path).name), folder=options.shop)
 
 

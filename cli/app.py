@@ -122,7 +122,7 @@ def demo(
     the same host is scraped for three small classes. Running the demo again does nothing twice.
     """
     from cli.servers import prefect_server
-    from recsys.sample_shop import SampleHost
+    from recsys.sample_shop import SampleHost, draw_shop
     from recsys.store import Store, lock, require_space
 
     with lock(_use(home)):
@@ -132,7 +132,7 @@ def demo(
         settings = load(home, flags).sample
         folder = home / "sample-shop"
         with progress_shown():
-            shop = _drawn(folder, settings.products, settings.seed, _sample_url(folder, settings.port))
+            shop = draw_shop(folder, settings.products, settings.seed, _sample_url(folder, settings.port))
         port = int(shop.base_url.rsplit(":", 1)[1])
         with SampleHost(shop.folder, port=port) as host, prefect_server(home):
             _run(home, {"catalogue": str(shop.catalogue), "flags": flags})
@@ -152,16 +152,6 @@ def _sample_url(folder: Path, port: int) -> str:
     with contextlib.suppress(RecsysError):
         return load_shop(folder).base_url
     return f"http://{LOOPBACK}:{free_port(port)}"
-
-
-def _drawn(folder: Path, products: int, seed: int, base_url: str, views: int | None = None) -> Any:
-    from recsys import progress
-    from recsys.sample_shop import draw_shop
-
-    progress.begin("sample shop", products * (views or 1))
-    shop = draw_shop(folder, products, seed, base_url, views, on_progress=lambda n: progress.advance("sample shop", n))
-    progress.finish("sample shop", f"{shop.drawn:,} of {shop.images:,} pictures drawn")
-    return shop
 
 
 @app.command()
@@ -588,8 +578,10 @@ def sample(
     ] = None,
 ) -> None:
     """Draw a sample shop: a catalogue with the dirt of a real one, and the pictures of its products."""
+    from recsys.sample_shop import draw_shop
+
     with progress_shown():
-        shop = _drawn(to, products, seed, base_url, views)
+        shop = draw_shop(to, products, seed, base_url, views)
     out.print(Text(f"{shop.catalogue}: {shop.rows:,} rows, {shop.products:,} products, {shop.images:,} pictures"))
     out.print(Text(f"Next: recsys serve-sample {to} (and in another terminal) recsys run --catalogue {shop.catalogue}"))
 

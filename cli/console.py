@@ -142,7 +142,8 @@ class Lines:
     def finish(self, stage: str, outcome: str) -> None:
         """Say what it did."""
         with self._lock:
-            seconds = time.monotonic() - self._stages.get(stage, (0, time.monotonic()))[1]
+            now = time.monotonic()
+            seconds = now - self._stages.get(stage, (0, now))[1]
             self._say(f"{stage}: {outcome}, {seconds:.1f} s")
 
     def note(self, sentence: str) -> None:

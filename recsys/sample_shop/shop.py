@@ -16,7 +16,7 @@ import json
 import multiprocessing
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -25,12 +25,14 @@ from typing import Any
 
 import cv2
 
+from recsys import progress
 from recsys.errors import CatalogueError, HomeError
 from recsys.sample_shop.catalogue import COLUMNS, Picture, pictures, rows
 from recsys.sample_shop.drawing.scene import DRAWING, draw_picture
 from recsys.sample_shop.faults import plan_faults
 
 SMALLEST, LARGEST = 50, 100_000  # products
+STAGE = "sample shop"  # as its progress is called
 MOST_VIEWS = 8  # pictures of one product
 SHARD = 32  # pictures that a worker draws before it reports
 ALONE_BELOW = 64  # pictures for which starting processes is not worth it
@@ -71,7 +73,6 @@ def draw_shop(
     base_url: str = "http://127.0.0.1:8764",
     views: int | None = None,
     *,
-    on_progress: Callable[[int], None] | None = None,
     processes: int | None = None,
 ) -> SampleShop:
     """Draw a shop into the folder `out`, or leave it alone if it is there already.
@@ -84,7 +85,6 @@ def draw_shop(
         seed: which shop.
         base_url: address that will serve the images, see `SampleHost`.
         views: how many pictures of each product, 1 to 8; by default two thirds have one and the others two or three.
-        on_progress: called with the number of pictures drawn since its last call.
         processes: how many to draw with; by default one a core. They are spawned, so a script that calls this
             at its top level needs `if __name__ == "__main__":`, or `processes=1`.
 
@@ -101,17 +101,18 @@ def draw_shop(
     out, base_url = Path(out), base_url.rstrip("/")
     wanted = {"drawing": DRAWING, "seed": seed, "products": products, "base_url": base_url, "views": views}
     marker = _marker(out)
-    if marker and wanted.items() <= marker.items() and _is_whole(out, marker):
-        return _shop(out, marker)
     try:
-        return _draw_shop(out, wanted, on_progress, processes)
+        if marker and wanted.items() <= marker.items() and _is_whole(out, marker):
+            shop = _shop(out, marker)
+        else:
+            shop = _draw_shop(out, wanted, processes)
     except OSError as error:
         raise HomeError(f"The sample shop cannot be written to {out}: {error.strerror or error}.") from error
+    progress.finish(STAGE, f"{shop.drawn:,} of {shop.images:,} pictures drawn")
+    return shop
 
 
-def _draw_shop(
-    out: Path, wanted: dict[str, Any], on_progress: Callable[[int], None] | None, processes: int | None
-) -> SampleShop:
+def _draw_shop(out: Path, wanted: dict[str, Any], processes: int | None) -> SampleShop:
     products, seed, base_url, views = (wanted[name] for name in ("products", "seed", "base_url", "views"))
     images = out / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,8 @@ def _draw_shop(
     for name in there - plan.keys():
         if IMAGE_NAME.fullmatch(name.removesuffix(".part")):  # of another shop that was here, or cut short
             (images / name).unlink()
-    _draw(missing, images, on_progress, processes)
+    progress.begin(STAGE, len(missing))
+    _draw(missing, images, processes)
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -175,30 +177,27 @@ def _write(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def _draw(
-    missing: list[Picture], images: Path, on_progress: Callable[[int], None] | None, processes: int | None
-) -> None:
+def _draw(missing: list[Picture], images: Path, processes: int | None) -> None:
     """Draw pictures, a shard at a time, in as many processes as are worth it."""
     processes = processes or len(os.sched_getaffinity(0))
     shards = [missing[start : start + SHARD] for start in range(0, len(missing), SHARD)]
     draw = partial(_draw_shard, images)
     if processes == 1 or len(missing) < ALONE_BELOW:
-        _report(map(draw, shards), on_progress)
+        _report(map(draw, shards))
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(shards)), spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         futures = [pool.submit(draw, shard) for shard in shards]
         try:
-            _report((future.result() for future in as_completed(futures)), on_progress)
+            _report(future.result() for future in as_completed(futures))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _report(counts: Iterable[int], on_progress: Callable[[int], None] | None) -> None:
+def _report(counts: Iterable[int]) -> None:
     for count in counts:
-        if on_progress:
-            on_progress(count)
+        progress.advance(STAGE, count)
 
 
 def _draw_shard(images: Path, shard: list[Picture]) -> int:

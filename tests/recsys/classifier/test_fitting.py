@@ -14,22 +14,9 @@ from recsys.classifier.pictures import Pictures
 from recsys.classifier.recipe import load_recipe
 from recsys.configuration import Configuration
 from recsys.errors import TrainingError
+from tests.listening import Steps
 
 WORDS = {"Watches": "quartz watch", "Footwear": "leather shoe", "Jewellery": "silver ring"}
-
-
-class Steps(progress.Tally):
-    """Listens to how far a stage is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total, self.done = 0, 0
-
-    def begin(self, stage: str, total: int) -> None:
-        self.total += total
-
-    def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
-        self.done += items
 
 
 def written(each: int, to: Path, named: bool = True) -> Fitted:

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from recsys import progress
 from recsys.errors import CatalogueError, HomeError
 from recsys.sample_shop import SampleShop, draw_shop, load_shop
 from recsys.sample_shop.assortment import KINDS, product
 from recsys.sample_shop.catalogue import COLUMNS, dirt, original, rows
 from recsys.sample_shop.faults import FLAKY, PERMANENT, plan_faults
 from recsys.sample_shop.shop import ALONE_BELOW
+from tests.listening import Steps
 
 REAL_COLUMNS = [
     "uniq_id",
@@ -97,9 +99,10 @@ def test_a_killed_draw_is_completed_and_only_what_was_missing_is_drawn(tmp_path:
     (tmp_path / "shop.json").unlink()
     with pytest.raises(CatalogueError, match="no complete sample shop"):
         load_shop(tmp_path)
-    reported: list[int] = []
-    completed = draw_shop(tmp_path, products=50, seed=3, processes=1, on_progress=reported.append)
-    assert completed.drawn == sum(reported) == 5
+    steps = Steps()
+    with progress.listen(steps):
+        completed = draw_shop(tmp_path, products=50, seed=3, processes=1)
+    assert completed.drawn == steps.done == steps.total == 5
     assert digests(tmp_path) == expected
     assert completed.images == whole.images
 
