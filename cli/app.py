@@ -245,12 +245,12 @@ class Trained(enum.StrEnum):
 
 @app.command()
 def train(
-    what: Annotated[Trained | None, typer.Argument(help="classifier or embedding. [both]")] = None,
+    what: Annotated[Trained | None, typer.Argument(help="classifier or embedding. \\[both]")] = None,
     home: HomeOption = HOME_DEFAULT,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="The name of a recipe, or a changed copy of one as a .toml. [classifier.recipe, embedding.recipe]"
+            help="The name of a recipe, or a changed copy of one as a .toml. \\[classifier.recipe, embedding.recipe]"
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -340,7 +340,7 @@ def broken(
 def scrape(
     home: HomeOption = HOME_DEFAULT,
     label: Annotated[
-        list[str] | None, typer.Option(help="A label to grow, whatever its size; may be repeated. [all small ones]")
+        list[str] | None, typer.Option(help="A label to grow, whatever its size; may be repeated. \\[all small ones]")
     ] = None,
     allow_host: AllowHostOption = None,
     as_json: JsonOption = False,
@@ -614,7 +614,7 @@ def serve(
     """Open the page for merchandisers, and answer programs over HTTP, until Ctrl-C.
 
     The page is at /. GET /products/ID/similar, POST /similar (a photo as the body), GET /images/ID, /products, /labels,
-    /health, /ready, /metrics; /openapi.json describes them. Section [service] of the configuration has the limits.
+    /health, /ready, /metrics; /openapi.json describes them. Section \\[service] of the configuration has the limits.
     """
     import logging
 
@@ -646,14 +646,14 @@ def ui(
         typer.Option("--schedules/--no-schedules", help="Let the deployments run by themselves, by their schedules."),
     ] = False,
     catalogue: Annotated[
-        str | None, typer.Option(help="What the deployments take in. [the one that was read last]")
+        str | None, typer.Option(help="What the deployments take in. \\[the one that was read last]")
     ] = None,
 ) -> None:
     """Bring up all servers of this home, until Ctrl-C: Prefect and a worker, MLflow, and the page for merchandisers.
 
     What prefect.yaml holds is deployed for this home and its catalogue, to be run from the Prefect UI by a button; with
     --schedules also by itself: a refresh every hour, a training and a recheck every week. Who is to be told of
-    failures ([notify] of the configuration) is set up too. They stop together; if one ends by itself, the others are
+    failures (\\[notify] of the configuration) is set up too. They stop together; if one ends by itself, the others are
     stopped, and it is said which, with its log.
     """
     from cli.servers import free_port, mlflow_server, prefect_server, service, watch, worker
@@ -705,7 +705,7 @@ def notify(
 ) -> None:
     """Have the Prefect server tell of failed runs, of embeddings that the gate refuses, and of drift.
 
-    Told are the channels of the section [notify]: webhook, slack, email. Their addresses are secrets: they belong in
+    Told are the channels of the section \\[notify]: webhook, slack, email. Their addresses are secrets: they belong in
     the environment (RECSYS_NOTIFY__SLACK, ...) or in the home's recsys.toml. Run it again after a change of them;
     without any, nobody is told any more. 'recsys ui' does it by itself.
     """

@@ -20,8 +20,8 @@ def clean(
 ) -> None:
     """Remove what the home has no use for any more: old models with their tables, old results of Prefect, long logs.
 
-    What serves stays, and what a roll-back goes to; section [upkeep] of the configuration says how many models and how
-    many days. Old versions of the tables need no cleaning: runs drop them. MLflow's runs stay.
+    What serves stays, and what a roll-back goes to; section \\[upkeep] of the configuration says how many models and
+    how many days. Old versions of the tables need no cleaning: runs drop them. MLflow's runs stay.
     """
     from recsys.retention import leftovers, remove
     from recsys.store import Store, lock

@@ -75,7 +75,7 @@ def suggest(
 
     Which top levels of the category tree are another spelling of one, or small and much like a bigger one: to merge.
     Which are a product's or a brand's name: to drop, so that their products are left to the classifier. With --out
-    the table is written as the [labels.merge] of a recsys.toml, to be edited and put there.
+    the table is written as the \\[labels.merge] of a recsys.toml, to be edited and put there.
     """
     from recsys.catalogue.products import active_products
     from recsys.labels.suggest import suggest_merges, write_suggestions

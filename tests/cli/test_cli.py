@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import typer
 
 from cli.servers import free_port
 from recsys import features, recommendations
@@ -236,6 +237,20 @@ def test_help_teaches_every_command(recsys: Recsys) -> None:
         assert command in top
         assert recsys(command, "--help").returncode == 0
     assert "Exit codes" in top
+
+
+def test_help_shows_what_stands_in_brackets() -> None:
+    """They would be taken for markup."""
+    from cli.app import app
+
+    def texts(command: Any) -> Iterator[str]:
+        yield command.help or ""
+        yield from (getattr(option, "help", None) or "" for option in command.params)
+        for each in getattr(command, "commands", {}).values():
+            yield from texts(each)
+
+    taken = [tag for text in texts(typer.main.get_command(app)) for tag in re.findall(r"(?<!\\)\[/?[a-z][^]]*]", text)]
+    assert taken == []
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
