@@ -6,8 +6,8 @@
 
 It tells the time of a picture's histogram both ways, in alternating rounds in one thread, and how often the best five
 agree with their query in the dominant colour and in the colour words of the catalogue (see
-`recsys/colour_agreement.py`). The exit code is 1 when the masked histogram takes more than 5 ms a picture, or raises
-the agreement of the dominant colour among the best five by colour by less than a fifth.
+`recsys/evaluation/colour_agreement.py`). The exit code is 1 when the masked histogram takes more than 5 ms a picture,
+or raises the agreement of the dominant colour among the best five by colour by less than a fifth.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import cv2
 import numpy as np
 from measuring import middle, out, say, table, verdict
 
-from recsys.colour import histogram
-from recsys.colour_agreement import TOP, Seen, compare, draw, nearest_by_colour, see
-from recsys.configuration import Colour, load
-from recsys.images.square import PictureError, decode, decode_squared, encode
-from recsys.store import Store
+from recsys.core.configuration import Colour, load
+from recsys.evaluation.colour_agreement import TOP, Seen, compare, draw, nearest_by_colour, see
+from recsys.storage.store import Store
+from recsys.vision.colour import histogram
+from recsys.vision.square import PictureError, decode, decode_squared, encode
 
 MOST_MS = 5.0
 LEAST_RATIO = 1.2

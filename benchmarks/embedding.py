@@ -27,13 +27,13 @@ import pandas as pd
 from measuring import out, table
 from numpy.typing import NDArray
 
-from recsys.configuration import Evaluation, load
-from recsys.embedding.embedder import beside
-from recsys.embedding.examples import described_by, training_set
-from recsys.embedding.recipe import load_recipe
-from recsys.embedding.training import train_head
+from recsys.core.configuration import Evaluation, load
 from recsys.evaluation.judgement import Figure, judge
-from recsys.store import Store
+from recsys.models.embedding.embedder import beside
+from recsys.models.embedding.examples import described_by, training_set
+from recsys.models.embedding.recipe import load_recipe
+from recsys.models.embedding.training import train_head
+from recsys.storage.store import Store
 
 RAW, DEFAULT = "raw backbone", "default"
 HELD_OUT = 0.25

@@ -2,9 +2,9 @@
 
     python benchmarks/fetch_all.py HOME
 
-Shards come from `recsys.images.ledger.missing`, `images.shards_at_once` of them in flight at once, each is fetched
-and committed by `fetch_shard`, and one that is left with pending images is tried again after the flow's own delays.
-Prints {"shards", "at_once", "seconds"} as JSON; what became of each product stands in the home's ledger.
+Shards come from `recsys.ingest.images.ledger.missing`, `images.shards_at_once` of them in flight at once, each is
+fetched and committed by `fetch_shard`, and one that is left with pending images is tried again after the flow's own
+delays. Prints {"shards", "at_once", "seconds"} as JSON; what became of each product stands in the home's ledger.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cli.console import progress_shown
-from recsys import progress
-from recsys.configuration import Configuration, load
-from recsys.errors import PendingImagesError
-from recsys.images.ledger import fetch_shard, missing
-from recsys.store import Shard, Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration, load
+from recsys.core.errors import PendingImagesError
+from recsys.ingest.images.ledger import fetch_shard, missing
+from recsys.storage.store import Shard, Store
 
 
 def fetch_patiently(home: Path, shard: Shard, configuration: Configuration) -> None:

@@ -1,4 +1,4 @@
-"""One question to a large shop: exact search, and LanceDB's index as `recsys.index` builds and asks it.
+"""One question to a large shop: exact search, and LanceDB's index as `recsys.ranking.ann_index` builds and asks it.
 
     python benchmarks/index.py                                       # 20,000 to 1,000,000 products, ten minutes
     python benchmarks/index.py --kind ivf_pq --sizes 200000          # another index
@@ -34,12 +34,12 @@ import pyarrow as pa
 from measuring import MB, out, say, table
 from numpy.typing import NDArray
 
-from recsys import index
-from recsys.configuration import Configuration, load
-from recsys.embedding.serving import Serving
-from recsys.recommender import Gallery, Queries
-from recsys.recommender.nearest import Shortlist, search
-from recsys.store import Store, embeddings_schema
+from recsys.core.configuration import Configuration, load
+from recsys.models.embedding.serving import Serving
+from recsys.ranking import Gallery, Queries
+from recsys.ranking import ann_index as index
+from recsys.ranking.nearest import Shortlist, search
+from recsys.storage.store import Store, embeddings_schema
 
 SIZES = (20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 LARGER = 5_800_000

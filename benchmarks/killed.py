@@ -25,7 +25,7 @@ from subprocess import Popen
 import measuring
 from measuring import Host, out, say, table
 
-from recsys.configuration import load
+from recsys.core.configuration import load
 
 LOOK_EVERY_S = 0.1
 """At the host's counts."""

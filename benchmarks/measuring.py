@@ -36,11 +36,11 @@ from urllib.parse import urlsplit
 
 from cli.console import err, out, progress_shown, table
 from cli.servers import DIE_WITH_PARENT, LOOPBACK, free_port
-from recsys.catalogue.intake import take_in
-from recsys.configuration import Configuration, load
-from recsys.sample_shop import SampleHost, draw_shop, host
-from recsys.sample_shop.faults import FLAKY, PERMANENT
-from recsys.store import Store
+from recsys.core.configuration import Configuration, load
+from recsys.ingest.catalogue.intake import take_in
+from recsys.storage.store import Store
+from sample_shop import SampleHost, draw_shop, host
+from sample_shop.faults import FLAKY, PERMANENT
 
 HERE = Path(__file__).resolve().parent
 RECSYS = Path(sys.executable).with_name("recsys")

@@ -29,11 +29,13 @@ import pyarrow as pa
 from measuring import MB, out, say, table
 from numpy.typing import NDArray
 
-from recsys import colour, features, price
-from recsys.configuration import Configuration, load
-from recsys.embedding.serving import Serving
-from recsys.recommendations import fill
-from recsys.store import SCHEMAS, Store, features_schema, literal
+from recsys.core.configuration import Configuration, load
+from recsys.models import features
+from recsys.models.embedding.serving import Serving
+from recsys.ranking import price_levels as price
+from recsys.ranking.recommendations import fill
+from recsys.storage.store import SCHEMAS, Store, features_schema, literal
+from recsys.vision import colour
 
 LABELS = {
     "Clothing": 6198, "Jewellery": 3531, "Footwear": 1227, "Mobiles & Accessories": 1099, "Automotive": 1012,

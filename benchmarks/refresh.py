@@ -37,8 +37,9 @@ import httpx
 import measuring
 from measuring import out, say, table
 
-from recsys import tracking
-from recsys.configuration import Original
+from recsys.core import tracking
+from recsys.core.configuration import Original
+from recsys.lifecycle import refresh_state
 
 PRICES, NEW, PICTURES, REMOVED = 100, 60, 20, 20
 WAIT_S = 3_600
@@ -165,7 +166,7 @@ def _measured(
 
     trained = prefect.triggered("train/retrain")
     digest = trained["parameters"].get("catalogue_digest")
-    client, refreshes = tracking.experiment(home, tracking.REFRESHES)
+    client, refreshes = tracking.experiment(home, refresh_state.REFRESHES)
     told = [run.data.tags.get(tracking.TAG_CATALOGUE) for run in client.search_runs([refreshes])]
     experiments = [each.experiment_id for each in client.search_experiments()]
     tagged = client.search_runs(experiments, f"tags.`{tracking.TAG_FLOW_RUN}` = '{trained['id']}'")

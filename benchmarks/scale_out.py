@@ -30,8 +30,8 @@ import pandas as pd
 from machines import Network
 from measuring import out, say, table
 
-from recsys.sample_shop import SampleHost
-from recsys.store import TIME, Store, key_of
+from recsys.storage.store import TIME, Store, key_of
+from sample_shop import SampleHost
 
 MOST = 1.5
 RESULTS = "from prefect.filesystems import RemoteFileSystem as R; R(basepath='s3://shop/results').save('shop')"

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from measuring import MB, out, table
 
-from recsys.configuration import Evaluation
+from recsys.core.configuration import Evaluation
 
 SIZES = {
     **{"random": 64, "pixels": 768, "HSV": 768, "raw backbone": 1280},

@@ -35,11 +35,11 @@ from measuring import MB, out, say, table
 from recommend_all import draw, ruled
 
 from cli.servers import LOOPBACK, free_port
-from recsys.configuration import load
-from recsys.embedding.serving import models, pointer
-from recsys.gallery import load_shop
-from recsys.recommendations import fill
-from recsys.store import Store, literal
+from recsys.core.configuration import load
+from recsys.models.embedding.serving import models, pointer
+from recsys.ranking.recommendations import fill
+from recsys.ranking.shop import load_shop
+from recsys.storage.store import Store, literal
 
 CONNECTIONS = 32
 PHOTOS_A_SECOND = 5

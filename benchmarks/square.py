@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 from measuring import MB, middle, out, say, table, verdict
 
-from recsys.configuration import Images
-from recsys.images.square import PictureError, decode, encode
+from recsys.core.configuration import Images
+from recsys.vision.square import PictureError, decode, encode
 
 SIDE = 256
 SETTINGS = Images()

@@ -27,17 +27,18 @@ import pandas as pd
 from measuring import out, say, table
 
 from cli.servers import LOOPBACK, free_port, prefect_server
-from recsys import features, recommendations
-from recsys.classifier import ledger as predictions
-from recsys.classifier import registry as classifiers
-from recsys.configuration import load
-from recsys.embedding import ledger as embeddings
-from recsys.embedding.serving import serving
-from recsys.images import ledger as images
-from recsys.images.square import decode_squared
-from recsys.labels import ledger as labels
-from recsys.sample_shop import SampleHost, draw_shop
-from recsys.store import Store, key_of
+from recsys.core.configuration import load
+from recsys.ingest.images import ledger as images
+from recsys.models import features
+from recsys.models.classifier import ledger as predictions
+from recsys.models.classifier import registry as classifiers
+from recsys.models.embedding import ledger as embeddings
+from recsys.models.embedding.serving import serving
+from recsys.models.labels import ledger as labels
+from recsys.ranking import recommendations
+from recsys.storage.store import Store, key_of
+from recsys.vision.square import decode_squared
+from sample_shop import SampleHost, draw_shop
 
 SETTINGS = {
     "RECSYS_IMAGES__TIMEOUT_S": "1",

@@ -31,11 +31,11 @@ import pandas as pd
 from measuring import out, say, table
 
 from cli.servers import LOOPBACK, free_port, prefect_server
-from recsys.configuration import load
-from recsys.embedding.serving import serving
-from recsys.sample_shop import SampleHost, draw_shop
-from recsys.store import Store
-from recsys.upkeep import disk_use, files_of, size_of
+from recsys.core.configuration import load
+from recsys.models.embedding.serving import serving
+from recsys.storage.compaction import disk_use, files_of, size_of
+from recsys.storage.store import Store
+from sample_shop import SampleHost, draw_shop
 
 GRACE_S = 2.0
 FLAGS: dict[str, Any] = {

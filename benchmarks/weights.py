@@ -4,8 +4,8 @@
 
 Relevance is the precision of the best five at the finest level of the category path that can be judged; agreement is
 in colour and price. The weights that are earned have the most agreement among those whose relevance is no worse than
-the best by more than its standard error. The defaults of `recsys.configuration.Recommend` come from this; the exit code
-is 1 when the home's own weights are worse than the best by more than that.
+the best by more than its standard error. The defaults of `recsys.core.configuration.Recommend` come from this; the
+exit code is 1 when the home's own weights are worse than the best by more than that.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 from measuring import out, table, verdict
 
-from recsys.configuration import load
-from recsys.earned_weights import measure
-from recsys.report.pictures import weights_picture
-from recsys.store import Store
+from recsys.core.configuration import load
+from recsys.evaluation.earned_weights import measure
+from recsys.reporting.pictures import weights_picture
+from recsys.storage.store import Store
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from recsys.errors import HomeError, RecsysError, ServerError
+from recsys.core.errors import HomeError, RecsysError, ServerError
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def _fail(message: str, code: int) -> int:
 
 def _full_disk(home: Path) -> HomeError | None:
     """Return what to say where the home's disk is full: then any server on it may fail in any way."""
-    from recsys.store import home_error
+    from recsys.storage.store import home_error
 
     with contextlib.suppress(OSError):
         if shutil.disk_usage(home).free < 1 << 20:

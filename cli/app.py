@@ -20,11 +20,11 @@ from cli.labels import labels
 from cli.models import models
 from cli.options import HomeOption, JsonOption, current_home
 from cli.options import use as _use
-from recsys.configuration import HOME_DEFAULT, Configuration, explain, load
-from recsys.errors import RecsysError
+from recsys.core.configuration import HOME_DEFAULT, Configuration, explain, load
+from recsys.core.errors import RecsysError
 
 if TYPE_CHECKING:
-    from recsys.recommendations import Answer
+    from recsys.ranking.recommendations import Answer
 
 EXIT_CODES = """
 [bold]Exit codes[/bold]
@@ -122,8 +122,8 @@ def demo(
     the same host is scraped for three small classes. Running the demo again does nothing twice.
     """
     from cli.servers import prefect_server
-    from recsys.sample_shop import SampleHost, draw_shop
-    from recsys.store import Store, lock, require_space
+    from recsys.storage.store import Store, lock, require_space
+    from sample_shop import SampleHost, draw_shop
 
     with lock(_use(home)):
         require_space(home, MIN_FREE)
@@ -147,7 +147,7 @@ def demo(
 def _sample_url(folder: Path, port: int) -> str:
     """Return the address of the sample shop's host: the one its catalogue names already, else a free port."""
     from cli.servers import LOOPBACK, free_port
-    from recsys.sample_shop import load_shop
+    from sample_shop import load_shop
 
     with contextlib.suppress(RecsysError):
         return load_shop(folder).base_url
@@ -173,8 +173,8 @@ def run(
     update what changed. Prefect runs it: on the server of PREFECT_API_URL where that is set, else on one that is
     started for this run over the home's own database ('recsys ui' shows it later).
     """
-    from recsys.catalogue.source import check_source
-    from recsys.store import Store, lock, require_space
+    from recsys.ingest.catalogue.source import check_source
+    from recsys.storage.store import Store, lock, require_space
 
     check_source(catalogue)
     weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
@@ -212,8 +212,8 @@ def retry(
     Without an option: those that are pending, because their host was down. With --broken: broken links as well. With
     --changed: pictures that are there, on the condition that they changed, so that an unchanged one is not sent again.
     """
-    from recsys.images.ledger import broken_by_cause
-    from recsys.store import Store, lock, require_space
+    from recsys.ingest.images.ledger import broken_by_cause
+    from recsys.storage.store import Store, lock, require_space
 
     if changed and (broken or cause):
         raise typer.BadParameter(
@@ -262,7 +262,7 @@ def train(
     the category path and worse at none, on products that no training sees; else the one before it goes on, and
     'recsys models' shows both.
     """
-    from recsys.store import Store, lock, require_space
+    from recsys.storage.store import Store, lock, require_space
 
     if recipe and what is None:
         raise typer.BadParameter("say whose recipe it is: recsys train classifier, or recsys train embedding")
@@ -281,11 +281,11 @@ def train(
 def _check_recipe(what: Trained, configuration: Configuration) -> None:
     """Raise ConfigurationError where the configured recipe is none, before a server is started."""
     if what == Trained.CLASSIFIER:
-        from recsys.classifier.recipe import load_recipe
+        from recsys.models.classifier.recipe import load_recipe
 
         load_recipe(configuration.classifier.recipe)
     else:
-        from recsys.embedding.recipe import load_recipe as load_embedding_recipe
+        from recsys.models.embedding.recipe import load_recipe as load_embedding_recipe
 
         load_embedding_recipe(configuration.embedding.recipe)
 
@@ -313,8 +313,8 @@ def broken(
     as_json: JsonOption = False,
 ) -> None:
     """Show the broken image links by cause and by host, and write them out for whoever mends the catalogue."""
-    from recsys.images.ledger import broken_by_cause, broken_by_host, write_broken_links
-    from recsys.store import Store
+    from recsys.ingest.images.ledger import broken_by_cause, broken_by_host, write_broken_links
+    from recsys.storage.store import Store
 
     load(_use(home))
     store = Store(home, read_only=True)
@@ -351,7 +351,7 @@ def scrape(
     this is for you to know. robots.txt is obeyed, and a robot check fails its keyword alone. What was searched for is
     not asked for again; after a failure that is only what failed.
     """
-    from recsys.store import Store, lock, require_space
+    from recsys.storage.store import Store, lock, require_space
 
     load(_use(home), flags := _allowing(allow_host))
     Store(home, read_only=True)
@@ -363,14 +363,14 @@ def scrape(
 def _scrape(home: Path, labels: list[str] | None, flags: dict[str, Any], as_json: bool = False) -> None:
     """Run the scraping flow on a Prefect server and tell what became of each keyword, also where some failed."""
     from cli.servers import prefect_server
-    from recsys.errors import ScrapingError
-    from recsys.store import Store
+    from recsys.core.errors import ScrapingError
+    from recsys.storage.store import Store
 
     done: dict[str, int] = {}
     failure: ScrapingError | None = None
     with prefect_server(home):
         from flows.scrape import scrape as flow
-        from recsys.scraping.harvest import outcomes
+        from recsys.ingest.scraping.harvest import outcomes
 
         try:
             with progress_shown():
@@ -423,7 +423,7 @@ def _run(home: Path, parameters: dict[str, Any], as_json: bool = False, flow: st
 @app.command()
 def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
     """Show how many products got how far, why the others did not, and what takes how much of the disk."""
-    from recsys.upkeep import disk_use
+    from recsys.storage.compaction import disk_use
 
     load(_use(home))
     if as_json:
@@ -437,10 +437,10 @@ def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None
 
 
 def _status(home: Path) -> dict[str, Any]:
-    from recsys.funnel import funnel
-    from recsys.images.ledger import broken_by_cause
-    from recsys.labels.ledger import class_balance
-    from recsys.store import Store
+    from recsys.ingest.images.ledger import broken_by_cause
+    from recsys.models.labels.ledger import class_balance
+    from recsys.reporting.funnel import funnel
+    from recsys.storage.store import Store
 
     store = Store(home, read_only=True)
     causes = broken_by_cause(store)
@@ -495,8 +495,8 @@ def recommend(
     """
     if (product_id is None) == (image is None):
         raise typer.BadParameter("name either a product id or a photo with --image")
-    from recsys.recommendations import recommend_photo, recommend_product
-    from recsys.store import Store
+    from recsys.ranking.recommendations import recommend_photo, recommend_product
+    from recsys.storage.store import Store
 
     weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
     rule = _given(rule=rule_, top=top, filter=filter_, **weights)
@@ -539,9 +539,9 @@ def _show(answer: Answer, configuration: Configuration) -> None:
 
 def _example(home: Path, configuration: Configuration) -> None:
     """Print the recommendations of one product, always the same one."""
-    from recsys.gallery import products_with_image
-    from recsys.recommendations import recommend_product
-    from recsys.store import Store
+    from recsys.ranking.recommendations import recommend_product
+    from recsys.ranking.shop import products_with_image
+    from recsys.storage.store import Store
 
     store = Store(home, read_only=True)
     products = products_with_image(store)
@@ -559,8 +559,8 @@ def export(
     home: HomeOption = HOME_DEFAULT,
 ) -> None:
     """Write every product's recommendations, with their scores and versions, to a file or an object store."""
-    from recsys.export import export as write
-    from recsys.store import Store
+    from recsys.ranking.export import export as write
+    from recsys.storage.store import Store
 
     configuration = load(_use(home))
     rows = write(Store(home, read_only=True), configuration, to)
@@ -578,7 +578,7 @@ def sample(
     ] = None,
 ) -> None:
     """Draw a sample shop: a catalogue with the dirt of a real one, and the pictures of its products."""
-    from recsys.sample_shop import draw_shop
+    from sample_shop import draw_shop
 
     with progress_shown():
         shop = draw_shop(to, products, seed, base_url, views)
@@ -595,7 +595,7 @@ def serve_sample(
 
     /faults.json lists the broken ones, /stats.json counts the requests for each.
     """
-    from recsys.sample_shop import SampleHost, load_shop
+    from sample_shop import SampleHost, load_shop
 
     shop = load_shop(folder)
     host = SampleHost(shop.folder, port=port or int(shop.base_url.rsplit(":", 1)[1]))
@@ -657,8 +657,8 @@ def ui(
     stopped, and it is said which, with its log.
     """
     from cli.servers import free_port, mlflow_server, prefect_server, service, watch, worker
-    from recsys.publication import report_path
-    from recsys.store import Store
+    from recsys.reporting.publication import report_path
+    from recsys.storage.store import Store
 
     configuration, store = load(_use(home)), Store(home)
     catalogue = catalogue or _last_catalogue(store)
@@ -745,7 +745,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _where_to_look(home: Path) -> None:
-    from recsys.publication import report_path
+    from recsys.reporting.publication import report_path
 
     option = "" if home == HOME_DEFAULT else f" --home {home}"
     out.print("\n[bold]Where to look[/bold]")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli.console import megabytes, out, table
 from cli.options import HomeOption, JsonOption, use
-from recsys.configuration import HOME_DEFAULT, load
+from recsys.core.configuration import HOME_DEFAULT, load
 
 
 def clean(
@@ -23,8 +23,8 @@ def clean(
     What serves stays, and what a roll-back goes to; section \\[upkeep] of the configuration says how many models and
     how many days. Old versions of the tables need no cleaning: runs drop them. MLflow's runs stay.
     """
-    from recsys.retention import leftovers, remove
-    from recsys.store import Store, lock
+    from recsys.lifecycle.retention import leftovers, remove
+    from recsys.storage.store import Store, lock
 
     configuration = load(use(home))
     store = Store(home, read_only=True)  # there is a shop

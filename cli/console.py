@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from recsys import progress
+from recsys.core import progress
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

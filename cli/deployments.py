@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import flows
-from recsys.errors import ServerError
+from recsys.core.errors import ServerError
 
 PREFECT_FILE = Path(flows.__file__).parents[1] / "prefect.yaml"
 POOLS = ("default", "gpu")
@@ -87,7 +87,7 @@ def notify(channels: Mapping[str, str]) -> list[str]:
     Addresses are kept in blocks of the server, encrypted. Without channels, nobody is told any more.
 
     Args:
-        channels: see `recsys.configuration.Notify`.
+        channels: see `recsys.core.configuration.Notify`.
 
     Returns:
         The names of the automations that there are then.

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cli.console import clean, err, out, progress_shown, table
 from cli.options import HomeOption, JsonOption, use
-from recsys.configuration import HOME_DEFAULT, load
+from recsys.core.configuration import HOME_DEFAULT, load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +54,12 @@ def evaluate(
     Asked are the products that no training sees, about all others; near-duplicates of a query are no answer. With
     --queries and --images: photos from elsewhere, about this shop. Intervals are 95 %, by a bootstrap over groups.
     """
-    from recsys.errors import ExportError
+    from recsys.core.errors import ExportError
     from recsys.evaluation import scoreboard
     from recsys.evaluation.outside import embed_by, with_outside_queries
     from recsys.evaluation.products import judged_products, trained_models, with_trained
-    from recsys.spreadsheet import write_csv
-    from recsys.store import Store
+    from recsys.storage.spreadsheet import write_csv
+    from recsys.storage.store import Store
 
     if (queries is None) != (images is None):
         raise typer.BadParameter("--queries says what is on the photos, --images where they are: give both")

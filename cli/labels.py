@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cli.console import clean, err, out, progress_shown, table
 from cli.options import HomeOption, JsonOption, use
-from recsys.configuration import HOME_DEFAULT, Configuration, load
+from recsys.core.configuration import HOME_DEFAULT, Configuration, load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +36,10 @@ def show(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
 
     The catalogue gives a label as it is, or merged by labels.merge; the classifier predicts it; a person reviews it.
     """
-    from recsys.labels.ledger import SOURCES, class_balance, class_sources
-    from recsys.labels.review import review_list
-    from recsys.labels.tree import table_notes
-    from recsys.store import Store
+    from recsys.models.labels.ledger import SOURCES, class_balance, class_sources
+    from recsys.models.labels.review import review_list
+    from recsys.models.labels.tree import table_notes
+    from recsys.storage.store import Store
 
     configuration = load(use(home))
     store = Store(home, read_only=True)
@@ -77,9 +77,9 @@ def suggest(
     Which are a product's or a brand's name: to drop, so that their products are left to the classifier. With --out
     the table is written as the \\[labels.merge] of a recsys.toml, to be edited and put there.
     """
-    from recsys.catalogue.products import active_products
-    from recsys.labels.suggest import suggest_merges, write_suggestions
-    from recsys.store import Store
+    from recsys.ingest.catalogue.products import active_products
+    from recsys.models.labels.suggest import suggest_merges, write_suggestions
+    from recsys.storage.store import Store
 
     load(use(home))
     store = Store(home, read_only=True)
@@ -135,8 +135,8 @@ def review(
     answer is refused as a whole. With --filled the list has the labels that the classifier filled in, the least sure
     first: answer those that are wrong, and leave the others empty.
     """
-    from recsys.labels.review import filled_list, review_list, write_review
-    from recsys.store import Store
+    from recsys.models.labels.review import filled_list, review_list, write_review
+    from recsys.storage.store import Store
 
     if to and answers:
         raise typer.BadParameter("--out writes the list, --answers takes it in: name one of them")
@@ -160,9 +160,9 @@ def review(
 
 def _take_in(home: Path, configuration: Configuration, answers: Path, allow_new: bool, as_json: bool) -> None:
     """Save the answers of a file, bring the labels up to date with them, and tell."""
-    from recsys.labels import ledger
-    from recsys.labels.review import known_labels, read_answers, save_answers
-    from recsys.store import Store, lock
+    from recsys.models.labels import ledger
+    from recsys.models.labels.review import known_labels, read_answers, save_answers
+    from recsys.storage.store import Store, lock
 
     with lock(home):
         store = Store(home)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli.console import clean, err, out, progress_shown, table
 from cli.options import HomeOption, JsonOption, use
-from recsys.configuration import HOME_DEFAULT, load
+from recsys.core.configuration import HOME_DEFAULT, load
 
 models = typer.Typer(
     name="models",
@@ -29,8 +29,8 @@ def show(context: typer.Context, home: HomeOption = HOME_DEFAULT, as_json: JsonO
     if context.invoked_subcommand is not None:
         use(home)
         return
-    from recsys.embedding import serving
-    from recsys.store import Store
+    from recsys.models.embedding import serving
+    from recsys.storage.store import Store
 
     configuration = load(use(home))
     Store(home, read_only=True)
@@ -75,8 +75,9 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Have an embedding serve, with its recommendations, if the gate lets it pass beside the one that serves now."""
-    from recsys.embedding import registry, serving
-    from recsys.store import Store, lock
+    from recsys.lifecycle import promotion as registry
+    from recsys.models.embedding import serving
+    from recsys.storage.store import Store, lock
 
     configuration = load(use(home))
     with lock(home), progress_shown():
@@ -89,8 +90,9 @@ def promote(
 @models.command()
 def rollback(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
     """Have the embedding that served before serve again: model, index and recommendations, in one step."""
-    from recsys.embedding import registry, serving
-    from recsys.store import Store, lock
+    from recsys.lifecycle import promotion as registry
+    from recsys.models.embedding import serving
+    from recsys.storage.store import Store, lock
 
     configuration = load(use(home))
     with lock(home), progress_shown():

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recsys.configuration import HOME_DEFAULT
+from recsys.core.configuration import HOME_DEFAULT
 
 HomeOption = Annotated[
     Path,

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.errors import ServerError
-from recsys.tracking import tracking_uri
+from recsys.core.errors import ServerError
+from recsys.core.tracking import tracking_uri
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 120

@@ -11,8 +11,8 @@ from prefect.runtime import flow_run
 
 from flows.recommend import Stage, bring_up_to_date, until
 from flows.stages import alone
-from recsys.configuration import load
-from recsys.images.ledger import Recheck
+from recsys.core.configuration import load
+from recsys.ingest.images.ledger import Recheck
 
 
 @flow(name="recheck", flow_run_name="recheck {status}", persist_result=True)

@@ -10,11 +10,11 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.stages import alone, over_shards
-from recsys import publication
-from recsys.classifier.registry import AtHand
-from recsys.configuration import Configuration, load
-from recsys.embedding.serving import Model
-from recsys.images.ledger import Recheck
+from recsys.core.configuration import Configuration, load
+from recsys.ingest.images.ledger import Recheck
+from recsys.models.classifier.registry import AtHand
+from recsys.models.embedding.serving import Model
+from recsys.reporting import publication
 from tasks.catalogue import read_catalogue
 from tasks.classifier import classifier_at_hand, missing_predictions, predict_labels
 from tasks.embedding import embed_pictures, embedding_to_serve, missing_embeddings, serve_embedding

@@ -11,7 +11,7 @@ from prefect.states import Completed
 
 from flows.recommend import Stage, process, until
 from flows.stages import alone
-from recsys.configuration import load
+from recsys.core.configuration import load
 from tasks.refresh import measure_drift, state_to_reach, tell_news
 
 

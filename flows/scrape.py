@@ -9,10 +9,10 @@ from typing import Any
 from prefect import flow
 
 from flows.stages import alone
-from recsys import progress
-from recsys.configuration import Configuration, load
-from recsys.errors import FetchError
-from recsys.scraping.harvest import Search
+from recsys.core import progress
+from recsys.core.configuration import Configuration, load
+from recsys.core.errors import FetchError
+from recsys.ingest.scraping.harvest import Search
 from tasks.policy import patiently
 from tasks.scraping import account_for_searches, missing_searches, scrape_keyword
 

@@ -13,10 +13,10 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.futures import PrefectFuture
 
 from flows.workers import are_elsewhere, at_once, shards_done_by
-from recsys import progress
-from recsys.configuration import Configuration, load
-from recsys.errors import ConfigurationError, PendingImagesError
-from recsys.store import Shard, lock
+from recsys.core import progress
+from recsys.core.configuration import Configuration, load
+from recsys.core.errors import ConfigurationError, PendingImagesError
+from recsys.storage.store import Shard, lock
 from tasks.policy import patiently
 from tasks.upkeep import compact_tables, let_go_of_old_versions
 
@@ -25,7 +25,8 @@ from tasks.upkeep import compact_tables, let_go_of_old_versions
 def alone(home: str, configuration: Configuration) -> Iterator[None]:
     """Have the home to oneself while the context lasts; a flow that comes second waits, `workflow.wait_s` at most.
 
-    What runs leave behind in the tables is let go of, at the beginning and at the end (see `recsys.upkeep`).
+    What runs leave behind in the tables is let go of, at the beginning and at the end (see
+    `recsys.storage.compaction`).
 
     Raises:
         HomeError: it says which process has it still.

@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 
 from flows.recommend import fill_labels, put_in_service
 from flows.stages import alone, over_shards
-from recsys.configuration import Configuration, load
+from recsys.core.configuration import Configuration, load
 from tasks.classifier import train_classifier
 from tasks.embedding import embed_pictures, missing_embeddings, train_embedding
 

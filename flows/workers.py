@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
-from recsys.configuration import Configuration
-from recsys.errors import ConfigurationError, HomeError, ServerError
-from recsys.store import Store
+from recsys.core.configuration import Configuration
+from recsys.core.errors import ConfigurationError, HomeError, ServerError
+from recsys.storage.store import Store
 
 if TYPE_CHECKING:
     from distributed import Worker

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.logging import get_run_logger
 
-from recsys.catalogue import CatalogueChange, intake
-from recsys.configuration import Configuration
-from recsys.store import Store
+from recsys.core.configuration import Configuration
+from recsys.ingest.catalogue import CatalogueChange, intake
+from recsys.storage.store import Store
 from tasks import policy
 
 

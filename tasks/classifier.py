@@ -10,15 +10,15 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from recsys import progress
-from recsys.classifier import ledger, registry
-from recsys.configuration import Configuration
-from recsys.errors import TrainingError
-from recsys.store import Shard, Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.core.errors import TrainingError
+from recsys.models.classifier import ledger, registry
+from recsys.storage.store import Shard, Store
 from tasks import policy
 
 if TYPE_CHECKING:
-    from recsys.classifier.label_model import LabelModel
+    from recsys.models.classifier.label_model import LabelModel
 
 
 @task(task_run_name="classifier: training", **policy.FRESH)

@@ -10,12 +10,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from recsys import progress
-from recsys.configuration import Configuration
-from recsys.embedding import registry, serving
-from recsys.embedding.serving import Model
-from recsys.errors import TrainingError
-from recsys.store import Shard, Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.core.errors import TrainingError
+from recsys.lifecycle import promotion as registry
+from recsys.models.embedding import serving
+from recsys.models.embedding.serving import Model
+from recsys.storage.store import Shard, Store
 from tasks import events, policy
 
 SHOWN = ("precision", "map_at_r", "view")
@@ -62,7 +63,7 @@ def embedding_to_serve(home: str, configuration: Configuration, train: bool = Tr
 @task(task_run_name="embeddings: what is missing", **policy.FRESH)
 def missing_embeddings(home: str, configuration: Configuration, model: Model | None) -> list[Shard]:
     """Ask the store which pictures this model has not seen yet."""
-    from recsys.embedding import ledger
+    from recsys.models.embedding import ledger
 
     return ledger.missing(Store(home), configuration, model)
 
@@ -70,7 +71,7 @@ def missing_embeddings(home: str, configuration: Configuration, model: Model | N
 @task(**policy.SHARD)
 def embed_pictures(home: str, shard: Shard, configuration: Configuration, model: Model | None) -> Any:
     """Compute the embeddings of a shard of pictures."""
-    from recsys.embedding import ledger
+    from recsys.models.embedding import ledger
 
     assert model is not None
     counts = ledger.embed_shard(Store(home), shard, configuration, model)

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.events import emit_event
 
-from recsys.store import Store
+from recsys.storage.store import Store
 
 UPDATED = "catalogue.updated"
 """A refresh has taken a catalogue in; `prefect.yaml` has a training wait for it."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from prefect import task
 from prefect.logging import get_run_logger
 
-from recsys import features, progress
-from recsys.configuration import Configuration
-from recsys.store import Shard, Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.models import features
+from recsys.storage.store import Shard, Store
 from tasks import policy
 
 

@@ -6,10 +6,10 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from recsys import progress
-from recsys.configuration import Configuration
-from recsys.images import ledger, views
-from recsys.store import Shard, Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.ingest.images import ledger, views
+from recsys.storage.store import Shard, Store
 from tasks import policy
 
 

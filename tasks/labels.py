@@ -5,11 +5,11 @@ from __future__ import annotations
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from recsys import progress
-from recsys.configuration import Configuration
-from recsys.labels import ledger
-from recsys.labels.tree import table_notes
-from recsys.store import Shard, Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.models.labels import ledger
+from recsys.models.labels.tree import table_notes
+from recsys.storage.store import Shard, Store
 from tasks import policy
 
 

@@ -22,9 +22,9 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 import recsys
-from recsys.configuration import Configuration
-from recsys.errors import PendingImagesError, RecsysError, TransientFetchError
-from recsys.store import Store, digest
+from recsys.core.configuration import Configuration
+from recsys.core.errors import PendingImagesError, RecsysError, TransientFetchError
+from recsys.storage.store import Store, digest
 
 if find_spec("s3fs") is None:
     register("s3")  # so that Prefect can keep results there too, where its settings say so
@@ -62,7 +62,7 @@ def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
         given["configuration"] = configuration.of_results()
     store = Store(parameters["home"], read_only=True)
     told = digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
-    return f"{context.task.name}-{told}"  # it names the file, so that `recsys.retention` knows whose result it is
+    return f"{context.task.name}-{told}"  # the file name, which `recsys.lifecycle.retention` reads
 
 
 def patiently(work: Task[..., Any], configuration: Configuration) -> Task[..., Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from prefect import task
 from prefect.logging import get_run_logger
 
-from recsys import index, progress, recommendations
-from recsys.configuration import Configuration
-from recsys.embedding.serving import Model, Serving
-from recsys.store import Shard, Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.models.embedding.serving import Model, Serving
+from recsys.ranking import ann_index as index
+from recsys.ranking import recommendations
+from recsys.storage.store import Shard, Store
 from tasks import policy
 
 

@@ -8,9 +8,11 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
-from recsys import drift, progress, refresh, tracking
-from recsys.configuration import Configuration
-from recsys.store import Store
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.lifecycle import drift
+from recsys.lifecycle import refresh_state as refresh
+from recsys.storage.store import Store
 from tasks import events, policy
 
 
@@ -31,7 +33,7 @@ def measure_drift(home: str, configuration: Configuration) -> dict[str, float]:
     described = f"Population stability index since the last refresh and the last training; beyond {limit:g} is drift."
     create_table_artifact(key="drift", table=rows, description=described)
     counts = {"new": news.new, "changed": news.changed, "removed": news.removed}
-    tracking.log_refresh(Path(home), str(flow_run.id), news.digest, counts, drifted)
+    refresh.log_refresh(Path(home), str(flow_run.id), news.digest, counts, drifted)
     return drift.beyond(drifted, limit)
 
 

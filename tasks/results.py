@@ -10,12 +10,14 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
-from recsys import evaluation, gallery, publication
-from recsys.configuration import Configuration
-from recsys.embedding.serving import serving
-from recsys.funnel import funnel
-from recsys.images.ledger import broken_by_cause
-from recsys.store import Store, digest
+from recsys import evaluation
+from recsys.core.configuration import Configuration
+from recsys.ingest.images.ledger import broken_by_cause
+from recsys.models.embedding.serving import serving
+from recsys.ranking import shop as gallery
+from recsys.reporting import publication
+from recsys.reporting.funnel import funnel
+from recsys.storage.store import Store, digest
 from tasks import policy
 
 

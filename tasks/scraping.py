@@ -8,9 +8,9 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from recsys.configuration import Configuration
-from recsys.scraping import harvest
-from recsys.store import Store
+from recsys.core.configuration import Configuration
+from recsys.ingest.scraping import harvest
+from recsys.storage.store import Store
 from tasks import policy
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.logging import get_run_logger
 
-from recsys import upkeep
-from recsys.configuration import Configuration
-from recsys.store import Store
+from recsys.core.configuration import Configuration
+from recsys.storage import compaction as upkeep
+from recsys.storage.store import Store
 from tasks import policy
 
 

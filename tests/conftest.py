@@ -20,7 +20,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from cli.servers import TELEMETRY_OFF, prefect_server
-from recsys.sample_shop import SampleHost, SampleShop, draw_shop
+from sample_shop import SampleHost, SampleShop, draw_shop
 from tests.waiting import wait_for
 
 PRODUCTS = 60
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-SLOW = ("docs/", "flows/", "recsys/classifier/", "recsys/embedding/", "cli/", "end_to_end/")
+SLOW = ("docs/", "flows/", "recsys/models/classifier/", "recsys/models/embedding/", "cli/", "end_to_end/")
 """Files and rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is
 done."""
 

@@ -1,6 +1,6 @@
 """Listening to how far a stage is."""
 
-from recsys import progress
+from recsys.core import progress
 
 
 class Steps(progress.Tally):

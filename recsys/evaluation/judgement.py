@@ -6,7 +6,7 @@ map_at_r    the mean, over the R nearest, of the precision at those that are rel
             (Musgrave, Belongie and Lim, "A Metric Learning Reality Check", arXiv:2003.08505): it falls with every
             relevant one that comes late, where recall is content with one
 view        at 1: whether a further photo of a product is nearest to the picture that this product is found by
-colour      mean colour score of the five nearest (`recsys.colour`)
+colour      mean colour score of the five nearest (`recsys.vision.colour`)
 price_same  share of the five nearest that have the query's price level
 price_apart mean difference from the query's price level among the five nearest
 coverage    share of the products that are among the five nearest of any product
@@ -26,9 +26,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.colour import colour_score
-from recsys.configuration import Evaluation
+from recsys.core.configuration import Evaluation
 from recsys.evaluation import search
+from recsys.vision.colour import colour_score
 
 TOP = 5
 """Of the nearest that are shown, as in the recommendations: what colour, price and coverage are judged by."""

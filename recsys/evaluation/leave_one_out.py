@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.configuration import Configuration, Evaluation
+from recsys.core.configuration import Configuration, Evaluation
 from recsys.evaluation.judgement import Figure, judge
-from recsys.gallery import load_shop
-from recsys.store import Store
+from recsys.ranking.shop import load_shop
+from recsys.storage.store import Store
 
 
 def evaluate(store: Store, configuration: Configuration) -> pd.DataFrame:

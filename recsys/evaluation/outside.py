@@ -22,19 +22,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys import features, progress
-from recsys.catalogue import cells
-from recsys.catalogue.table import shorten
-from recsys.configuration import Configuration, Price
-from recsys.embedding.serving import SEES_FEATURES, Model, loaded
-from recsys.errors import CatalogueError, PhotoError
+from recsys.core import progress
+from recsys.core.configuration import Configuration, Price
+from recsys.core.errors import CatalogueError, PhotoError
+from recsys.core.text import shorten
 from recsys.evaluation.baselines import hsv_vectors, pixel_vectors, random_vectors
 from recsys.evaluation.products import BACKBONE, HSV, PIXELS, RANDOM, Judged
-from recsys.images.fingerprint import fingerprint, near_duplicates
-from recsys.images.square import read_photo
-from recsys.price import price_quantiles
-from recsys.spreadsheet import cell, read_csv
-from recsys.store import Store
+from recsys.ingest.catalogue import cells
+from recsys.models import features
+from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded
+from recsys.ranking.price_levels import price_quantiles
+from recsys.storage.spreadsheet import cell, read_csv
+from recsys.storage.store import Store
+from recsys.vision.perceptual_hash import fingerprint, near_duplicates
+from recsys.vision.square import read_photo
 
 REQUIRED = ("file", "category_path")
 AT_ONCE = 64
@@ -234,7 +235,7 @@ def _asked(photos: Sequence[Photo], alike: NDArray[np.int64], shop: pd.DataFrame
 
 
 def _level(price: float, quantiles: NDArray[np.float64] | None) -> float:
-    """Return the level that a price has among a label's, see `recsys.price.price_levels`; NaN where it is neutral."""
+    """Return the level that a price has among a label's, see `price_levels.price_levels`; NaN where it is neutral."""
     if quantiles is None or np.isnan(price) or np.isnan(quantiles).any() or quantiles[0] == quantiles[2]:
         return float("nan")
     return 1.0 + float(np.searchsorted(quantiles, price, side="left"))

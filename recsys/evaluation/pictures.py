@@ -16,12 +16,13 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from recsys.configuration import Configuration
+from recsys.core.configuration import Configuration
+from recsys.core.plotting import INK, MUTED, png, printable
 from recsys.evaluation import search
 from recsys.evaluation.judgement import TOP, Figure, Judgement, values_at_level
 from recsys.evaluation.products import Judged, pictures_of
-from recsys.report.pictures import INK, MUTED, SEED, draw_legend, draw_map, legend, png, printable, tsne_points
-from recsys.store import Store
+from recsys.evaluation.tsne import SEED, draw_legend, draw_map, legend, tsne_points
+from recsys.storage.store import Store
 
 RIGHT, WRONG = "#3f8f5a", "#c0392b"
 

@@ -1,7 +1,8 @@
 """What is judged, out of the store: the catalogue's own products, and the vectors that models have of their pictures.
 
-It is the catalogue as trainings see it (`recsys.embedding.examples.training_set`), held-out products and others: those
-with a category path and a label that no model gave. Scraped and augmented pictures are no products and never get here.
+It is the catalogue as trainings see it (`recsys.models.embedding.examples.training_set`), held-out products and
+others: those with a category path and a label that no model gave. Scraped and augmented pictures are no products and
+never get here.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys import features, progress
-from recsys.catalogue.products import active_products
-from recsys.classifier.examples import jpegs_of
-from recsys.configuration import Configuration
-from recsys.embedding.examples import training_set
-from recsys.embedding.serving import Model, champion, models
-from recsys.errors import NoImagesError
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.core.errors import NoImagesError
 from recsys.evaluation.baselines import hsv_vectors, pixel_vectors, random_vectors
-from recsys.price import price_levels
-from recsys.store import Store
+from recsys.ingest.catalogue.products import active_products
+from recsys.models import features
+from recsys.models.embedding.examples import training_set
+from recsys.models.embedding.serving import Model, champion, models
+from recsys.models.examples import jpegs_of
+from recsys.ranking.price_levels import price_levels
+from recsys.storage.store import Store
 
 RANDOM, PIXELS, HSV, BACKBONE = "random", "pixels", "HSV", "raw backbone"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys import progress
-from recsys.configuration import Evaluation
+from recsys.core import progress
+from recsys.core.configuration import Evaluation
 from recsys.evaluation.bootstrap import intervals
 from recsys.evaluation.judgement import Judgement, judge
 

@@ -48,9 +48,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import recsys
-from recsys.configuration import Configuration, Recommend
-from recsys.embedding.serving import describe, serving
-from recsys.errors import (
+from recsys.core.configuration import Configuration, Recommend
+from recsys.core.errors import (
     HomeError,
     ModelError,
     NoImagesError,
@@ -60,12 +59,13 @@ from recsys.errors import (
     UnknownProductError,
     WeightsError,
 )
-from recsys.images.square import square_photo
-from recsys.recommendations import unknown
-from recsys.recommender import Queries
+from recsys.models.embedding.serving import describe, serving
+from recsys.ranking import Queries
+from recsys.ranking.recommendations import unknown
 from recsys.service.guard import Guard, Metrics
 from recsys.service.snapshot import Snapshot, Snapshots
-from recsys.store import Store, literal
+from recsys.storage.store import Store, literal
+from recsys.vision.square import square_photo
 
 PAGE = Path(__file__).parent / "page"
 

@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from recsys.configuration import Service
+from recsys.core.configuration import Service
 
 OPEN = frozenset({"/", "/health", "/ready"})
 """Asked for without a key: by probes, and by a browser that has none."""

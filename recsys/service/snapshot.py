@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys import index
-from recsys.configuration import Configuration, Recommend
-from recsys.embedding.serving import Serving, serving
-from recsys.errors import NoImagesError, RecsysError
-from recsys.features import table_name
-from recsys.gallery import bases, load_shop
-from recsys.price import price_quantiles
-from recsys.recommender import Gallery, Queries, Recommendations, Usual, explain, recommend, usual_scores
-from recsys.store import Store, is_held
+from recsys.core.configuration import Configuration, Recommend
+from recsys.core.errors import NoImagesError, RecsysError
+from recsys.models.embedding.serving import Serving, serving
+from recsys.models.features import table_name
+from recsys.ranking import Gallery, Queries, Recommendations, Usual, explain, recommend, usual_scores
+from recsys.ranking import ann_index as index
+from recsys.ranking.price_levels import price_quantiles
+from recsys.ranking.shop import bases, load_shop
+from recsys.storage.store import Store, is_held
 
 SCORES = ("visual", "colour", "price", "total")
 

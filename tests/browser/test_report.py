@@ -18,13 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.classifier.registry import AtHand
-from recsys.colour_agreement import ColourAgreement, Figure, example
-from recsys.configuration import Configuration
-from recsys.funnel import Funnel
-from recsys.images.causes import explain
-from recsys.report import GridRow, ReportData, Scores, Tile, write_report
-from recsys.report.contents import (
+from recsys.core.configuration import Configuration
+from recsys.evaluation.colour_agreement import ColourAgreement, Figure, example
+from recsys.ingest.images.causes import explain
+from recsys.models.classifier.registry import AtHand
+from recsys.reporting.contents import (
     BrokenHost,
     BrokenLinks,
     ClassBalance,
@@ -32,8 +30,12 @@ from recsys.report.contents import (
     Guess,
     Guesses,
     LabelSummary,
+    ReportData,
     Retrieval,
 )
+from recsys.reporting.funnel import Funnel
+from recsys.reporting.page import write_report
+from recsys.reporting.pictures import GridRow, Scores, Tile
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (

@@ -22,11 +22,11 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from recsys import features
-from recsys.configuration import Configuration
-from recsys.images.square import decode_squared, encode
+from recsys.core.configuration import Configuration
+from recsys.models import features
 from recsys.service import create_service
-from recsys.store import SCHEMAS, Store
+from recsys.storage.store import SCHEMAS, Store
+from recsys.vision.square import decode_squared, encode
 
 pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")

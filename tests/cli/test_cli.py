@@ -26,12 +26,13 @@ import pytest
 import typer
 
 from cli.servers import free_port
-from recsys import features, recommendations
-from recsys.catalogue.intake import take_in
-from recsys.configuration import load
-from recsys.embedding.serving import Serving
-from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import SCHEMAS, Store, digest
+from recsys.core.configuration import load
+from recsys.ingest.catalogue.intake import take_in
+from recsys.models import features
+from recsys.models.embedding.serving import Serving
+from recsys.ranking import recommendations
+from recsys.storage.store import SCHEMAS, Store, digest
+from sample_shop import SampleHost, SampleShop
 from tests.waiting import wait_for
 
 RECSYS = Path(sys.executable).with_name("recsys")

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pytest
 
 from cli import _run
-from recsys.catalogue.intake import take_in
-from recsys.configuration import load
-from recsys.labels import ledger
-from recsys.sample_shop import SampleShop
-from recsys.store import SCHEMAS, Store, lock
+from recsys.core.configuration import load
+from recsys.ingest.catalogue.intake import take_in
+from recsys.models.labels import ledger
+from recsys.storage.store import SCHEMAS, Store, lock
+from sample_shop import SampleShop
 
 Recsys = Callable[..., tuple[int, str, str]]
 

@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks import machines
 from cli.servers import TELEMETRY_OFF
-from recsys.sample_shop import SampleHost, SampleShop
+from sample_shop import SampleHost, SampleShop
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -60,8 +60,8 @@ QUICK = {
     "RECSYS_IMAGES__BACKOFF_S": "0.05",
     "RECSYS_IMAGES__RETRY_AFTER_MAX_S": "0.1",
     "RECSYS_WORKFLOW__RETRY_DELAY_S": "0.1",
-    "RECSYS_CLASSIFIER__RECIPE": str(ROOT / "tests/recsys/classifier/quick.toml"),
-    "RECSYS_EMBEDDING__RECIPE": str(ROOT / "tests/recsys/embedding/quick.toml"),
+    "RECSYS_CLASSIFIER__RECIPE": str(ROOT / "tests/recsys/models/classifier/quick.toml"),
+    "RECSYS_EMBEDDING__RECIPE": str(ROOT / "tests/recsys/models/embedding/quick.toml"),
     "RECSYS_REPORT__GRIDS": "3",
     "RECSYS_TSNE__ITERATIONS": "250",
     "RECSYS_SCRAPING__PAGES": "1",
@@ -224,7 +224,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory, shop: SampleShop, market:
         (folder / ".venv").symlink_to(sys.prefix)
         shutil.copy(shop.catalogue, folder / "catalogue.csv")
         shutil.copy(next((shop.folder / "images").glob("*.jpg")), folder / "photo.jpg")
-        shutil.copy(ROOT / "tests/recsys/embedding/quick.toml", folder / "mine.toml")
+        shutil.copy(ROOT / "tests/recsys/models/embedding/quick.toml", folder / "mine.toml")
         search = f"{market.url}/s?k={{keyword}}&page={{page}}"
         given = {"HOME": str(newcomer), "LANG": "C.UTF-8", "COLUMNS": "100", "RECSYS_SCRAPING__URL": search}
         path = f"{BIN}:/usr/local/bin:/usr/bin:/bin"

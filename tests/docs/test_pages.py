@@ -20,13 +20,13 @@ import pytest
 import typer
 
 from cli.servers import free_port
-from recsys.configuration import load
-from recsys.embedding.serving import models
-from recsys.store import Store
+from recsys.core.configuration import load
+from recsys.models.embedding.serving import models
+from recsys.storage.store import Store
+from tests.docs.conftest import ELSEWHERE, PAGES, ROOT, SERVERS, Terminal, blocks, commands
 from tests.waiting import wait_for
 
 from ..conftest import Receiver
-from .conftest import ELSEWHERE, PAGES, ROOT, SERVERS, Terminal, blocks, commands
 
 ABOUT_A_SHOP = ("docs/labels.md", "docs/upkeep.md", "docs/colour.md")
 WALKED = {"README.md", *ABOUT_A_SHOP, "docs/embedding.md", "docs/operations.md", "docs/production.md"}

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from benchmarks import machines
-from recsys.embedding import serving
-from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import Store
+from recsys.models.embedding import serving
+from recsys.storage.store import Store
+from sample_shop import SampleHost, SampleShop
+from tests.docs.conftest import PAGES, Running, Terminal, blocks
 from tests.waiting import wait_for
-
-from .conftest import PAGES, Running, Terminal, blocks
 
 PAGE = PAGES["docs/production.md"]
 LACKING = machines.lacking() or (None if machines.postgres_programs() else "needs Debian's postgresql")

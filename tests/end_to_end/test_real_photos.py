@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from cli.servers import free_port
-from recsys.configuration import load
-from recsys.embedding.serving import serving
+from recsys.core.configuration import load
 from recsys.evaluation import evaluate
-from recsys.funnel import funnel
-from recsys.store import Store
+from recsys.models.embedding.serving import serving
+from recsys.reporting.funnel import funnel
+from recsys.storage.store import Store
 
 pytestmark = pytest.mark.shared
 CAUSES = {"hang": "timeout", "404": "http_404", "410": "http_410", "403": "http_403", "500": "http_500"}

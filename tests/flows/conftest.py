@@ -14,8 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from recsys.configuration import load
-from recsys.sample_shop import SampleHost, SampleShop
+from recsys.core.configuration import load
+from sample_shop import SampleHost, SampleShop
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact, TaskRun
@@ -30,8 +30,8 @@ FLAGS: dict[str, Any] = {
         "allow_hosts": ["127.0.0.1"],
     },
     "workflow": {"retries": 1, "retry_delay_s": 0.1},
-    "classifier": {"recipe": str(ROOT / "tests/recsys/classifier/quick.toml")},
-    "embedding": {"recipe": str(ROOT / "tests/recsys/embedding/quick.toml")},
+    "classifier": {"recipe": str(ROOT / "tests/recsys/models/classifier/quick.toml")},
+    "embedding": {"recipe": str(ROOT / "tests/recsys/models/embedding/quick.toml")},
     "report": {"grids": 4},
     "tsne": {"iterations": 250},
 }

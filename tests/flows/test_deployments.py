@@ -6,10 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.sample_shop import SampleShop
+from sample_shop import SampleShop
+from tests.flows.conftest import prefect
 from tests.waiting import wait_for
-
-from .conftest import prefect
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun

@@ -14,11 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys.gallery import load_shop
-from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import Store
-
-from .conftest import CONFIGURATION, Ran, running
+from recsys.ranking.shop import load_shop
+from recsys.storage.store import Store
+from sample_shop import SampleHost, SampleShop
+from tests.flows.conftest import CONFIGURATION, Ran, running
 
 Written = dict[str, Counter[str]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import deployments
-from recsys.store import Store
+from recsys.storage.store import Store
 
 from ..conftest import Receiver
 

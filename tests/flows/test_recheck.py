@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from recsys.configuration import load
-from recsys.funnel import funnel
-from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import Store
+from recsys.core.configuration import load
+from recsys.reporting.funnel import funnel
+from recsys.storage.store import Store
+from sample_shop import SampleHost, SampleShop
+from tests.flows.conftest import prefect, recorded
 from tests.waiting import wait_for
-
-from .conftest import prefect, recorded
 
 RECSYS = Path(sys.executable).with_name("recsys")
 IMAGES: dict[str, Any] = {

@@ -11,15 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recsys.configuration import load
-from recsys.embedding.serving import serving
-from recsys.errors import NoImagesError, PendingImagesError
-from recsys.funnel import funnel
-from recsys.publication import report_path
-from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import Store
-
-from .conftest import CONFIGURATION, FLAGS, Ran, Run, recorded, running
+from recsys.core.configuration import load
+from recsys.core.errors import NoImagesError, PendingImagesError
+from recsys.models.embedding.serving import serving
+from recsys.reporting.funnel import funnel
+from recsys.reporting.publication import report_path
+from recsys.storage.store import Store
+from sample_shop import SampleHost, SampleShop
+from tests.flows.conftest import CONFIGURATION, FLAGS, Ran, Run, recorded, running
 
 
 @pytest.fixture

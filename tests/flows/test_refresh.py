@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from recsys import refresh as recsys_refresh
-from recsys import tracking
-from recsys.sample_shop import SampleHost, SampleShop
-from recsys.store import Store
-
-from .conftest import FLAGS, Ran, recorded
+from recsys.core import tracking
+from recsys.lifecycle import refresh_state as recsys_refresh
+from recsys.storage.store import Store
+from sample_shop import SampleHost, SampleShop
+from tests.flows.conftest import FLAGS, Ran, recorded
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def test_a_refresh_does_what_is_new_and_the_next_one_nothing(
     assert event["payload"]["share"] > 0.05 and event["resource"]["recsys.retraining"] == "due"
     assert event["payload"]["drift"].startswith("prices") and event["resource"]["recsys.drift"] == "beyond"
     assert '"what": "prices"' in str(recorded(home)[1]["drift"].data)
-    client, experiment = tracking.experiment(home, tracking.REFRESHES)
+    client, experiment = tracking.experiment(home, recsys_refresh.REFRESHES)
     last, _ = client.search_runs([experiment])
     assert last.data.tags[tracking.TAG_CATALOGUE] == event["payload"]["digest"]
     assert last.data.metrics["drift/prices_since_refresh"] > 0.2 and last.data.metrics["count/removed"] == 1

@@ -9,15 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from recsys.errors import ConfigurationError, ScrapingError
-from recsys.sample_shop import SampleHost, SampleShop
-from recsys.sample_shop.faults import FAILURES_BEFORE_OK
-from recsys.sample_shop.marketplace import PRODUCTS, SearchFault
-from recsys.scraping.harvest import outcomes
-from recsys.store import SCHEMAS, Store
+from recsys.core.errors import ConfigurationError, ScrapingError
+from recsys.ingest.scraping.harvest import outcomes
+from recsys.storage.store import SCHEMAS, Store
+from sample_shop import SampleHost, SampleShop
+from sample_shop.faults import FAILURES_BEFORE_OK
+from sample_shop.marketplace import PRODUCTS, SearchFault
+from tests.flows.conftest import recorded
 from tests.waiting import wait_for
-
-from .conftest import recorded
 
 LABELS = ("Cameras & Accessories", "Eyewear", "Pet Supplies")
 NOTHING = dict.fromkeys(("searches", "found", "kept", "duplicates", "broken"), 0)

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.configuration import load
-from recsys.embedding import registry, serving
+from recsys.core.configuration import load
+from recsys.core.tracking import tracking_uri
 from recsys.evaluation.products import vectors_of
-from recsys.images.square import decode_squared
-from recsys.recommendations import recommend_image
-from recsys.store import Store
-from recsys.tracking import tracking_uri
-
-from .conftest import FLAGS, Ran, recorded
+from recsys.lifecycle import promotion as registry
+from recsys.models.embedding import serving
+from recsys.ranking.recommendations import recommend_image
+from recsys.storage.store import Store
+from recsys.vision.square import decode_squared
+from tests.flows.conftest import FLAGS, Ran, recorded
 
 ANSWERING = """
 import mlflow, numpy, sys

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys.configuration import load
-from recsys.errors import ConfigurationError, ServerError
+from recsys.core.configuration import load
+from recsys.core.errors import ConfigurationError, ServerError
 
 
 def test_workers_that_could_not_reach_prefects_server_are_told_before_the_first_shard() -> None:

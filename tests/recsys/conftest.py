@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys import features
-from recsys.configuration import load
-from recsys.recommendations import fill
-from recsys.store import SCHEMAS, Store
+from recsys.core.configuration import load
+from recsys.models import features
+from recsys.ranking.recommendations import fill
+from recsys.storage.store import SCHEMAS, Store
 
 
 @pytest.fixture

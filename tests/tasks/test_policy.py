@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from recsys.configuration import load
-from recsys.errors import (
+from recsys.core.configuration import load
+from recsys.core.errors import (
     CatalogueError,
     HomeError,
     PendingImagesError,
@@ -17,7 +17,7 @@ from recsys.errors import (
     TransientFetchError,
     WeightsError,
 )
-from recsys.store import Store, shards
+from recsys.storage.store import Store, shards
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys import features
-from recsys.catalogue.intake import take_in
-from recsys.configuration import Configuration, load
-from recsys.images.square import digest_of, encode
-from recsys.labels import ledger
-from recsys.store import SCHEMAS, Store
+from recsys.core.configuration import Configuration, load
+from recsys.ingest.catalogue.intake import take_in
+from recsys.models import features
+from recsys.models.labels import ledger
+from recsys.storage.store import SCHEMAS, Store
+from recsys.vision.square import digest_of, encode
 
 SETTINGS = """
 backbone.input_size = 32

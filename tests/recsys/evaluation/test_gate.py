@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.configuration import Evaluation
+from recsys.core.configuration import Evaluation
 from recsys.evaluation import Judgement, decide, judge
 from recsys.evaluation.gate import FEWEST_GROUPS
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.colour import colour_score
-from recsys.configuration import Evaluation
+from recsys.core.configuration import Evaluation
 from recsys.evaluation import search
 from recsys.evaluation.judgement import Figure, judge
+from recsys.vision.colour import colour_score
 
 SETTINGS = Evaluation(min_occurrences=1, ranks=(1, 2), levels=2)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recsys.configuration import Evaluation
+from recsys.core.configuration import Evaluation
 from recsys.evaluation import retrieval, values_at_level
 
 SETTINGS = Evaluation(min_occurrences=2, ranks=(1, 2), levels=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.errors import CatalogueError
+from recsys.core.errors import CatalogueError
 from recsys.evaluation import judge, scoreboard
 from recsys.evaluation.judgement import Figure
 from recsys.evaluation.outside import with_outside_queries

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from recsys.configuration import Configuration, Evaluation
+from recsys.core.configuration import Configuration, Evaluation
 from recsys.evaluation import judge
 from recsys.evaluation.pictures import (
     RIGHT,

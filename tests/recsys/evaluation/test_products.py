@@ -10,10 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys.configuration import load
-from recsys.embedding import serving
-from recsys.embedding.serving import Model, backbone_version
-from recsys.errors import NoImagesError
+from recsys.core.configuration import load
+from recsys.core.errors import NoImagesError
 from recsys.evaluation import scoreboard
 from recsys.evaluation.pictures import pictures_of_training
 from recsys.evaluation.products import (
@@ -27,7 +25,9 @@ from recsys.evaluation.products import (
     with_trained,
 )
 from recsys.evaluation.scoreboard import judgements
-from recsys.store import SCHEMAS, Store, embeddings_schema
+from recsys.models.embedding import serving
+from recsys.models.embedding.serving import Model, backbone_version
+from recsys.storage.store import SCHEMAS, Store, embeddings_schema
 
 
 def test_only_products_with_a_catalogue_path_are_judged(judged_shop) -> None:  # type: ignore[no-untyped-def]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys import progress
-from recsys.configuration import Evaluation
+from recsys.core import progress
+from recsys.core.configuration import Evaluation
 from recsys.evaluation import judge, scoreboard
 from recsys.evaluation.baselines import hsv_vectors, pixel_vectors, random_vectors
 from recsys.evaluation.judgement import Figure

@@ -21,14 +21,23 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
-from recsys import recommendations
-from recsys.configuration import Configuration
+from recsys.core.configuration import Configuration
+from recsys.ranking import recommendations
 from recsys.service import create_service
 from recsys.service.guard import Rate
-from recsys.store import Store, lock
+from recsys.storage.store import Store, lock
+from tests.recsys.service.test_service import (
+    CONFIGURATION,
+    JPEG,
+    ODD_ID,
+    PRODUCTS,
+    Service,
+    agree,
+    fill,
+    one_line,
+    serving,
+)
 from tests.waiting import wait_for
-
-from .test_service import CONFIGURATION, JPEG, ODD_ID, PRODUCTS, Service, agree, fill, one_line, serving
 
 
 @pytest.fixture(scope="module")

@@ -21,13 +21,14 @@ import pyarrow as pa
 import pytest
 import uvicorn
 
-from recsys import features, recommendations
-from recsys.configuration import Configuration
-from recsys.images.square import decode_squared, encode
-from recsys.recommendations import recommend_photo, recommend_product
+from recsys.core.configuration import Configuration
+from recsys.models import features
+from recsys.ranking import recommendations
+from recsys.ranking.recommendations import recommend_photo, recommend_product
 from recsys.service import create_service
 from recsys.service.protocol import PatientProtocol
-from recsys.store import SCHEMAS, Store, among
+from recsys.storage.store import SCHEMAS, Store, among
+from recsys.vision.square import decode_squared, encode
 
 PRODUCTS = 40
 ODD_ID = 'o\'brien/7 "日本"'

@@ -1,0 +1,69 @@
+"""What MLflow keeps of a run: parameters, catalogue digest, counts, retrieval figures, pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its faces the MLflow UI shows
+TAG_FLOW_RUN = "prefect.flow_run_id"
+TAG_CATALOGUE = "recsys.catalogue_digest"
+
+
+def tracking_uri(home: Path) -> str:
+    """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file of the home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow' / 'mlflow.db').absolute()}"
+
+
+def experiment(home: Path, name: str) -> tuple[MlflowClient, str]:
+    """Return a client of the home's MLflow store, and the id of an experiment in it, made where there is none."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow  # seconds to import: only where it is used
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    (home / "mlflow").mkdir(parents=True, exist_ok=True)
+    client = mlflow.MlflowClient(tracking_uri(home))
+    if found := client.get_experiment_by_name(name):
+        return client, str(found.experiment_id)
+    local = "MLFLOW_TRACKING_URI" not in os.environ
+    artifacts = (home / "mlflow" / "artifacts").absolute().as_uri() if local else None
+    return client, str(client.create_experiment(name, artifacts, KIND))
+
+
+@contextmanager
+def current_store(home: Path) -> Iterator[None]:
+    """Have MLflow's functions that take no store use the home's; it would go on to for every home of this process."""
+    import mlflow
+
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri(home))
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(given or "")
+        if given is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def log_picture(client: MlflowClient, run_id: str, name: str, png: bytes) -> None:
+    """Log a PNG as it is; MLflow's `log_image` would encode it anew."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, f"{name}.png")
+        file.write_bytes(png)
+        client.log_artifact(run_id, str(file))
+
+
+def resumable(client: Any, experiment_id: str, flow_run_id: str | None) -> str | None:
+    if flow_run_id is None:
+        return None
+    found = client.search_runs([experiment_id], f"tags.`{TAG_FLOW_RUN}` = '{flow_run_id}'", max_results=1)
+    return found[0].info.run_id if found else None

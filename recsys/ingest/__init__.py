@@ -1,0 +1,1 @@
+"""What comes in from outside: the catalogue, its images, pictures scraped for small classes."""

@@ -1,0 +1,59 @@
+"""The catalogue stage: read the source, set bad rows aside, merge the rest, remember what was read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pyarrow as pa
+
+from recsys.core import progress
+from recsys.core.configuration import Configuration
+from recsys.core.memory import give_back
+from recsys.ingest.catalogue.products import CatalogueChange, update_products
+from recsys.ingest.catalogue.reading import read_catalogue, write_rejects
+from recsys.ingest.catalogue.source import display_name
+from recsys.storage.store import SCHEMAS, Store
+
+REJECTS = "rejects.csv"
+"""In the home: the rows of the last catalogue that were set aside, with line, column and reason."""
+
+
+def take_in(store: Store, source: str, configuration: Configuration, now: datetime) -> CatalogueChange:
+    """Bring the products up to date with a catalogue and return what changed.
+
+    Args:
+        store: of the home.
+        source: a path or an http(s) URL.
+        configuration: its `catalogue` section.
+        now: time-zone aware; the moment that changes are dated by.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read, or too many of its rows are bad; the store is as it was.
+        HomeError: the store cannot be written to.
+    """
+    reading = read_catalogue(source, configuration, store.home / "scratch")
+    give_back()
+    change = update_products(store, reading, now)
+    write_rejects(reading, store.home / REJECTS)
+    give_back()
+    for note in reading.notes:
+        progress.note(note)
+    if _is_news(store, reading.digest, change):
+        record = {
+            "catalogue_digest": reading.digest,
+            "source": display_name(source),
+            "rows": reading.rows,
+            "rejected": reading.rejected + reading.duplicates,
+            "new": change.new,
+            "changed": change.changed,
+            "removed": change.removed,
+            "read_at": now,
+        }
+        store.write("catalogues", pa.Table.from_pylist([record], schema=SCHEMAS["catalogues"]))
+    return change
+
+
+def _is_news(store: Store, digest: str, change: CatalogueChange) -> bool:
+    """Return whether this is another catalogue than the one that was read last."""
+    readings = store.read("catalogues", ["catalogue_digest", "read_at"]).sort_by([("read_at", "descending")])
+    return bool(change.written) or not len(readings) or readings["catalogue_digest"][0].as_py() != digest

@@ -1,0 +1,1 @@
+"""What changes over time: promotion and rollback of models, drift, refresh state, retention."""

@@ -1,0 +1,132 @@
+"""When a home is up to date: what it was last brought up to date with, and how much has changed since a training.
+
+RECSYS_HOME/refreshed.json       the state that the last whole refresh ended in
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from recsys.core.configuration import Configuration
+from recsys.core.tracking import TAG_CATALOGUE, TAG_FLOW_RUN, experiment, resumable
+from recsys.ingest.catalogue.source import plain_file
+from recsys.ingest.images.ledger import count_images
+from recsys.models.embedding.serving import models
+from recsys.storage import shared
+from recsys.storage.store import Store, digest
+
+REFRESHES = "refreshes"
+
+
+def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
+    """Return the digest of all that a refresh depends on: the catalogue's bytes, and every setting that counts.
+
+    Args:
+        store: of the home.
+        catalogue: a file or an http(s) URL.
+        configuration: of the refresh.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+    settings = configuration.catalogue
+    with plain_file(catalogue, store.home / "scratch", settings.max_bytes) as file, file.open("rb") as content:
+        content_digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return digest([store.id, content_digest, configuration.of_results()])
+
+
+def is_up_to_date(home: Path, state: str) -> bool:
+    """Return whether the last whole refresh ended in this state."""
+    try:
+        return bool(json.loads(_note(home).read_text(encoding="utf-8"))["state"] == state)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def ended(store: Store, state: str) -> bool:
+    """Note that a refresh has gone through all stages; not where images are pending, which the next one asks for."""
+    whole = not count_images(store).pending
+    if whole:
+        told = {"state": state, "at": datetime.now(UTC).isoformat()}
+        shared.write(store.home, _note(store.home), json.dumps(told))
+    return whole
+
+
+@dataclass(frozen=True)
+class News:
+    """What the catalogue that was read last brought.
+
+    Attributes:
+        digest: of its products, as the table `catalogues` and every training have it.
+        new, changed, removed: products.
+        share: of the listed products, how many are new, changed or removed since the last training; where there has
+            been none, all of them with the first catalogue, and None from the second on.
+    """
+
+    digest: str
+    new: int
+    changed: int
+    removed: int
+    share: float | None
+
+    def __str__(self) -> str:
+        since = "" if self.share is None else f"; {self.share:.1%} of the products since the last training"
+        return f"{self.new:,} new, {self.changed:,} changed, {self.removed:,} removed{since}"
+
+
+def news(store: Store) -> News:
+    """Return what the catalogue that was read last brought."""
+    columns = ["catalogue_digest", "new", "changed", "removed", "read_at"]
+    last = store.read("catalogues", columns).sort_by([("read_at", "descending")]).slice(0, 1).to_pylist()[0]
+    return News(last["catalogue_digest"], last["new"], last["changed"], last["removed"], _share_since_training(store))
+
+
+def _share_since_training(store: Store) -> float | None:
+    trained = max((model.trained_at for model in models(store.home)), default=None)
+    if trained is None:
+        return 1.0 if store.count("catalogues") == 1 else None
+    products = store.read("products", ["changed", "removed"]).to_pandas()
+    moved = products[["changed", "removed"]].max(axis=1) > datetime.fromisoformat(trained)
+    return float(moved.sum() / max(1, products["removed"].isna().sum()))
+
+
+def _note(home: Path) -> Path:
+    return home / "refreshed.json"
+
+
+def log_refresh(
+    home: Path, flow_run_id: str, catalogue_digest: str, counts: Mapping[str, int], drift: pd.DataFrame
+) -> str:
+    """Log what a refresh brought to MLflow, and return the run's id; a retry of the same flow run resumes its run.
+
+    Args:
+        home: of the shop.
+        flow_run_id: of the Prefect flow run.
+        catalogue_digest: of what was taken in; the trainings that it brings about carry it too.
+        counts: products, by what became of them.
+        drift: of `recsys.lifecycle.drift.note`.
+    """
+    client, experiment_id = experiment(home, REFRESHES)
+
+    from mlflow.entities import Metric
+
+    run_id = resumable(client, experiment_id, flow_run_id)
+    if run_id is None:
+        tags = {TAG_CATALOGUE: catalogue_digest, TAG_FLOW_RUN: flow_run_id, "mlflow.source.name": "refresh"}
+        name = f"catalogue {catalogue_digest[:8]}"
+        run_id = client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
+    measured = {f"count/{name}": float(count) for name, count in counts.items()}
+    for what, since, index in drift.melt("what").dropna().itertuples(index=False):
+        measured[f"drift/{what}_{since}"] = index
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(key, value, now, 0) for key, value in measured.items()])
+    client.set_terminated(run_id, "FINISHED")
+    return str(run_id)

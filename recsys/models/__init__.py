@@ -1,0 +1,1 @@
+"""What is learned about products: features, labels, the classifier, the embedding."""

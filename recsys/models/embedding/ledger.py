@@ -1,0 +1,81 @@
+"""The embeddings stage: what a trained model makes of each picture, computed once.
+
+From features, where the model is a head on a frozen backbone: thousands a second. From the pictures, where it is a
+network of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from recsys.core.configuration import Configuration
+from recsys.models import features
+from recsys.models.embedding.embedder import Embedder
+from recsys.models.embedding.examples import described_by
+from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded
+from recsys.models.examples import jpegs_of
+from recsys.storage.store import Shard, Store, embeddings_schema, shards
+from recsys.vision.square import decode_squared
+
+SHARD = 4_096
+"""Pictures whose features are turned at once: 20 MB."""
+
+
+@dataclass(frozen=True)
+class EmbeddingCounts:
+    """What one shard did."""
+
+    images: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.images} images in {self.seconds:.1f} s, {self.images / max(self.seconds, 1e-3):.0f} a second"
+
+
+def missing(store: Store, configuration: Configuration, model: Model | None) -> list[Shard]:
+    """Return shards of the pictures with features that this model has not seen, by digest as in `features.missing`;
+    none for the raw backbone."""
+    if model is None:
+        return []
+    return _missing(store, configuration, model.version, model.sees)
+
+
+def embed_shard(store: Store, shard: Shard, configuration: Configuration, model: Model) -> EmbeddingCounts:
+    """Compute and commit the embeddings of a shard of pictures.
+
+    Raises:
+        TrainingError: the model's files are missing or damaged.
+    """
+    return _embed(store, shard, configuration, loaded(str(store.home), model.version))
+
+
+def fill(store: Store, configuration: Configuration, embedder: Embedder) -> int:
+    """Do all shards that are missing for a model in this process, and return how many pictures they had."""
+    shards = _missing(store, configuration, embedder.version, embedder.sees)
+    return sum(_embed(store, shard, configuration, embedder).images for shard in shards)
+
+
+def _missing(store: Store, configuration: Configuration, version: str, sees: str) -> list[Shard]:
+    table = f"embeddings-{version}"
+    done = set(store.read(table, ["image_digest"])["image_digest"].to_pylist())
+    seen = store.read(features.table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
+    keys = sorted(set(seen) - done)
+    size = SHARD if sees == SEES_FEATURES else configuration.backbone.shard_size
+    return shards("embeddings", keys, size, state=[table] * len(keys))
+
+
+def _embed(store: Store, shard: Shard, configuration: Configuration, embedder: Embedder) -> EmbeddingCounts:
+    started = time.monotonic()
+    if embedder.sees == SEES_FEATURES:
+        vectors = embedder.embed_features(*described_by(store, configuration, shard.keys))
+    else:
+        pictures = np.stack([decode_squared(jpeg) for jpeg in jpegs_of(store, shard.keys)])
+        vectors = embedder.embed_pictures(pictures)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    rows = pa.table([pa.array(shard.keys), column], schema=embeddings_schema(vectors.shape[1]))
+    store.write(f"embeddings-{embedder.version}", rows)
+    return EmbeddingCounts(len(shard.keys), time.monotonic() - started)

@@ -1,0 +1,196 @@
+"""Training a network: epochs that survive being killed, whatever is learned.
+
+    Batches     what an epoch is made of, decided by epoch and step alone
+    fit         epochs with a checkpoint after each; goes on from the last one
+    state       a model's weights and its optimizer's, to be set back to
+    outputs     what a model says of rows
+    precision   of the layers that are built within
+
+Whatever is drawn by lot in an epoch (the order, what dropout leaves out, how a picture is varied) follows from the
+training's seed and the epoch's number. So a training that was killed and run again ends as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.core.errors import TrainingError
+from recsys.vision.backbones.quiet_keras import keras
+from recsys.vision.loading import Load
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+"""Called with the epoch, from 1, and its figures: loss, the metrics that the model was compiled with and, where there
+is something to validate on, the same with `val_` before them. An epoch that was interrupted before its checkpoint is
+reported again when it is done."""
+History = list[dict[str, float]]
+"""The figures of each epoch, from the first."""
+Diagnose = Callable[[History], None]
+"""Raises TrainingError when the last epoch shows that the training leads nowhere."""
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches, epoch after epoch.
+
+    They have no end, since starting anew costs Keras more than an epoch of a head; `steps` of them are an epoch.
+
+    Attributes:
+        steps: batches of an epoch.
+        first_epoch: the one that batch 0 begins, from 0; `fit` sets it.
+    """
+
+    num_batches = None
+
+    def __init__(self, steps: int, batch: Callable[[int, int], tuple[Any, ...]]) -> None:
+        """Take what gives the batch of an epoch and a step, both from 0: (inputs, targets) or (..., weights)."""
+        super().__init__()
+        self._batch, self.steps, self.first_epoch = batch, steps, 0
+
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        epochs, step = divmod(number, self.steps)
+        return self._batch(self.first_epoch + epochs, step)
+
+
+def fit(
+    model: keras.Model,
+    batches: Batches,
+    epochs: int,
+    *,
+    checkpoint_folder: Path,
+    seed: int,
+    diagnose: Diagnose,
+    on_epoch: OnEpoch | None = None,
+    validation_data: Batches | None = None,
+) -> History:
+    """Train a compiled model in place, from the folder's checkpoint where there is one, and return its figures.
+
+    A checkpoint holds weights, optimizer state and the figures so far. It replaces the last one in one step, so that
+    a kill at any time leaves a whole one; Ctrl-C leaves it too.
+
+    Args:
+        checkpoint_folder: of this training and no other; made if it is missing.
+        seed: of dropout and augmentation; `batches` have one of their own.
+        diagnose: called with the figures after each epoch, before it is told and kept.
+
+    Raises:
+        TrainingError: `diagnose` says so, or the checkpoint is of another network.
+    """
+    checkpoint = checkpoint_folder / "checkpoint.npz"
+    history = _restore(model, checkpoint)
+    batches.first_epoch = len(history)
+    _create_variables(model, *batches[0])
+    model.fit(
+        batches,
+        epochs=epochs,
+        initial_epoch=len(history),
+        steps_per_epoch=batches.steps,
+        validation_data=validation_data,
+        validation_steps=validation_data.steps if validation_data else None,
+        shuffle=False,
+        callbacks=[_Run(seed, checkpoint, history, diagnose, on_epoch)],
+        verbose=0,
+    )
+    return history
+
+
+def _create_variables(model: keras.Model, inputs: Any, targets: Any, weights: Any = None) -> None:
+    """Create those of optimizer and metrics, which else come into being within the step, so that it is traced twice.
+
+    A trace of ResNet50's takes from 5 to 15 seconds.
+    """
+    model.optimizer.build(model.trainable_variables)
+    model.compute_metrics(inputs, targets, np.zeros((len(targets), *model.output_shape[1:]), np.float32), weights)
+    model.reset_metrics()
+
+
+class _Run(keras.callbacks.Callback):
+    """What happens around each epoch: chance is seeded; figures are judged, told and kept."""
+
+    def __init__(
+        self, seed: int, checkpoint: Path, history: History, diagnose: Diagnose, on_epoch: OnEpoch | None
+    ) -> None:
+        super().__init__()
+        self._seed, self._checkpoint, self._history = seed, checkpoint, history
+        self._diagnose, self._on_epoch = diagnose, on_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        chance = np.random.default_rng([self._seed, epoch])
+        for variable in self.model.variables:
+            if "seed_generator_state" in variable.path:
+                variable.assign(chance.integers(1 << 31, size=2))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        figures = {name: float(value) for name, value in (logs or {}).items()}
+        self._history.append(figures)
+        self._diagnose(self._history)
+        if self._on_epoch is not None:
+            self._on_epoch(epoch + 1, figures)
+        _save(self.model, self._checkpoint, self._history)
+
+
+def state(model: keras.Model) -> list[NDArray[Any]]:
+    """Return copies of all values that a training changes and that decide how it goes on."""
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in _variables(model)]
+
+
+def set_state(model: keras.Model, values: Sequence[NDArray[Any]]) -> None:
+    """Set a model to what `state` returned: one that is trained several times compiles once."""
+    for variable, value in zip(_variables(model), values, strict=True):
+        variable.assign(value)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    model.optimizer.build(model.trainable_variables)
+    return [*model.weights, *model.optimizer.variables]
+
+
+def _save(model: keras.Model, checkpoint: Path, history: History) -> None:
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    scratch = checkpoint.with_suffix(".part")
+    with scratch.open("wb") as file:
+        np.savez(file, *state(model), history=np.array(json.dumps(history)))
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(checkpoint)
+
+
+def _restore(model: keras.Model, checkpoint: Path) -> History:
+    """Set a model to its checkpoint and return the figures up to it; none where there is no checkpoint."""
+    if not checkpoint.is_file():
+        return []
+    with np.load(checkpoint) as saved:
+        history: History = json.loads(str(saved["history"]))
+        values = [saved[name] for name in saved.files if name != "history"]
+    if [value.shape for value in values] != [tuple(variable.shape) for variable in _variables(model)]:
+        raise TrainingError(f"checkpoint {checkpoint} is of another network; delete it to train from the start")
+    set_state(model, values)
+    return history
+
+
+def outputs(model: keras.Model, load: Load, rows: NDArray[np.int64], batch_size: int) -> NDArray[Any]:
+    """Return what a model says of these rows, (n, ...), n at least 1.
+
+    A batch that is not full is filled up to a power of two, since Keras compiles anew for each size.
+    """
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    sizes = [min(batch_size, 1 << (len(batch) - 1).bit_length()) for batch in batches]
+    said = [model.predict_on_batch(load(np.resize(b, n)))[: len(b)] for b, n in zip(batches, sizes, strict=True)]
+    return np.concatenate(said)
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Build layers with this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,10 @@
+"""Which function draws which kind of product."""
+
+from __future__ import annotations
+
+from sample_shop.drawing import accessories, clothing, devices, home, leisure
+from sample_shop.drawing.look import Drawing
+
+DRAWINGS: dict[str, Drawing] = (
+    clothing.DRAWINGS | accessories.DRAWINGS | home.DRAWINGS | devices.DRAWINGS | leisure.DRAWINGS
+)

@@ -1,0 +1,317 @@
+"""Embeddings of a home: trained once, judged, put in service by the gate alone, and taken back as if never there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys.core.configuration import Configuration
+from recsys.core.errors import ModelError, TrainingError
+from recsys.core.tracking import tracking_uri
+from recsys.lifecycle import promotion as registry
+from recsys.lifecycle import training_record as record
+from recsys.models.embedding import fitting, ledger, serving
+from recsys.ranking import recommendations
+from recsys.ranking.shop import load_shop
+from recsys.storage.store import Store
+from tests.recsys.models.embedding.small_shop import Shop, draw, flags, recipe, settings
+
+WEAK, STRONG = 1, 3
+"""Epochs: both are better than the raw features, and the second than the first."""
+
+TRAINING = """
+import json, os, signal, sys
+from recsys.models.embedding import registry
+from recsys.core.configuration import load
+from recsys.storage.store import Store
+
+home, flags, where = sys.argv[1:]
+
+def die(*of):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_at(event, of):
+    if event == "os.rename" and of[1].endswith("trained.json"):
+        die()
+
+if where == "before it is written down":
+    sys.addaudithook(die_at)
+flags = json.loads(flags)
+on_epoch = lambda epoch, figures: die() if where == "in the second epoch" and epoch == 2 else None
+registry.train(Store(home), load(None, flags, environ={}), on_epoch)
+"""
+
+
+@dataclass
+class Home:
+    """A shop, and a configuration for each of two recipes."""
+
+    shop: Shop
+    weak: Configuration
+    strong: Configuration
+
+    @property
+    def store(self) -> Store:
+        return self.shop.store
+
+    @property
+    def path(self) -> Path:
+        return self.shop.home
+
+
+def rank(home: Home) -> None:
+    """Fill the recommendations of what serves."""
+    recommendations.fill(home.store, home.weak, serving.champion(home.path, home.weak))
+
+
+def put_in_service(home: Home, configuration: Configuration) -> serving.Model:
+    """Train, fill the tables as the flow's stages do, and serve."""
+    outcome = registry.train(home.store, configuration)
+    assert outcome.waits, outcome.model.reason
+    assert ledger.missing(home.store, configuration, outcome.model) == []
+    recommendations.fill(home.store, configuration, outcome.model)
+    registry.serve(home.store, configuration, outcome.model)
+    return outcome.model
+
+
+def recommended(home: Home) -> pd.DataFrame:
+    """Return all that is recommended by what serves."""
+    table = serving.serving(home.path, home.weak).recommendations
+    rows = home.store.read(table).to_pandas()
+    return rows.sort_values(["product_id", "rank"], ignore_index=True)
+
+
+def runs(home: Home) -> list[Any]:
+    client = mlflow.MlflowClient(tracking_uri(home.path))
+    experiment = client.get_experiment_by_name(record.EXPERIMENT)
+    return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def champion_in_mlflow(home: Home) -> str | None:
+    client = mlflow.MlflowClient(tracking_uri(home.path))
+    aliases = client.get_registered_model(record.REGISTERED).aliases
+    return str(aliases["champion"]) if "champion" in aliases else None
+
+
+def train_until_killed(home: Home, recipe: str, where: str) -> None:
+    command = [sys.executable, "-c", TRAINING, str(home.path), json.dumps(flags(recipe)), where]
+    root = Path(registry.__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def configured(folder: Path, shop: Shop) -> Home:
+    return Home(shop, settings(recipe(folder, "weak", WEAK)), settings(recipe(folder, "strong", STRONG)))
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Home:
+    """A shop whose raw features have ranked it; to be copied."""
+    folder = tmp_path_factory.mktemp("drawn")
+    home = configured(folder, draw(folder / "home"))
+    (home.path / "mlflow").mkdir()
+    shutil.copy(mlflow_tables, home.path / "mlflow" / "mlflow.db")
+    rank(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def served(drawn: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """One with a weak champion in service; to be looked at, not to be changed."""
+    home = copy_of(drawn, tmp_path_factory.mktemp("served"))
+    put_in_service(home, home.weak)
+    return home
+
+
+@pytest.fixture
+def home(served: Home, tmp_path: Path) -> Home:
+    """A copy of it."""
+    return copy_of(served, tmp_path)
+
+
+def copy_of(home: Home, folder: Path) -> Home:
+    shutil.copytree(home.path, folder / "home")
+    return Home(Shop(folder / "home", products=home.shop.products), home.weak, home.strong)
+
+
+def test_a_training_is_one_mlflow_run_with_scoreboard_gate_pictures_and_a_registered_model(served: Home) -> None:
+    (run,) = runs(served)
+    (model,) = serving.models(served.path)
+    assert (run.info.run_id, run.info.status) == (model.run_id, "FINISHED")
+    figures = run.data.metrics
+    for name in ("random", "pixels", "HSV", "raw_backbone", "originals_recipe", "challenger"):
+        assert f"{name}/level_2_precision_at_5" in figures and f"{name}/level_1_map_at_r" in figures
+    assert figures["challenger/level_2_precision_at_5"] == pytest.approx(model.precision["2"])
+    assert figures["challenger/level_2_precision_at_5"] > figures["raw_backbone/level_2_precision_at_5"]
+    assert {"loss", "val_loss", "active_share", "positive_distance", "negative_distance", "learning_rate"} <= set(
+        figures
+    )
+    assert run.data.params["data.digest"] == model.data_digest == run.inputs.dataset_inputs[0].dataset.digest
+    assert run.data.tags["recsys.gate"] == "promoted"
+    kept = {file.path for file in mlflow.MlflowClient(tracking_uri(served.path)).list_artifacts(model.run_id)}
+    assert {"scoreboard.csv", "gate.csv", "tsne-before-after.png", "gained.png"} <= kept
+    assert champion_in_mlflow(served) == model.registered
+
+
+def test_the_same_pictures_and_recipe_train_nothing(served: Home) -> None:
+    again = registry.train(served.store, served.weak, lambda epoch, figures: pytest.fail("it trained"))
+    assert (again.new, again.waits) == (False, False)
+    assert not registry.wanted(served.store, served.weak) and registry.wanted(served.store, served.strong)
+    assert len(runs(served)) == 1
+
+
+def test_a_challenger_trained_with_shuffled_categories_is_refused_and_the_champion_goes_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    champion, before = serving.champion(home.path, home.weak), recommended(home)
+    fit = fitting.fit
+
+    def fit_shuffled(store: Store, configuration: Configuration, recipe: Any, rows: pd.DataFrame, *rest: Any) -> Any:
+        paths = np.random.default_rng(0).permutation(rows["category_path"].to_numpy())
+        return fit(store, configuration, recipe, rows.assign(category_path=paths), *rest)
+
+    monkeypatch.setattr(fitting, "fit", fit_shuffled)
+    outcome = registry.train(home.store, settings(recipe(tmp_path, "shuffled", STRONG, rate=4e-3)))
+    assert not outcome.model.promoted and not outcome.waits
+    assert "refused: worse at level 1" in outcome.model.reason and outcome.model.against == champion.version
+    assert serving.champion(home.path, home.weak) == champion
+    pd.testing.assert_frame_equal(recommended(home), before)
+    assert champion_in_mlflow(home) == champion.registered != outcome.model.registered
+    run = mlflow.MlflowClient(tracking_uri(home.path)).get_run(outcome.model.run_id)
+    assert run.data.tags["recsys.gate"] == "refused" and run.data.metrics["gate/promoted"] == 0
+    with pytest.raises(ModelError, match="refused: worse at level 1"):
+        registry.promote(home.store, home.weak, outcome.model.version)
+    assert serving.champion(home.path, home.weak) == champion
+    registry.promote(home.store, home.weak, outcome.model.version, force=True)
+    assert champion_in_mlflow(home) == outcome.model.registered
+    assert registry.roll_back(home.store, home.weak).model == champion
+
+
+def test_a_better_one_is_promoted_and_a_roll_back_restores_every_recommendation(home: Home) -> None:
+    weak, before = serving.champion(home.path, home.weak), recommended(home)
+    product = before["product_id"].iloc[7]
+    asked = recommendations.recommend_product(home.store, home.weak, product).to_json()
+    strong = put_in_service(home, home.strong)
+    assert "promoted: better at level 2" in strong.reason and strong.against == weak.version
+    assert serving.champion(home.path, home.strong) == strong
+    assert champion_in_mlflow(home) == strong.registered
+    assert not recommended(home)["visual"].equals(before["visual"])
+    assert load_shop(home.store, home.strong)[1].version == strong.version
+    assert recommendations.recommend_product(home.store, home.strong, product).to_json() != asked
+
+    assert registry.roll_back(home.store, home.strong).model == weak
+    assert serving.champion(home.path, home.strong) == weak and champion_in_mlflow(home) == weak.registered
+    pd.testing.assert_frame_equal(recommended(home), before, check_exact=True)
+    assert recommendations.recommend_product(home.store, home.strong, product).to_json() == asked
+    assert registry.train(home.store, home.strong).waits is False  # whoever took it back meant it
+
+    registry.roll_back(home.store, home.strong)  # to the raw backbone, the first of all
+    assert serving.serving(home.path, home.strong).model is None and champion_in_mlflow(home) is None
+    with pytest.raises(ModelError, match="nothing to roll back to"):
+        registry.roll_back(home.store, home.strong)
+    assert registry.promote(home.store, home.strong, strong.version) == strong
+    assert champion_in_mlflow(home) == strong.registered
+
+
+def test_a_roll_back_after_a_catalogue_update_ranks_what_came_since(home: Home) -> None:
+    (new,) = home.shop.add(1, 0, 0)
+    (shard,) = recommendations.missing(home.store, home.weak, None)
+    assert new in shard.keys
+    assert registry.roll_back(home.store, home.weak).model is None
+    assert new in set(recommended(home)["product_id"])
+    assert recommendations.missing(home.store, home.weak, None) == []
+
+
+def test_a_catalogue_that_changes_back_asks_for_its_ranking_once_more(home: Home) -> None:
+    """Prefect keeps results by the digest of a shard: what was done for the first ranking is not that of the third."""
+    digests = []
+    for price in (100.0, 9_000.0, 100.0, 9_000.0):
+        home.shop.reprice("p0000", price)
+        (shard,) = recommendations.missing(home.store, home.weak, None) or [None]
+        if shard is not None:
+            digests.append(shard.digest)
+            recommendations.recommend_shard(home.store, shard, home.weak, None)
+    assert len(set(digests)) == len(digests) >= 3
+
+
+def test_a_picture_is_embedded_once_a_model(home: Home) -> None:
+    model = serving.champion(home.path, home.weak)
+    assert ledger.missing(home.store, home.weak, model) == []
+    home.shop.add(3, 1, 1)
+    (shard,) = ledger.missing(home.store, home.weak, model)
+    assert len(shard.keys) == 3
+    assert ledger.embed_shard(home.store, shard, home.weak, model).images == 3
+    assert ledger.missing(home.store, home.weak, model) == []
+    assert ledger.missing(home.store, home.weak, None) == []
+
+
+@pytest.mark.parametrize("version", ["nosuchversion", "../classifier", "", "x" * 500])
+def test_a_version_that_is_none_is_refused(served: Home, version: str) -> None:
+    with pytest.raises(ModelError, match="there is no embedding"):
+        registry.promote(served.store, served.weak, version)
+
+
+def test_a_head_serves_beside_its_own_backbone_only(home: Home) -> None:
+    (model,) = serving.models(home.path)
+    other = settings(home.weak.embedding.recipe, backbone={"input_size": 224})
+    assert serving.champion(home.path, other) is None
+    assert "the raw backbone serves" in str(serving.passed_over(home.path, other))
+    assert serving.passed_over(home.path, home.weak) is None
+    assert registry.wanted(home.store, other)
+    with pytest.raises(ModelError, match="set the sections 'backbone'"):
+        registry.promote(home.store, other, model.version)
+
+
+def test_a_shop_that_is_too_small_is_told_so_and_leaves_no_run(tmp_path: Path) -> None:
+    small = configured(tmp_path, draw(tmp_path / "home", each=2))
+    with pytest.raises(TrainingError, match="held out to judge it by, and it takes 10"):
+        registry.train(small.store, small.weak)
+    assert not (small.path / "mlflow").exists()
+
+
+def test_an_empty_shop_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="of 0 products"):
+        registry.train(Store(tmp_path / "home"), settings())
+
+
+@pytest.mark.parametrize(("where", "left"), [("in the second epoch", 2), ("before it is written down", 0)])
+def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(home: Home, where: str, left: int) -> None:
+    train_until_killed(home, home.strong.embedding.recipe, where)
+    assert len(serving.models(home.path)) == 1
+    (killed,) = [run for run in runs(home) if run.info.status == "RUNNING"]
+    epochs: list[int] = []
+    model = registry.train(home.store, home.strong, lambda epoch, figures: epochs.append(epoch)).model
+    assert model.run_id == killed.info.run_id and len(runs(home)) == 2
+    assert epochs == list(range(STRONG + 1 - left, STRONG + 1))
+    client = mlflow.MlflowClient(tracking_uri(home.path))
+    assert client.get_run(model.run_id).info.status == "FINISHED"
+    assert len(client.search_model_versions(f"name = '{record.REGISTERED}'")) == 2
+    assert not (serving.folder(home.path) / model.version / "checkpoints").exists()
+
+
+def test_a_damaged_model_says_so_and_is_trained_anew(home: Home) -> None:
+    (model,) = serving.models(home.path)
+    (serving.folder(home.path) / model.version / "model" / "model.keras").write_bytes(b"nothing of the kind")
+    serving.loaded.cache_clear()
+    with pytest.raises(TrainingError, match="damaged"):
+        serving.loaded(str(home.path), model.version)
+
+    class Trains(Exception):
+        """It does."""
+
+    def stop(epoch: int, figures: dict[str, float]) -> None:
+        raise Trains
+
+    with pytest.raises(Trains):
+        registry.train(home.store, home.weak, stop)

@@ -1,0 +1,278 @@
+"""The classifier of a home: trained once, kept in MLflow, asked about each product once, filling what it is sure of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys.core import progress
+from recsys.core.configuration import load
+from recsys.core.errors import TrainingError
+from recsys.core.tracking import current_store, tracking_uri
+from recsys.models import examples
+from recsys.models.classifier import ledger, record, registry
+from recsys.models.classifier.recipe import load_recipe
+from recsys.models.labels.ledger import Filling, filled
+from tests.recsys.models.classifier.conftest import KINDS, QUICK, Shop, settings
+
+EPOCHS = load_recipe(QUICK).epochs
+
+TRAINING = """
+import os, signal, sys
+from recsys.models.classifier import registry
+from recsys.core.configuration import load
+from recsys.storage.store import Store
+
+home, where, recipe = sys.argv[1:]
+
+def die(*of):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_at(event, of):
+    if event == "os.rename" and of[1].endswith("trained.json"):
+        die()
+
+def on_epoch(epoch, figures):
+    if where == "in the second fold" and epoch == 2 and "fold_2/loss" in figures:
+        die()
+
+if where == "before it is written down":
+    sys.addaudithook(die_at)
+if where == "before its run ends":
+    import mlflow.tracking.fluent
+    mlflow.tracking.fluent.end_run = die
+flags = {"labels": {"merge": {kind: [kind] for kind in ("Watches", "Footwear", "Jewellery")}, "merge_coverage": 0},
+         "classifier": {"precision": 0.9, "recipe": recipe}}
+registry.train(Store(home), load(None, flags, environ={}), on_epoch)
+"""
+
+
+def train_until_killed(home: Path, where: str) -> None:
+    """Train in a process that is killed."""
+    command = [sys.executable, "-c", TRAINING, str(home), where, str(QUICK)]
+    done = subprocess.run(command, cwd=Path(registry.__file__).parents[2], capture_output=True, text=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def runs(home: Path) -> list[Any]:
+    client = mlflow.MlflowClient(tracking_uri(home))
+    experiment = client.get_experiment_by_name(record.EXPERIMENT)
+    return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def predict(shop: Shop, model: registry.AtHand) -> list[str]:
+    """Run the stage of the predictions, and return the products that it had to judge."""
+    loaded = registry.loaded(shop.store.home, model.version)
+    shards = ledger.missing(shop.store, shop.configuration, model.version)
+    for shard in shards:
+        ledger.predict_shard(shop.store, shard, shop.configuration, loaded)
+    return [key for shard in shards for key in shard.keys]
+
+
+class Notes(progress.Tally):
+    """Listens to what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+
+def test_a_training_is_one_mlflow_run_with_figures_pictures_and_a_registered_model(trained):
+    home, model = trained.shop.store.home, trained.model
+    (run,) = runs(home)
+    assert (run.info.run_id, run.info.status) == (model.run_id, "FINISHED")
+    assert run.data.metrics["both/accuracy"] > 0.95
+    figures = {"picture/accuracy", "text/accuracy", "calibration_error", "coverage", "accuracy", "loss"}
+    assert figures <= set(run.data.metrics)
+    assert run.data.params["recipe.digest"] == model.recipe_digest
+    assert run.data.params["data.examples"] == "120"
+    client = mlflow.MlflowClient(tracking_uri(home))
+    assert len(client.get_metric_history(model.run_id, "loss")) == len(set(trained.epochs)) == EPOCHS
+    kept = {file.path for file in client.list_artifacts(model.run_id)}
+    assert {"confusion.png", "reliability.png", "mistakes.csv", "reliability.csv", "both", "text", "picture"} <= kept
+    champion = client.get_model_version_by_alias(record.REGISTERED, "champion")
+    assert str(champion.version) == model.registered
+
+
+def test_the_registered_model_answers_anybody_who_loads_it_from_mlflow(trained):
+    with current_store(trained.shop.store.home):
+        served = mlflow.pyfunc.load_model(f"models:/{record.REGISTERED}@champion")
+        listed = mlflow.pyfunc.get_model_dependencies(f"models:/{record.REGISTERED}/{trained.model.registered}")
+    assert served.metadata.signature is not None
+    asked = pd.DataFrame({"name": ["a leather shoe", None], "brand": [None, None]})
+    asked["features"] = [[], np.eye(16, dtype=np.float32)[0].tolist()]
+    assert served.predict(asked)["label"].tolist() == ["Footwear", "Watches"]
+    assert all("==" in line for line in Path(listed).read_text().split())
+
+
+def test_the_same_examples_and_recipe_train_nothing(trained):
+    shop = trained.shop
+    again = registry.train(shop.store, shop.configuration, lambda epoch, figures: pytest.fail("it trained"))
+    assert again == trained.model == registry.at_hand(shop.store.home)
+    assert len(runs(shop.store.home)) == 1
+
+
+def test_gaps_are_filled_by_a_prediction_that_is_sure_and_each_product_is_judged_once(copied):
+    shop, model = copied.shop, copied.model
+    assert model.threshold is not None
+    assert len(predict(shop, model)) == 6  # the others were judged in the training, by models that had not seen them
+    assert predict(shop, model) == []
+    shop.label(model.filling)
+    rows = filled(shop.store)
+    assert len(rows) and (rows["confidence"] >= model.threshold).all()
+    assert all(KINDS[row.label] in row.name for row in rows.itertuples(index=False))
+    assert registry.fits(shop.store, shop.configuration, model)
+
+
+def test_what_the_classifier_filled_teaches_it_nothing(copied):
+    shop, model = copied.shop, copied.model
+    predict(shop, model)
+    shop.label(Filling(model.version, 0.0))
+    again = registry.train(shop.store, shop.configuration, lambda epoch, figures: pytest.fail("it trained"))
+    assert again == model
+
+
+def test_one_new_product_is_judged_by_the_model_at_hand_and_trains_nothing(copied):
+    shop, model = copied.shop, copied.model
+    predict(shop, model)
+    (new,) = shop.add(1, "Footwear", top_level="Something quite else")
+    shop.label()
+    assert registry.fits(shop.store, shop.configuration, model)
+    assert predict(shop, model) == [new]
+    row = shop.store.read("predictions", where=f"product_id = '{new}'").to_pylist()[0]
+    assert (row["label"], row["evidence"], row["fold"]) == ("Footwear", "both", None)
+
+
+def test_a_product_without_a_picture_is_judged_by_its_text(copied):
+    (key,) = copied.shop.add(1, "Jewellery", top_level="Something quite else", pictured=False)
+    predict(copied.shop, copied.model)
+    row = copied.shop.store.read("predictions", where=f"product_id = '{key}'").to_pylist()[0]
+    assert (row["label"], row["evidence"]) == ("Jewellery", "text")
+
+
+def test_another_label_in_the_catalogue_asks_for_a_training(copied):
+    copied.shop.add(3, "Bags")
+    labels = {"merge": {kind: [kind] for kind in (*KINDS, "Bags")}, "merge_coverage": 0}
+    changed = load(None, {"labels": labels, "classifier": {"recipe": str(QUICK)}}, environ={})
+    copied.shop.configuration = changed
+    copied.shop.label()
+    assert not registry.fits(copied.shop.store, changed, copied.model)
+
+
+def test_another_recipe_is_another_run_and_the_old_model_stays(copied, tmp_path):
+    shop, first = copied.shop, copied.model
+    other = tmp_path / "other.toml"
+    other.write_text(QUICK.read_text().replace(f"epochs = {EPOCHS}", "epochs = 1"))
+    changed = settings(recipe=str(other))
+    assert not registry.fits(shop.store, changed, first)
+    second = registry.train(shop.store, changed)
+    assert second.version != first.version and second.registered != first.registered
+    assert len(runs(shop.store.home)) == 2
+    for model in (first, second):
+        assert (registry.folder(shop.store.home) / model.version / "model" / "classifier.json").exists()
+    assert registry.at_hand(shop.store.home) == second
+
+
+def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(shop):
+    home = shop.store.home
+    train_until_killed(home, "in the second fold")
+    (killed,) = runs(home)
+    assert killed.info.status == "RUNNING" and registry.at_hand(home) is None
+    epochs: list[str] = []
+    model = registry.train(shop.store, shop.configuration, lambda epoch, figures: epochs.append(min(figures)))
+    (run,) = runs(home)
+    assert (run.info.run_id, run.info.status) == (killed.info.run_id, "FINISHED")
+    assert model.run_id == run.info.run_id
+    named = [name.split("/")[0] for name in epochs if "/" in name]
+    assert named.count("fold_1") == 0 and named.count("fold_2") == EPOCHS - 1  # it had done those
+
+
+def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path, mlflow_tables):
+    shop = Shop(tmp_path / "home", settings()).with_tables(mlflow_tables)
+    for kind in KINDS:
+        shop.add(10, kind, pictured=False)
+    shop.label()
+    home = shop.store.home
+    for where in ("before it is written down", "before its run ends"):
+        train_until_killed(home, where)
+        (run,) = runs(home)
+        assert run.info.status == "RUNNING" and registry.at_hand(home) is None
+    model = registry.train(shop.store, shop.configuration, lambda epoch, figures: pytest.fail("it trained"))
+    (run,) = runs(home)
+    assert (run.info.run_id, run.info.status) == (model.run_id, "FINISHED")
+    client = mlflow.MlflowClient(tracking_uri(home))
+    assert len(client.search_model_versions(f"name = '{record.REGISTERED}'")) == 1
+    assert client.get_model_version_by_alias(record.REGISTERED, "champion").run_id == model.run_id
+    assert registry.at_hand(home) == model
+    assert not (registry.folder(home) / model.version / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "classifier.json", "head.keras", "terms.json", "text.npz"])
+def test_a_damaged_or_missing_model_says_so_and_the_next_training_mends_it(copied, damage):
+    home, version = copied.shop.store.home, copied.model.version
+    place = registry.folder(home) / version / "model"
+    if damage == "missing":
+        shutil.rmtree(place)
+    else:
+        next(place.rglob(damage)).write_bytes(b"{")
+    with pytest.raises(TrainingError, match=r"damaged or missing \(.*\); run 'recsys train classifier'") as failure:
+        registry.loaded(home, version)
+    assert str(place) in str(failure.value) and "\n" not in str(failure.value)
+    assert not (place.parent / "trained.json").exists()  # so that it is trained again
+
+
+def test_what_is_asked_of_some_products_is_what_is_known_of_them_all(trained):
+    store, configuration = trained.shop.store, trained.shop.configuration
+    everything = examples.described(store, configuration)
+    keys = everything["product_id"].iloc[[3, 50, 7]].tolist()
+    expected = everything[everything["product_id"].isin(keys)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(examples.described(store, configuration, keys), expected)
+    assert examples.described(store, configuration, []).empty
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [((), "no labelled product"), (("Watches",), "only the label 'Watches'")],
+)
+def test_too_little_to_learn_from_is_said_in_one_line(tmp_path, kinds, told):
+    shop = Shop(tmp_path / "home", settings())
+    for kind in kinds or ("Nothing that is named",):
+        shop.add(5, kind)
+    shop.label()
+    with pytest.raises(TrainingError, match=told) as failure:
+        registry.train(shop.store, shop.configuration)
+    assert "\n" not in str(failure.value)
+    assert registry.at_hand(shop.store.home) is None
+
+
+def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path, mlflow_tables):
+    merge = {"Часы": ["Часы"], "鞋子": ["鞋子"], "خاتم": ["خاتم"]}
+    flags = {"labels": {"merge": merge, "merge_coverage": 0}, "classifier": {"recipe": str(QUICK)}}
+    configuration = load(None, flags, environ={})
+    shop = Shop(tmp_path / "home", configuration).with_tables(mlflow_tables)
+    shop.add(30, "Часы")
+    shop.add(30, "鞋子")
+    shop.add(1, "خاتم")
+    shop.label()
+    told = Notes()
+    with progress.listen(told):
+        model = registry.train(shop.store, configuration)
+    assert model.labels == tuple(sorted(merge))
+    (note,) = told.notes
+    assert note.startswith("there are no figures of the labels 'خاتم': ")
+    assert runs(shop.store.home)[0].data.tags["mlflow.note.content"] == note
+    kept = json.loads((registry.folder(shop.store.home) / "at-hand.json").read_text(encoding="utf-8"))
+    assert "鞋子" in kept["labels"]

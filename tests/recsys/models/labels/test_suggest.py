@@ -1,0 +1,218 @@
+"""Suggestions for the merge table: what is proposed, on which evidence, and that the file can be used as it is."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from recsys.core.configuration import FLIPKART_LABELS, Configuration, load
+from recsys.core.errors import ExportError
+from recsys.ingest.catalogue import read_catalogue
+from recsys.models.labels.suggest import COLUMNS, suggest_merges, write_suggestions
+from recsys.models.labels.tree import assign
+
+SHIRTS = ("Plain", "Striped", "Checked", "Printed", "Slim", "Loose", "Long", "Short", "White", "Linen")
+ROW = tuple[str, str | None, str | None]  # category tree, name, brand
+
+
+def catalogue(*rows: ROW) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "product_id": [f"id-{number}" for number in range(len(rows))],
+            "name": pd.Series([name for _, name, _ in rows], dtype="str"),
+            "brand": pd.Series([brand for _, _, brand in rows], dtype="str"),
+            "category_path": pd.Series([[p.strip() for p in tree.split(">>") if p.strip()] for tree, _, _ in rows]),
+        }
+    )
+
+
+def shirts(tree: str, count: int, thing: str = "Shirt") -> list[ROW]:
+    return [(tree, f"{SHIRTS[n % 10]} {SHIRTS[n // 10 % 10]} {thing} {n}", f"Brand {n % 7}") for n in range(count)]
+
+
+def lamps(tree: str, count: int) -> list[ROW]:
+    kinds = ("Desk", "Floor", "Ceiling", "Garden", "Wall", "Reading", "Night", "Paper", "Brass", "Glass")
+    return [(tree, f"{kinds[n % 10]} {kinds[n // 10 % 10]} Lamp {n}", f"Maker {n % 5}") for n in range(count)]
+
+
+def suggested(*rows: ROW) -> dict[str, dict[str, Any]]:
+    frame = suggest_merges(catalogue(*rows))
+    assert list(frame.columns) == COLUMNS
+    return {row["value"]: row for row in frame.to_dict("records")}
+
+
+def test_a_small_top_level_is_merged_into_the_bigger_one_that_it_is_like() -> None:
+    told = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *lamps("Lights", 12))
+    assert (told["Lights"]["proposal"], told["Lights"]["merge_into"]) == ("merge", "Lighting")
+    assert "lamp" in told["Lights"]["evidence"] and "text model takes" in told["Lights"]["evidence"]
+    assert 0.6 <= told["Lights"]["confidence"] <= 1
+    assert {told[value]["proposal"] for value in ("Clothing", "Lighting")} == {"keep"}
+    assert pd.isna(told["Clothing"]["merge_into"])
+
+
+def test_a_small_top_level_that_is_like_none_stays() -> None:
+    hats = [("Hats >> Hats", f"Bowler number {n}", "Hatter") for n in range(15)]
+    told = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *hats)
+    assert told["Hats"]["proposal"] == "keep"
+
+
+def test_two_large_ones_that_are_confused_are_named_and_not_merged() -> None:
+    told = suggested(*shirts("Men >> Shirts", 300), *shirts("Women >> Shirts", 250), *lamps("Lighting", 300))
+    assert (told["Women"]["proposal"], told["Women"]["merge_into"]) == ("consider", "Men")
+    assert told["Lighting"]["proposal"] == "keep"
+
+
+def test_spellings_of_one_name_are_merged_into_the_most_frequent() -> None:
+    told = suggested(
+        *lamps("Home & Garden >> Lamps", 30), *lamps("home and gardens", 5), *lamps("HOME  + GARDEN!", 3),
+        *shirts("Décor", 20), *shirts("Decor >> Shirts", 21), *shirts("Men", 20),
+    )  # fmt: skip
+    merged = {value: row["merge_into"] for value, row in told.items() if row["proposal"] == "merge"}
+    assert merged == {"home and gardens": "Home & Garden", "HOME  + GARDEN!": "Home & Garden", "Décor": "Decor"} | (
+        {"Men": merged["Men"]} if "Men" in merged else {}
+    )
+    assert told["Décor"]["confidence"] == 1 and "'Decor' but for" in told["Décor"]["evidence"]
+
+
+def test_a_number_is_no_spelling() -> None:
+    told = suggested(*shirts("Range 1 >> Shirts", 30), *lamps("Range 2 >> Lamps", 20), *shirts("range 1", 2))
+    assert {value: row["merge_into"] for value, row in told.items() if row["proposal"] != "keep"} == {
+        "range 1": "Range 1"
+    }
+
+
+def test_a_products_name_in_place_of_a_category_is_dropped() -> None:
+    told = suggested(
+        *shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40),
+        ("Sumo Baby Walker (Red)", "Sumo Baby Walker", "Sumo"), ("Sumo Baby Walker (Red)", "Sumo Baby Walker", "Sumo"),
+    )  # fmt: skip
+    row = told["Sumo Baby Walker (Red)"]
+    assert (row["proposal"], row["confidence"]) == ("drop", 1)
+    assert row["evidence"] == "2 of its 2 products are called so: a name, not a category"
+
+
+def test_a_brands_name_in_place_of_a_category_is_dropped() -> None:
+    brand: list[ROW] = [("ACME >> Things", f"Thing number {n}", "Acme" if n else "Other") for n in range(10)]
+    told = suggested(*shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40), *brand)
+    assert (
+        told["ACME"]["proposal"] == "drop" and "90% of its products are of the brand 'Acme'" in told["ACME"]["evidence"]
+    )
+
+
+def test_one_brands_small_range_is_merged_even_where_two_are_like_it() -> None:
+    others = [*shirts("Clothing >> Shirts", 600), *lamps("Lighting >> Lamps", 600)]
+    mixed = [*shirts("Summer 26", 3), *lamps("Summer 26", 4)]
+    assert suggested(*others, *mixed)["Summer 26"]["proposal"] == "consider"
+    row = suggested(*others, *((tree, name, "Acme") for tree, name, _ in mixed))["Summer 26"]
+    assert row["proposal"] == "merge" and "100% are of the brand 'Acme'" in row["evidence"]
+
+
+def test_what_is_too_rare_to_learn_is_dropped_by_the_size_of_the_shop() -> None:
+    told = suggested(*shirts("Clothing >> Shirts", 2500), *lamps("Lighting >> Lamps", 2500), *lamps("Torches", 4))
+    assert told["Torches"]["proposal"] == "drop" and "4 products are too few" in told["Torches"]["evidence"]
+    told = suggested(*shirts("Clothing >> Shirts", 30), *lamps("Lighting", 30), *[("Hats", "Hat", None)] * 4)
+    assert told["Hats"]["proposal"] == "keep"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [("", "no category", None)],
+        [("Clothing", None, None)] * 3,
+        [("Clothing", None, None)] * 3 + [("Watches", None, None)] * 3,
+        [("123", "1", "2")] * 3 + [("!!!", "?", "-")] * 3,
+    ],
+)
+def test_a_shop_with_little_to_go_by_gets_what_it_has(rows: list[ROW]) -> None:
+    told = suggested(*rows)
+    assert set(told) == {tree for tree, _, _ in rows if tree}
+    assert {row["proposal"] for row in told.values()} <= {"keep", "drop"}
+
+
+def test_suggestions_are_the_same_each_time_whatever_the_order_of_the_rows() -> None:
+    rows = [*shirts("Clothing >> Shirts", 300), *lamps("Lighting >> Lamps", 300), *lamps("Lights", 5)]
+    pd.testing.assert_frame_equal(suggest_merges(catalogue(*rows)), suggest_merges(catalogue(*reversed(rows))))
+
+
+# --- the file -------------------------------------------------------------------------------------------------------
+
+HOSTILE = 'A "quoted" \\ back\x7fslash = ["x"] # no'
+
+
+def test_the_file_is_the_configuration_that_it_suggests(tmp_path: Path) -> None:
+    rows = [
+        *shirts("पोशाक और कपड़े >> कमीज", 400, "कमीज"),
+        *lamps("灯具 >> 台灯", 400),
+        *lamps(HOSTILE, 30),
+        *shirts("часы", 30, "часы"),
+        *shirts("Часы", 5, "часы"),
+        ("Sumo (Red)\u202e", "Sumo", None),
+    ]
+    suggestions, path = suggest_merges(catalogue(*rows)), tmp_path / "home" / "recsys.toml"
+    write_suggestions(suggestions, path)
+    merge = load(tmp_path / "home", environ={}).labels.merge
+    by_value = suggestions.set_index("value")
+    kept = by_value[by_value["proposal"].isin(["keep", "consider"])].index
+    assert set(merge) == set(kept) >= {"पोशाक और कपड़े", "灯具", "часы"}
+    assert {value: label for label, values in merge.items() for value in values} == {
+        **{value: value for value in kept},
+        **by_value.loc[by_value["proposal"] == "merge", "merge_into"].to_dict(),
+    }
+    assert merge["часы"] == ("часы", "Часы")
+    (line,) = (line for line in path.read_text(encoding="utf-8").splitlines() if "Sumo" in line)
+    assert line.startswith("#") and "\u202e" not in line
+
+
+def test_each_line_of_the_file_has_its_evidence_and_can_be_moved_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "merge.toml"
+    suggestions = suggest_merges(
+        catalogue(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *lamps("Lights", 12))
+    )
+    write_suggestions(suggestions, path)
+    written = path.read_text(encoding="utf-8")
+    (line,) = (line for line in written.splitlines() if line.strip().startswith('"Lights"'))
+    assert "# 12 products; confidence" in line and "shares" in line
+    without = "\n".join(row for row in written.splitlines() if row != line)
+    assert tomllib.loads(without)["labels"]["merge"] == {"Clothing": ["Clothing"], "Lighting": ["Lighting"]}
+    with pytest.raises(ExportError, match="is there already and may have been edited"):
+        write_suggestions(suggestions, path)
+    with pytest.raises(ExportError, match="cannot be written"):
+        write_suggestions(suggestions, Path("/proc/no/merge.toml"))
+
+
+# --- real data ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_of_the_real_20000_rows_the_grey_areas_and_the_names_are_found(tmp_path: Path, shared_data: Path) -> None:
+    configuration = Configuration()
+    source = str(shared_data / "flipkart-20k" / "catalogue.csv")
+    products = read_catalogue(source, configuration, tmp_path).products
+    suggestions = suggest_merges(products)
+    label_of: Mapping[str, str] = {value: label for label, values in FLIPKART_LABELS.items() for value in values}
+    merged = suggestions[suggestions["proposal"] == "merge"]
+    right = [label_of.get(value) == label_of.get(into) for value, into in merged[["value", "merge_into"]].to_numpy()]
+    pair_of = {row["value"]: (row["proposal"], row["merge_into"]) for row in suggestions.to_dict("records")}
+    assert pair_of["Furniture"] == ("merge", "Home Furnishing")
+    assert pair_of["Home Improvement"] == ("merge", "Tools & Hardware")
+    assert pair_of["Health & Personal Care Appliances"] == ("merge", "Beauty and Personal Care")
+    assert pair_of["Eyewear"] == ("merge", "Sunglasses")
+    assert pair_of["Home & Kitchen"] == ("consider", "Kitchen & Dining")
+    assert pair_of["Gaming"] == ("consider", "Computers")
+    assert sum(right) >= 0.8 * len(right)
+    dropped = suggestions[suggestions["proposal"] == "drop"]
+    assert not set(dropped["value"]) & set(label_of)
+    assert dropped["products"].sum() >= 0.95 * 347
+    print(f"\n{sum(right)} of {len(right)} merges as in the table; {len(dropped)} values dropped, all not in it")
+
+    write_suggestions(suggestions, tmp_path / "merge.toml")
+    table = load(file=tmp_path / "merge.toml", environ={})
+    labels = assign(products, table)
+    assert labels["label"].nunique() == 23
+    assert labels["label"].isna().sum() == dropped["products"].sum()

@@ -1,0 +1,56 @@
+"""ResNet50 is Keras's own, with its preprocessing inside. Built without weights: they need a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys.vision import backbones
+from recsys.vision.backbones.batch_norm_folding import fold_batch_norms
+from recsys.vision.backbones.quiet_keras import keras
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return backbones.build("resnet50", weights=None, input_size=64)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+
+
+def test_its_preprocessing_is_the_one_of_keras(model: keras.Model, images: np.ndarray) -> None:
+    ours = keras.Model(model.input, model.get_layer("preprocess").output).predict_on_batch(images)
+    theirs = keras.applications.resnet50.preprocess_input(images.astype(np.float32))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_its_layers_are_those_of_keras_so_that_its_weights_files_fit(model: keras.Model) -> None:
+    plain = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3))
+    assert [w.path for w in model.weights] == [w.path for w in plain.weights]
+    assert [w.shape for w in model.weights] == [w.shape for w in plain.weights]
+    assert [layer.name for layer in model.layers if layer.name != "preprocess"][1:] == [
+        layer.name for layer in plain.layers
+    ][1:]
+
+
+def test_it_gives_a_feature_map_of_the_promised_size(model: keras.Model) -> None:
+    assert model.output.shape == (None, 2, 2, backbones.FEATURE_SIZE["resnet50"])
+
+
+def test_it_is_saved_and_loaded_without_our_code(model: keras.Model, images: np.ndarray) -> None:
+    again = keras.models.model_from_json(model.to_json())
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict_on_batch(images), model.predict_on_batch(images))
+
+
+def test_folding_batch_norms_changes_no_feature(model: keras.Model, images: np.ndarray) -> None:
+    random = np.random.default_rng(1)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([random.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    folded = fold_batch_norms(model)
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+    expected = model.predict_on_batch(images)
+    np.testing.assert_allclose(folded.predict_on_batch(images), expected, atol=1e-4 * np.abs(expected).max())
