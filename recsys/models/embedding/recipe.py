@@ -1,200 +1,142 @@
-"""How an embedding is trained: one file a recipe, everything in it that could change the result.
+"""Define the recipe of an embedding training.
 
-    default         a head on the frozen features that the store has already, over all levels of the category path
-    fine_tuning     the same loss on pictures, the head first and then the whole network: for a GPU
-    original        the original project's Model 2, to the letter: hours on a GPU
-    original_head   the original's loss and labels, on the frozen features: what it would give, in seconds
+Shipped recipes, in `recipes/`:
 
-Another recipe is a copy of one of these files, changed, and named by its path. A recipe has no hidden defaults: a
-file says all of it, so that the same file is the same training for ever.
+    default         a head on the frozen features in the store, trained on all levels of the category path
+    fine_tuning     the same loss on pictures, first the head and then the whole network: for a GPU
+    original        the original project's Model 2, exactly: hours on a GPU
+    original_head   the original's loss and labels on the frozen features: an estimate of `original`, in seconds
 """
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from recsys.core.errors import ConfigurationError
-from recsys.storage.store import digest
+from recsys.models.recipe_file import RecipeFile, RecipeSection, load_recipe_file
 
-SHIPPED = Path(__file__).parent / "recipes"
+RECIPE_FOLDER = Path(__file__).parent / "recipes"
 
 Weight = Annotated[float, Field(ge=0)]
 
 
-class _Closed(BaseModel):
-    """Frozen, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class SupervisedContrastive(_Closed):
-    """Each picture picks those of its class out of the batch; see `recsys.models.embedding.losses`."""
+class SupervisedContrastive(RecipeSection):
+    """Supervised contrastive loss; see `recsys.models.embedding.losses`."""
 
     name: Literal["supervised_contrastive"]
     temperature: Annotated[float, Field(gt=0, le=10)]
-    """The lower, the more the nearest alone count."""
+    """Temperature of the softmax; the lower it is, the more weight the nearest pictures have."""
 
 
-class Triplet(_Closed):
-    """The original's: max(d(a, p) − d(a, n) + margin, 0) over all triplets of a batch."""
+class Triplet(RecipeSection):
+    """The original's triplet loss: max(d(a, p) − d(a, n) + margin, 0) over all triplets of a batch."""
 
     name: Literal["triplet"]
     margin: Annotated[float, Field(gt=0, lt=2)]
-    """By which a negative is to be farther away than a positive; unit vectors are 2 apart at most."""
+    """Distance by which a negative must be farther away than a positive; two unit vectors are at most 2 apart."""
 
 
-class Batches(_Closed):
-    """What is seen at once; see `recsys.models.embedding.batches`."""
+class Batches(RecipeSection):
+    """Batches of pictures; see `recsys.models.embedding.batches`."""
 
     size: Annotated[int, Field(ge=2)]
-    """Pictures of a batch; of fewer pictures than that, all."""
+    """Pictures per batch; a smaller training set is one batch."""
     run: Annotated[int, Field(ge=1)]
-    """Neighbours in the tree of categories that are drawn together: a batch is size / run branches of it."""
+    """Pictures per run of neighbours in the category tree; a batch has size / run branches of the tree."""
 
 
-class Network(_Closed):
-    """The network that is trained on whole pictures."""
+class Network(RecipeSection):
+    """Network that is trained on whole pictures."""
 
     backbone: Literal["efficientnet_lite0", "resnet50"]
-    """`resnet50` is the original's."""
+    """Name of the backbone; the original used `resnet50`."""
     weights: str
-    """That it starts from: `imagenet`, or the path of a Keras weights file, from the working directory."""
+    """Initial weights: `imagenet`, or the path of a Keras weights file, relative to the working directory."""
     input_size: Annotated[int, Field(ge=32, le=1024)]
-    """Pixels a side; 256 is the original's."""
+    """Side of the input, pixels; the original used 256."""
     precision: Literal["float32", "mixed_bfloat16"]
-    """Of the arithmetic; `mixed_bfloat16` is twice as fast on a GPU that has it."""
+    """Arithmetic precision; `mixed_bfloat16` is twice as fast on a GPU that supports it."""
     freeze_batch_norm: bool
-    """Whether batch norms keep the statistics, scale and offset that the weights came with."""
+    """Whether batch norms keep the statistics, scale and offset of the initial weights."""
     head_epochs: Annotated[int, Field(ge=0)]
-    """Of the epochs, the first in which the last layer alone is trained; 0 trains all from the start."""
+    """Number of first epochs that train only the last layer; 0 trains all layers from the start."""
     head_learning_rate: Annotated[float, Field(gt=0)]
-    """Adam's, in these."""
+    """Learning rate of Adam in these epochs."""
     materialised_images: Annotated[int, Field(ge=1)] | None = None
-    """To how many pictures the training side is brought: large labels cut, small ones grown by scraped and augmented
-    pictures, as the section `balance` says. The original's had 17,200. None takes the catalogue's as they are."""
+    """Total number of training pictures after balancing: large labels are undersampled, small ones grow by scraped and
+    augmented pictures, see the section `balance` of the configuration. The original had 17,200. None uses the
+    catalogue's pictures unchanged."""
     validation_images: Annotated[int, Field(ge=0)] | None = None
-    """Held-out pictures that each epoch is validated on, at most; the original's: 500. None takes all."""
+    """Maximum number of held-out pictures that each epoch is validated on; the original had 500. None uses all."""
 
 
-class Recipe(_Closed):
-    """A training of the embedding: what it learns from, by which loss, and for how long."""
+class Recipe(RecipeFile):
+    """Settings of an embedding training: its examples, its loss and its length."""
 
     network: Network | None = None
-    """None is a head on the frozen features of the configured backbone, which the store has already."""
+    """Network to train; None trains a head on the stored features of the configured backbone."""
 
     classes: Literal["path", "label"]
-    """What is to lie together: products of one value at each level of the category path, or of one label (the merged
+    """What makes two products alike: equal values at each level of the category path, or the same label (the merged
     top level, as in the original)."""
     level_weights: tuple[Weight, ...]
-    """Of each level of the path, from the top; what is deeper is cut off. Labels have one."""
+    """Weight of each level of the path, from the top; deeper levels are ignored. Labels have one level."""
     product_weight: Weight
-    """Of the finest level: several photos of one product."""
+    """Weight of the finest level: several photos of one product."""
     colour_weight: Weight
-    """Of the colour histogram that a head sees beside the features, each of unit length; 0 leaves it out."""
+    """Weight of the colour histogram that a head gets beside the features, both of unit length; 0 leaves it out."""
 
     embedding_size: Annotated[int, Field(ge=2, le=4096)]
-    """Numbers of a vector, at most; a start by principal axes has no more than there are features or pictures."""
+    """Maximum length of a vector; with `start = "pca"` it is at most the number of features or of pictures."""
     start: Literal["pca", "random"]
-    """Of the last layer: the features' principal axes, so that the embedding starts as they are and keeps their fine
-    likeness; or Glorot's, drawn by lot."""
+    """Initial weights of the last layer: `pca` (the principal axes of the features, so that the training starts from
+    their similarities) or `random` (Glorot)."""
 
     learning_rate: Annotated[float, Field(gt=0)]
-    """Adam's."""
+    """Learning rate of Adam."""
     schedule: Literal["constant", "linear"]
-    """`linear` takes the learning rate to 0 by the end."""
+    """Learning rate schedule; `linear` decays to 0 at the end."""
     epochs: Annotated[int, Field(ge=1)]
-    """Times that each picture is seen."""
+    """Number of passes over the pictures."""
     most_steps: Annotated[int, Field(ge=1)] | None = None
-    """Batches in all, after which the epoch is the last: a large catalogue needs fewer epochs. None: no such end."""
+    """Maximum number of batches; the epoch that reaches it is the last. A large catalogue needs fewer epochs. None: no
+    limit."""
     seed: Annotated[int, Field(ge=0)]
-    """Of the first values and of the batches."""
+    """Seed of the initial weights and of the batches."""
 
     loss: Annotated[SupervisedContrastive | Triplet, Field(discriminator="name")]
-    """By which it learns, with its own settings."""
+    """Loss, with its settings."""
     batches: Batches
-    """By which it sees the pictures."""
+    """Batches of pictures."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Recipe:
+    def _check_combinations(self) -> Recipe:
         if not self.level_weights or not sum(self.level_weights):
             raise ValueError("level_weights needs a weight over 0")
         if self.classes == "label" and len(self.level_weights) != 1:
-            raise ValueError("classes = 'label' has one level, so level_weights has one weight")
+            raise ValueError("classes = 'label' has one level, so level_weights must have one weight")
         if self.network is not None:
-            if self.start == "pca":
-                raise ValueError("start = 'pca' is of features that stay as they are; a [network] starts 'random'")
-            if self.colour_weight:
-                raise ValueError("colour_weight is of a head; a [network] sees the colours itself, so it is 0")
-            if self.network.head_epochs >= self.epochs:
-                raise ValueError("network.head_epochs must leave epochs for the whole network")
-            if self.network.materialised_images is not None and self.classes == "path":
-                raise ValueError("materialised_images balances labels; it goes with classes = 'label'")
+            self._check_network(self.network)
         return self
+
+    def _check_network(self, network: Network) -> None:
+        if self.start == "pca":
+            raise ValueError("start = 'pca' needs frozen features; a [network] needs start = 'random'")
+        if self.colour_weight:
+            raise ValueError("colour_weight must be 0 with a [network], which sees the colours itself")
+        if network.head_epochs >= self.epochs:
+            raise ValueError("network.head_epochs must be less than epochs: the whole network needs epochs too")
+        if network.materialised_images is not None and self.classes == "path":
+            raise ValueError("materialised_images needs classes = 'label': it balances labels")
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Return the weight of each level that codes have: those of the classes, then the product's if it has any."""
+        """Return the weight of each level of the class codes: the path's or label's, then the product's if not 0."""
         return (*self.level_weights, self.product_weight) if self.product_weight else self.level_weights
-
-    @property
-    def digest(self) -> str:
-        """Return 32 hex digits that stand for the recipe's content, whatever file it came from."""
-        return digest([self.model_dump(mode="json")])
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with the program."""
-    return sorted(file.stem for file in SHIPPED.glob("*.toml"))
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Return a recipe that comes with the program, by its name, or the one in a file of your own.
-
-    Raises:
-        ConfigurationError: there is no such recipe or file; or the file has an unknown key, lacks one, or gives one an
-            impossible value: the message names file and key.
-    """
-    if str(name_or_path) in recipe_names():
-        file = SHIPPED / f"{name_or_path}.toml"
-    elif not (file := Path(name_or_path)).is_file():
-        raise ConfigurationError(
-            f"embedding.recipe: there is no recipe or file '{name_or_path}'; there are "
-            f"{', '.join(recipe_names())}, or give the path of a changed copy of one"
-        )
-    try:
-        return Recipe.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise ConfigurationError(f"recipe {file}: {_complaint(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigurationError(f"recipe {file} cannot be read: {error}") from error
-
-
-def _complaint(error: ValidationError) -> str:
-    """Return what is wrong with the first key that is, on one line."""
-    first: Any = error.errors()[0]
-    where = list(first["loc"])
-    if where[:1] == ["loss"] and len(where) > 2:  # pydantic names the kind of loss as well
-        del where[1]
-    key = ".".join(str(part) for part in where)
-    if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(key, _keys(), n=1)
-        return f"unknown key '{key}'" + (f"; did you mean '{close[0]}'?" if close else "")
-    if first["type"] == "missing":
-        return f"key '{key}' is missing; the recipes in {SHIPPED} have them all"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"impossible value for '{key}': {message}" if key else message
-
-
-def _keys() -> list[str]:
-    sections: dict[str, list[type[BaseModel]]] = {
-        "network": [Network],
-        "loss": [SupervisedContrastive, Triplet],
-        "batches": [Batches],
-    }
-    inner = [f"{name}.{field}" for name, models in sections.items() for model in models for field in model.model_fields]
-    return [*Recipe.model_fields, *inner]
+    """Return a shipped recipe by its name, or a recipe file by its path; errors as `load_recipe_file`."""
+    return load_recipe_file(Recipe, RECIPE_FOLDER, "embedding.recipe", name_or_path)

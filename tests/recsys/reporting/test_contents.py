@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from recsys.core.configuration import Configuration, load
-from recsys.models.classifier.recipe import SHIPPED
+from recsys.models.classifier.recipe import RECIPE_FOLDER
 from recsys.reporting.contents import GUESSES, ClassGrowth, choose_queries, gather
 from recsys.storage.store import Store
 from tests.recsys.reporting.conftest import NOW, guessed, rows_of, train
@@ -90,7 +90,7 @@ def test_the_balance_is_that_of_the_configured_recipe(
 ) -> None:
     name = recipe
     if recipe == "cut":
-        text = (SHIPPED / "default.toml").read_text(encoding="utf-8")
+        text = (RECIPE_FOLDER / "default.toml").read_text(encoding="utf-8")
         name = str(tmp_path / "cut.toml")
         Path(name).write_text(text.replace("balance = false", "balance = true"), encoding="utf-8")
     data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": name}))
@@ -101,7 +101,7 @@ def test_the_balance_is_that_of_the_configured_recipe(
 def test_a_recipe_that_asks_for_fewer_pictures_than_there_are_does_not_stop_the_report(
     fill: Fill, tmp_path: Path
 ) -> None:
-    text = (SHIPPED / "original.toml").read_text(encoding="utf-8")
+    text = (RECIPE_FOLDER / "original.toml").read_text(encoding="utf-8")
     (tmp_path / "few.toml").write_text(text.replace("21_500", "2"), encoding="utf-8")
     data = gather(fill([{} for _ in range(4)]), settings(classifier={"recipe": str(tmp_path / "few.toml")}))
     assert data.balance is not None and sum(item.total for item in data.balance.classes) == 4

@@ -12,7 +12,7 @@ from recsys.core.configuration import load
 from recsys.core.errors import WeightsError
 from recsys.core.tracking import current_store, tracking_uri
 from recsys.models.classifier import ledger, record, registry
-from recsys.models.classifier.recipe import SHIPPED
+from recsys.models.classifier.recipe import RECIPE_FOLDER
 from recsys.vision import backbones
 from recsys.vision.square import decode, encode
 from sample_shop.assortment import product
@@ -24,7 +24,7 @@ PICTURES = 80
 
 def recipe(to: Path, weights: str) -> Path:
     """Write the original's recipe, but for one epoch, its weights, and a set that is grown to 100 and not to 21,500."""
-    text = (SHIPPED / "original.toml").read_text(encoding="utf-8")
+    text = (RECIPE_FOLDER / "original.toml").read_text(encoding="utf-8")
     for old, new in (("epochs = 30", "epochs = 1"), ("21_500", "100"), ('"imagenet"', f'"{weights}"')):
         assert old in text
         text = text.replace(old, new)

@@ -1,4 +1,4 @@
-"""Recipes: the two that come with the program, one's own, and what is wrong with a file."""
+"""Classifier recipes: the two that are shipped, a user's own, and the errors of a wrong file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import pytest
 
 from recsys.core.configuration import Original, load
 from recsys.core.errors import ConfigurationError
-from recsys.models.classifier.recipe import SHIPPED, Network, Recipe, load_recipe, recipe_names
+from recsys.models.classifier.recipe import RECIPE_FOLDER, Network, Recipe, load_recipe
+from recsys.models.recipe_file import shipped_recipes
 
 
 def copy_of(name: str, to: Path, old: str = "", new: str = "") -> Path:
-    text = (SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
+    """Write a copy of a shipped recipe with one replacement."""
+    text = (RECIPE_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     assert old in text
     to.write_text(text.replace(old, new, 1), encoding="utf-8")
     return to
 
 
-def test_the_originals_recipe_is_the_original_to_the_letter() -> None:
+def test_the_original_recipe_has_the_settings_of_the_original_project() -> None:
     recipe = load_recipe("original")
     assert recipe.network == Network(
         backbone="resnet50", weights="imagenet", input_size=256, freeze_layers=143, precision="float32"
@@ -31,20 +33,20 @@ def test_the_originals_recipe_is_the_original_to_the_letter() -> None:
     assert recipe.materialised_images * recipe.validation_share == Original.CLASSIFIER_VALIDATION_IMAGES
 
 
-def test_the_default_is_a_head_that_judges_every_product_and_its_text() -> None:
+def test_the_default_recipe_is_a_head_with_cross_validation_and_text() -> None:
     recipe = load_recipe(load(environ={}).classifier.recipe)
     assert recipe.network is None
     assert (recipe.folds, recipe.text) == (5, True)
 
 
-def test_every_key_is_described_and_every_recipe_says_all_that_matters() -> None:
+def test_every_key_has_a_description_and_hardly_any_key_is_optional() -> None:
     for model in (Recipe, Network):
         assert all(field.description for field in model.model_fields.values())
     optional = {name for name, field in Recipe.model_fields.items() if not field.is_required()}
     assert optional == {"network", "materialised_images"}
 
 
-def test_a_changed_copy_is_another_recipe_and_a_mere_copy_is_the_same(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_settings_and_not_on_the_file(tmp_path: Path) -> None:
     same = load_recipe(copy_of("default", tmp_path / "same.toml", "# ", "# Ours. "))
     other = load_recipe(copy_of("default", tmp_path / "other.toml", "epochs = 20", "epochs = 21"))
     assert same.digest == load_recipe("default").digest
@@ -52,9 +54,9 @@ def test_a_changed_copy_is_another_recipe_and_a_mere_copy_is_the_same(tmp_path: 
     assert len({same.digest, other.digest, load_recipe("original").digest}) == 3
 
 
-def test_an_unknown_recipe_is_an_error_that_lists_those_there_are() -> None:
-    assert recipe_names() == ["default", "original"]
-    with pytest.raises(ConfigurationError, match=r"no recipe or file 'orignal'; there are default and original"):
+def test_the_error_for_an_unknown_recipe_lists_the_shipped_recipes() -> None:
+    assert shipped_recipes(RECIPE_FOLDER) == ["default", "original"]
+    with pytest.raises(ConfigurationError, match=r"no recipe or file 'orignal'; the recipes are default, original"):
         load_recipe("orignal")
 
 
@@ -70,17 +72,17 @@ def test_an_unknown_recipe_is_an_error_that_lists_those_there_are() -> None:
         ),
         ('"resnet50"', '"vgg16"', "impossible value for 'network.backbone'"),
         ("freeze_layers", "frozen_layers", "key 'network.freeze_layers' is missing"),
-        ("materialised_images = 21_500", "", "materialised_images goes with augmentation = 'materialised'"),
-        ("balance = true", "balance = false", "it goes with balance"),
+        ("materialised_images = 21_500", "", "materialised_images needs augmentation = 'materialised'"),
+        ("balance = true", "balance = false", "needs balance = true"),
         ("[network]", "[network", "cannot be read"),
     ],
 )
-def test_a_wrong_file_names_itself_and_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_the_error_for_a_wrong_file_names_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as raised:
         load_recipe(copy_of("original", tmp_path / "mine.toml", old, new))
     assert "mine.toml" in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_a_head_sees_no_pictures_that_could_be_varied(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"it goes with a \[network\]"):
+def test_augmentation_without_a_network_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"augmentation needs a \[network\]"):
         load_recipe(copy_of("default", tmp_path / "mine.toml", 'augmentation = "none"', 'augmentation = "on_the_fly"'))

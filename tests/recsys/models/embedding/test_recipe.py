@@ -1,4 +1,4 @@
-"""Recipes: those that come with the program, one's own, and what is wrong with a file."""
+"""Embedding recipes: the four that are shipped, a user's own, and the errors of a wrong file."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pydantic import BaseModel
 from recsys.core.configuration import Original
 from recsys.core.errors import ConfigurationError
 from recsys.models.embedding.recipe import (
-    SHIPPED,
+    RECIPE_FOLDER,
     Batches,
     Network,
     Recipe,
     SupervisedContrastive,
     Triplet,
     load_recipe,
-    recipe_names,
 )
+from recsys.models.recipe_file import shipped_recipes
 
 
 def copy_of(name: str, to: Path, old: str = "", new: str = "") -> Path:
-    text = (SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
+    """Write a copy of a shipped recipe with one replacement."""
+    text = (RECIPE_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     assert old in text
     to.write_text(text.replace(old, new, 1), encoding="utf-8")
     return to
 
 
-def test_the_originals_recipe_is_the_original_to_the_letter() -> None:
+def test_the_original_recipe_has_the_settings_of_the_original_project() -> None:
     recipe = load_recipe("original")
     network = recipe.network
     assert network is not None
@@ -42,38 +43,38 @@ def test_the_originals_recipe_is_the_original_to_the_letter() -> None:
     assert network.validation_images == Original.EMBEDDING_VALIDATION_IMAGES
 
 
-def test_the_originals_head_has_its_loss_and_labels_on_features() -> None:
+def test_the_original_head_has_the_loss_and_labels_of_the_original_on_features() -> None:
     whole, head = load_recipe("original"), load_recipe("original_head")
     assert head.network is None
     assert (head.loss, head.classes, head.batches, head.epochs) == (whole.loss, "label", whole.batches, whole.epochs)
 
 
-def test_the_default_is_a_head_that_learns_the_whole_path_and_the_product() -> None:
+def test_the_default_recipe_is_a_head_that_learns_the_whole_path_and_the_product() -> None:
     recipe = load_recipe("default")
     assert recipe.network is None and recipe.classes == "path"
     assert len(recipe.weights) == len(recipe.level_weights) + 1 >= 4
 
 
-def test_every_key_is_described_and_every_recipe_says_all_that_matters() -> None:
+def test_every_key_has_a_description_and_hardly_any_key_is_optional() -> None:
     models: list[type[BaseModel]] = [Recipe, Network, Batches, Triplet, SupervisedContrastive]
     for model in models:
-        told = {name: field.description for name, field in model.model_fields.items()}
-        assert all(told[name] for name in told.keys() - {"name"})
+        descriptions = {name: field.description for name, field in model.model_fields.items()}
+        assert all(descriptions[name] for name in descriptions.keys() - {"name"})
     optional = {name for model in models for name, field in model.model_fields.items() if not field.is_required()}
     assert optional == {"network", "most_steps", "materialised_images", "validation_images"}
 
 
-def test_a_changed_copy_is_another_recipe_and_a_mere_copy_is_the_same(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_settings_and_not_on_the_file(tmp_path: Path) -> None:
     same = load_recipe(copy_of("default", tmp_path / "same.toml", "# ", "# Ours. "))
     other = load_recipe(copy_of("default", tmp_path / "other.toml", "epochs = 100", "epochs = 101"))
     assert same.digest == load_recipe("default").digest != other.digest
     assert other.epochs == 101
-    assert len({load_recipe(name).digest for name in recipe_names()}) == 4
+    assert len({load_recipe(name).digest for name in shipped_recipes(RECIPE_FOLDER)}) == 4
 
 
-def test_an_unknown_recipe_is_an_error_that_lists_those_there_are() -> None:
-    assert recipe_names() == ["default", "fine_tuning", "original", "original_head"]
-    with pytest.raises(ConfigurationError, match=r"no recipe or file 'orignal'; there are default, fine_tuning, orig"):
+def test_the_error_for_an_unknown_recipe_lists_the_shipped_recipes() -> None:
+    assert shipped_recipes(RECIPE_FOLDER) == ["default", "fine_tuning", "original", "original_head"]
+    with pytest.raises(ConfigurationError, match=r"no recipe or file 'orignal'; the recipes are default, fine_tuning"):
         load_recipe("orignal")
 
 
@@ -91,13 +92,13 @@ def test_an_unknown_recipe_is_an_error_that_lists_those_there_are() -> None:
         ("seed", "most_step = 3\nseed", "unknown key 'most_step'; did you mean 'most_steps'"),
         ("level_weights = [1.0]", "level_weights = [1.0, 1.0]", "has one level"),
         ("level_weights = [1.0]", "level_weights = [0.0]", "needs a weight over 0"),
-        ('start = "random"', 'start = "pca"', "starts 'random'"),
-        ("head_epochs = 0", "head_epochs = 30", "must leave epochs for the whole network"),
-        ('classes = "label"', 'classes = "path"', "it goes with classes = 'label'"),
+        ('start = "random"', 'start = "pca"', "needs start = 'random'"),
+        ("head_epochs = 0", "head_epochs = 30", "must be less than epochs"),
+        ('classes = "label"', 'classes = "path"', "needs classes = 'label'"),
         ("[network]", "[network", "cannot be read"),
     ],
 )
-def test_a_wrong_file_names_itself_and_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_the_error_for_a_wrong_file_names_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as raised:
         load_recipe(copy_of("original", tmp_path / "mine.toml", old, new))
     assert "mine.toml" in str(raised.value) and "\n" not in str(raised.value)
