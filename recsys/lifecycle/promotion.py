@@ -88,14 +88,14 @@ def train(
     if _whole(place):
         model = serving.model(store.home, version)
         if (place / "checkpoints").exists():  # killed when all was done but this
-            from recsys.lifecycle import training_record as record
+            from recsys.lifecycle.embedding_record import finish_embedding_run
 
-            record.finish(store.home, model.run_id)
+            finish_embedding_run(store.home, model.run_id)
             _settle(place, model)
         return Outcome(model, new=False, waits=_waits(store.home, version))
     _require_enough(rows)
 
-    from recsys.lifecycle import training_record as record  # MLflow: seconds to import
+    from recsys.lifecycle.embedding_record import embedding_run, log_verdict  # MLflow: seconds to import
     from recsys.lifecycle.judging import judge_challenger
     from recsys.models.embedding import ledger
     from recsys.models.embedding.fitting import fit
@@ -103,7 +103,7 @@ def train(
 
     against = serving.serving(store.home, configuration)
     (place / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with record.training(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
+    with embedding_run(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
         progress.begin("embedding", epochs_of(recipe, rows))
 
         def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
@@ -121,7 +121,7 @@ def train(
         verdict = judge_challenger(store, configuration, recipe, rows, version, against, place / "checkpoints")
         verdict.board.to_csv(place / SCOREBOARD, index=False)
         verdict.decision.table.to_csv(place / GATE, index=False)
-        registered = run.log_judged(store, configuration, embedder, verdict)
+        registered = log_verdict(run, store, configuration, embedder, verdict)
         model = Model(
             version=version,
             recipe=configuration.embedding.recipe,

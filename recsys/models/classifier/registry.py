@@ -116,9 +116,9 @@ def train(
     place = folder(store.home) / version
     if (trained := _read(place / "trained.json")) is not None:
         if (place / "checkpoints").exists():  # killed when all was done but this
-            from recsys.models.classifier import record
+            from recsys.models.classifier.training_record import finish_classifier_run
 
-            record.finish(store.home, trained.run_id)
+            finish_classifier_run(store.home, trained.run_id)
         _come_to_hand(store.home, trained)
         return trained
 
@@ -129,10 +129,13 @@ def train(
         with _weights_of(configuration.classifier.recipe):
             locate(recipe.network.backbone, recipe.network.weights)  # downloaded, where that is the way to get them
 
-    from recsys.models.classifier import record  # MLflow: seconds to import
+    from recsys.models.classifier import training_record  # imports MLflow, which takes seconds
 
     (place / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with record.training(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
+    started = training_record.classifier_run(
+        store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest
+    )
+    with started as run:
 
         def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
             run.log_epoch(epoch, figures)
@@ -143,14 +146,14 @@ def train(
         with _weights_of(configuration.classifier.recipe):
             fitted = fit(rows, shown, recipe, configuration, version, place / "checkpoints", epoch_ended)
         fitted.model.save(place / "model")
-        registered = run.log_fitted(store, rows, shown, fitted, place / "model")
+        registered = training_record.log_fitted(run, store, rows, shown, fitted, place / "model")
         ledger.write(store, rows, fitted.predictions, version)
         threshold = fitted.model.threshold
         model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
         shared.give(store.home, place)
         _write(store.home, place / "trained.json", model)  # from here on it is trained, whatever happens
     if fitted.unjudged:
-        progress.note(record.without_figures(fitted.unjudged))
+        progress.note(training_record.note_on_unjudged(fitted.unjudged))
     _come_to_hand(store.home, model)
     return model
 

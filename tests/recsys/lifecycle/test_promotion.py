@@ -20,8 +20,8 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError, TrainingError
 from recsys.core.tracking import tracking_uri
 from recsys.lifecycle import promotion as registry
-from recsys.lifecycle import training_record as record
 from recsys.models.embedding import fitting, ledger, serving
+from recsys.models.embedding.serving import REGISTERED
 from recsys.ranking import recommendations
 from recsys.ranking.shop import load_shop
 from recsys.storage.store import Store
@@ -32,7 +32,7 @@ WEAK, STRONG = 1, 3
 
 TRAINING = """
 import json, os, signal, sys
-from recsys.models.embedding import registry
+from recsys.lifecycle import promotion as registry
 from recsys.core.configuration import load
 from recsys.storage.store import Store
 
@@ -94,13 +94,13 @@ def recommended(home: Home) -> pd.DataFrame:
 
 def runs(home: Home) -> list[Any]:
     client = mlflow.MlflowClient(tracking_uri(home.path))
-    experiment = client.get_experiment_by_name(record.EXPERIMENT)
+    experiment = client.get_experiment_by_name(REGISTERED)
     return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
 def champion_in_mlflow(home: Home) -> str | None:
     client = mlflow.MlflowClient(tracking_uri(home.path))
-    aliases = client.get_registered_model(record.REGISTERED).aliases
+    aliases = client.get_registered_model(REGISTERED).aliases
     return str(aliases["champion"]) if "champion" in aliases else None
 
 
@@ -296,7 +296,7 @@ def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(home: Home, wh
     assert epochs == list(range(STRONG + 1 - left, STRONG + 1))
     client = mlflow.MlflowClient(tracking_uri(home.path))
     assert client.get_run(model.run_id).info.status == "FINISHED"
-    assert len(client.search_model_versions(f"name = '{record.REGISTERED}'")) == 2
+    assert len(client.search_model_versions(f"name = '{REGISTERED}'")) == 2
     assert not (serving.folder(home.path) / model.version / "checkpoints").exists()
 
 

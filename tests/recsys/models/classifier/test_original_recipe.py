@@ -11,8 +11,9 @@ import pytest
 from recsys.core.configuration import load
 from recsys.core.errors import WeightsError
 from recsys.core.tracking import current_store, tracking_uri
-from recsys.models.classifier import ledger, record, registry
+from recsys.models.classifier import ledger, registry
 from recsys.models.classifier.recipe import RECIPE_FOLDER
+from recsys.models.classifier.training_record import MODEL_NAME
 from recsys.vision import backbones
 from recsys.vision.square import decode, encode
 from sample_shop.assortment import product
@@ -64,7 +65,7 @@ def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_product
     counts = {name: run.data.metrics[f"pictures/{name}"] for name in ("catalogue", "augmented")}
     assert counts == {"catalogue": 80, "augmented": 20}
     assert 10 <= run.data.metrics["picture/examples"] <= 20  # of the catalogue's own, a fifth
-    version = client.get_model_version_by_alias(record.REGISTERED, "champion")
+    version = client.get_model_version_by_alias(MODEL_NAME, "champion")
     assert str(version.version) == model.registered
     with current_store(shop.store.home):
         inputs = mlflow.models.get_model_info(version.source).signature.inputs.to_dict()

@@ -20,8 +20,9 @@ from recsys.core.configuration import load
 from recsys.core.errors import TrainingError
 from recsys.core.tracking import current_store, tracking_uri
 from recsys.models import examples
-from recsys.models.classifier import ledger, record, registry
+from recsys.models.classifier import ledger, registry
 from recsys.models.classifier.recipe import load_recipe
+from recsys.models.classifier.training_record import MODEL_NAME
 from recsys.models.labels.ledger import Filling, filled
 from tests.recsys.models.classifier.conftest import KINDS, QUICK, Shop, settings
 
@@ -66,7 +67,7 @@ def train_until_killed(home: Path, where: str) -> None:
 
 def runs(home: Path) -> list[Any]:
     client = mlflow.MlflowClient(tracking_uri(home))
-    experiment = client.get_experiment_by_name(record.EXPERIMENT)
+    experiment = client.get_experiment_by_name(MODEL_NAME)
     return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
@@ -103,14 +104,14 @@ def test_a_training_is_one_mlflow_run_with_figures_pictures_and_a_registered_mod
     assert len(client.get_metric_history(model.run_id, "loss")) == len(set(trained.epochs)) == EPOCHS
     kept = {file.path for file in client.list_artifacts(model.run_id)}
     assert {"confusion.png", "reliability.png", "mistakes.csv", "reliability.csv", "both", "text", "picture"} <= kept
-    champion = client.get_model_version_by_alias(record.REGISTERED, "champion")
+    champion = client.get_model_version_by_alias(MODEL_NAME, "champion")
     assert str(champion.version) == model.registered
 
 
 def test_the_registered_model_answers_anybody_who_loads_it_from_mlflow(trained):
     with current_store(trained.shop.store.home):
-        served = mlflow.pyfunc.load_model(f"models:/{record.REGISTERED}@champion")
-        listed = mlflow.pyfunc.get_model_dependencies(f"models:/{record.REGISTERED}/{trained.model.registered}")
+        served = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
+        listed = mlflow.pyfunc.get_model_dependencies(f"models:/{MODEL_NAME}/{trained.model.registered}")
     assert served.metadata.signature is not None
     asked = pd.DataFrame({"name": ["a leather shoe", None], "brand": [None, None]})
     asked["features"] = [[], np.eye(16, dtype=np.float32)[0].tolist()]
@@ -214,8 +215,8 @@ def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path
     (run,) = runs(home)
     assert (run.info.run_id, run.info.status) == (model.run_id, "FINISHED")
     client = mlflow.MlflowClient(tracking_uri(home))
-    assert len(client.search_model_versions(f"name = '{record.REGISTERED}'")) == 1
-    assert client.get_model_version_by_alias(record.REGISTERED, "champion").run_id == model.run_id
+    assert len(client.search_model_versions(f"name = '{MODEL_NAME}'")) == 1
+    assert client.get_model_version_by_alias(MODEL_NAME, "champion").run_id == model.run_id
     assert registry.at_hand(home) == model
     assert not (registry.folder(home) / model.version / "checkpoints").exists()
 
@@ -272,7 +273,7 @@ def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path
         model = registry.train(shop.store, configuration)
     assert model.labels == tuple(sorted(merge))
     (note,) = told.notes
-    assert note.startswith("there are no figures of the labels 'خاتم': ")
+    assert note.startswith("no evaluation for the labels 'خاتم': ")
     assert runs(shop.store.home)[0].data.tags["mlflow.note.content"] == note
     kept = json.loads((registry.folder(shop.store.home) / "at-hand.json").read_text(encoding="utf-8"))
     assert "鞋子" in kept["labels"]

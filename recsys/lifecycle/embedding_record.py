@@ -1,0 +1,135 @@
+"""Record the training of an embedding in MLflow: scoreboard, gate, pictures and the registered model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.data.pandas_dataset import from_pandas
+
+from recsys.core.configuration import Configuration
+from recsys.evaluation.pictures import pictures_of_training
+from recsys.evaluation.products import pictures_of
+from recsys.lifecycle.judging import CHALLENGER, Verdict
+from recsys.models.embedding import served_model
+from recsys.models.embedding.embedder import Embedder
+from recsys.models.embedding.recipe import Recipe
+from recsys.models.embedding.serving import REGISTERED
+from recsys.models.training_run import TAG_VERSION, TrainingRun, finish_run, training_parameters, training_run
+from recsys.storage.store import Store
+
+TAG_GATE = "recsys.gate"
+
+
+@contextmanager
+def embedding_run(
+    home: Path,
+    configuration: Configuration,
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    version: str,
+    flow_run_id: str | None,
+    catalogue_digest: str | None = None,
+) -> Iterator[TrainingRun]:
+    """Resume or start the MLflow run of a training, see `recsys.models.training_run.training_run`.
+
+    Args:
+        home: folder of the MLflow store.
+        configuration: names recipe and features.
+        recipe: the recipe.
+        rows: training set, see `recsys.models.embedding.examples.training_set`.
+        version: version of the embedding.
+        flow_run_id: id of the Prefect flow run, if any.
+        catalogue_digest: digest of the catalogue update that the training is for, if any.
+    """
+    parameters = training_parameters(configuration.embedding.recipe, recipe, rows, configuration) | {
+        "data.pictures": len(rows),
+        "data.products": rows["product_id"].nunique(),
+        "data.held_out": int(rows["held_out"].sum()),
+    }
+    # MLflow records the digest and the schema of a data set, not its content.
+    columns = ["product_id", "image_digest", "held_out"]
+    dataset = from_pandas(rows[columns], name="pictures", digest=rows.attrs["digest"][:32])
+    with training_run(
+        home,
+        REGISTERED,
+        version,
+        command="recsys train embedding",
+        parameters=parameters,
+        flow_run_id=flow_run_id,
+        catalogue_digest=catalogue_digest,
+    ) as run:
+        mlflow.log_input(dataset, context="training")
+        yield run
+
+
+def finish_embedding_run(home: Path, run_id: str) -> None:
+    """Mark the run of a finished training as finished, see `recsys.models.training_run.finish_run`."""
+    finish_run(home, REGISTERED, run_id)
+
+
+def log_verdict(
+    run: TrainingRun, store: Store, configuration: Configuration, embedder: Embedder, verdict: Verdict
+) -> str:
+    """Log the evaluation of an embedding, register it, and return its version in the registry.
+
+    Args:
+        run: MLflow run of the training.
+        store: store with the pictures.
+        configuration: sections `tsne` and `embedding`.
+        embedder: trained embedding.
+        verdict: its evaluation.
+    """
+    decision = verdict.decision
+    scores = verdict.board.dropna(subset=["value"]).to_dict("records")
+    run.log_metrics({_metric_name(row): row["value"] for row in scores} | {"gate/promoted": float(decision.promoted)})
+    run.log_table(verdict.board, "scoreboard.csv")
+    run.log_table(decision.table, "gate.csv")
+    run.client.set_tag(run.run_id, TAG_GATE, "promoted" if decision.promoted else "refused")
+    run.set_note(decision.reason)
+    pictures = pictures_of_training(
+        store, configuration, verdict.judged, verdict.judgements, verdict.before, CHALLENGER
+    )
+    for name, png in pictures.items():
+        run.log_picture(name, png)
+    number = run.registered_version() or _register(run, store, embedder, verdict)
+    run.client.set_model_version_tag(REGISTERED, number, TAG_VERSION, embedder.version)
+    run.client.set_model_version_tag(REGISTERED, number, TAG_GATE, decision.reason)
+    return number
+
+
+def _register(run: TrainingRun, store: Store, embedder: Embedder, verdict: Verdict) -> str:
+    example = next(pictures_of(store, verdict.judged.frame["image_digest"].head(1).tolist()))[None]
+    with tempfile.TemporaryDirectory(dir=store.home) as scratch:
+        embedder.save(Path(scratch), whole=True)
+        return run.register_model(
+            "From a photo to a unit vector of its look.",
+            _packages(),
+            python_model=served_model.__file__,
+            artifacts={"embedder": scratch},
+            signature=served_model.signature(embedder.size),
+            input_example=example,
+        )
+
+
+def _packages() -> list[str]:
+    """Return the packages that a served embedding needs."""
+    from recsys.vision.backbones.quiet_keras import keras
+
+    return [
+        *("mlflow", "numpy", "pydantic", "pydantic-settings", "opencv-python-headless", "pillow", "simplejpeg"),
+        *("keras", keras.backend.backend()),
+    ]
+
+
+def _metric_name(row: Mapping[Hashable, Any]) -> str:
+    """Return the metric name of a scoreboard row, such as `champion/level_1_precision_at_5`."""
+    model = str(row["model"]).replace("'", "").replace(" ", "_")  # MLflow allows no quotes
+    level = f"level_{row['level']}_" if row["level"] else ""
+    rank = f"_at_{row['k']}" if row["k"] else ""
+    return f"{model}/{level}{row['metric']}{rank}"

@@ -1,0 +1,203 @@
+"""Record the training of a classifier in MLflow: metrics, tables, plots, the worst mistakes, the registered model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.core.configuration import Configuration
+from recsys.core.plotting import captioned_picture
+from recsys.models import examples
+from recsys.models.classifier import served_model
+from recsys.models.classifier.calibration import expected_calibration_error, reliability
+from recsys.models.classifier.fitting import Fitted
+from recsys.models.classifier.judgement import confusion_picture, reliability_picture
+from recsys.models.classifier.label_model import LabelModel
+from recsys.models.classifier.pictures import Pictures
+from recsys.models.classifier.recipe import Recipe
+from recsys.models.training_run import TrainingRun, finish_run, training_parameters, training_run
+from recsys.storage.store import Store
+from recsys.vision.square import decode_squared
+
+MODEL_NAME = "category-classifier"
+"""Name of the MLflow experiment and of the registered model."""
+CHAMPION = "champion"
+LABELS_NAMED = 8
+"""Number of labels that a sentence names, at most."""
+MISTAKES_LOGGED = 200
+MISTAKES_PICTURED = 24
+
+
+def classifier_run(
+    home: Path,
+    configuration: Configuration,
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    version: str,
+    flow_run_id: str | None,
+    catalogue_digest: str | None = None,
+) -> AbstractContextManager[TrainingRun]:
+    """Return the context of a training's MLflow run, see `recsys.models.training_run.training_run`.
+
+    Args:
+        home: folder of the MLflow store.
+        configuration: names recipe and features.
+        recipe: the recipe.
+        rows: training set, see `recsys.models.examples.training_set`.
+        version: version of the classifier.
+        flow_run_id: id of the Prefect flow run, if any.
+        catalogue_digest: digest of the catalogue update that the training is for, if any.
+    """
+    parameters = training_parameters(configuration.classifier.recipe, recipe, rows, configuration) | {
+        "data.examples": len(rows),
+        "data.labels": rows["label"].nunique(),
+        "precision": configuration.classifier.precision,
+    }
+    return training_run(
+        home,
+        MODEL_NAME,
+        version,
+        command="recsys train",
+        parameters=parameters,
+        flow_run_id=flow_run_id,
+        catalogue_digest=catalogue_digest,
+    )
+
+
+def finish_classifier_run(home: Path, run_id: str) -> None:
+    """Mark the run of a finished training as finished, see `recsys.models.training_run.finish_run`."""
+    finish_run(home, MODEL_NAME, run_id)
+
+
+def log_fitted(
+    run: TrainingRun, store: Store, rows: pd.DataFrame, pictures: Pictures, fitted: Fitted, model_folder: Path
+) -> str:
+    """Log the result of a training, register the model as champion, and return its version in the registry.
+
+    Args:
+        run: MLflow run of the training.
+        store: store with the pictures of the worst mistakes.
+        rows: training set.
+        pictures: pictures of the training.
+        fitted: result of the training.
+        model_folder: folder of the saved model.
+    """
+    _log_metrics(run, pictures, fitted)
+    _log_judgements(run, fitted)
+    _log_mistakes(run, store, rows, fitted)
+    if fitted.unjudged:
+        run.set_note(note_on_unjudged(fitted.unjudged))
+    version = run.registered_version() or _register(run, rows, pictures, fitted.model, model_folder)
+    run.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    return version
+
+
+def note_on_unjudged(labels: Sequence[str]) -> str:
+    """Return a sentence that names the labels without an evaluation, and the reason."""
+    names = ", ".join(f"'{label}'" for label in labels[:LABELS_NAMED])
+    more = f" and {len(labels) - LABELS_NAMED} more" if len(labels) > LABELS_NAMED else ""
+    return f"no evaluation for the labels {names}{more}: their products are too alike to hold some of them out"
+
+
+def _log_metrics(run: TrainingRun, pictures: Pictures, fitted: Fitted) -> None:
+    metrics: dict[str, float] = {}
+    for evidence, judgement in fitted.judgements.items():
+        metrics[f"{evidence}/accuracy"] = judgement.accuracy
+        metrics[f"{evidence}/macro_f1"] = judgement.macro_f1
+        metrics[f"{evidence}/examples"] = judgement.examples
+    for origin, count in pictures.frame["origin"].value_counts().items():
+        metrics[f"pictures/{origin}"] = count
+    metrics["calibration_error"] = expected_calibration_error(*_confidences(fitted))
+    metrics["coverage"] = fitted.coverage.coverage
+    if fitted.model.threshold is not None:
+        metrics["threshold"] = fitted.model.threshold
+        metrics["precision_at_threshold"] = fitted.coverage.precision
+    run.log_metrics(metrics)
+
+
+def _log_judgements(run: TrainingRun, fitted: Fitted) -> None:
+    for evidence, judgement in fitted.judgements.items():
+        run.log_table(judgement.per_label, f"{evidence}/per_label.csv")
+        run.log_table(judgement.confusion, f"{evidence}/confusion.csv", index=True)
+    for evidence in ("both", "picture", "text"):
+        if evidence in fitted.judgements:
+            run.log_picture("confusion", confusion_picture(fitted.judgements[evidence].confusion))
+            break
+    run.log_table(reliability(*_confidences(fitted)), "reliability.csv")
+    run.log_picture("reliability", reliability_picture(fitted.truth, fitted.probabilities))
+
+
+def _log_mistakes(run: TrainingRun, store: Store, rows: pd.DataFrame, fitted: Fitted) -> None:
+    mistakes = _worst_mistakes(rows, fitted)
+    run.log_table(mistakes, "mistakes.csv")
+    pictured = mistakes.dropna(subset=["image_digest"]).head(MISTAKES_PICTURED)
+    if len(pictured):
+        run.log_picture("mistakes", _mistakes_picture(store, pictured))
+
+
+def _register(run: TrainingRun, rows: pd.DataFrame, pictures: Pictures, model: LabelModel, model_folder: Path) -> str:
+    """Register the model with an input example and its signature."""
+    example = rows[["name", "brand"]].head(3).reset_index(drop=True)
+    inputs: NDArray[np.float32] | list[bytes]
+    if model.network is not None:
+        example = example.head(1)
+        example["picture"] = inputs = list(pictures.shown[:1])
+    else:
+        size = model.head.input_shape[-1] if model.head is not None else 1
+        inputs = np.full((len(example), size), size**-0.5, np.float32)
+        example["features"] = inputs.tolist()
+    predictions = model.predict(inputs, np.full(len(example), True), example["name"], example["brand"])
+    return run.register_model(
+        "Fills the labels that a catalogue lacks.",
+        _packages(model),
+        python_model=served_model.__file__,
+        artifacts={"classifier": str(model_folder)},
+        signature=mlflow.models.infer_signature(example, predictions.drop(columns="evidence")),
+        input_example=example,
+    )
+
+
+def _packages(model: LabelModel) -> list[str]:
+    """Return the packages that a served classifier needs."""
+    packages = ["mlflow", "numpy", "pandas", "scikit-learn", "scipy"]
+    if model.head is not None or model.network is not None:
+        from recsys.vision.backbones.quiet_keras import keras
+
+        packages += ["keras", keras.backend.backend()]
+    if model.network is not None:  # it decodes pictures
+        packages += ["opencv-python-headless", "pillow", "pydantic", "simplejpeg"]
+    return packages
+
+
+def _confidences(fitted: Fitted) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the confidence of each prediction, and whether it is correct."""
+    rows = np.isfinite(fitted.probabilities).all(axis=1)
+    probabilities = fitted.probabilities[rows]
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) == fitted.truth[rows]
+
+
+def _worst_mistakes(rows: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
+    """Return the most confident mistakes: product_id, name, label, image_digest, predicted, confidence."""
+    predictions = fitted.predictions[["label", "confidence"]].rename(columns={"label": "predicted"})
+    columns = rows[["product_id", "name", "label", "image_digest"]].reset_index(drop=True)
+    table = pd.concat([columns, predictions], axis=1).dropna(subset=["predicted"])
+    table = table[table["label"] != table["predicted"]]
+    return table.sort_values("confidence", ascending=False).head(MISTAKES_LOGGED)
+
+
+def _mistakes_picture(store: Store, mistakes: pd.DataFrame) -> bytes:
+    """Return the mistakes as a PNG of their pictures, each with its predicted label and its label."""
+    jpegs = examples.jpegs_of(store, mistakes["image_digest"].tolist())
+    columns = (mistakes[name] for name in ("predicted", "confidence", "label", "name"))
+    captions = [
+        (f"{confidence:.0%} {predicted}", f"label: {label}", f"{name}")
+        for predicted, confidence, label, name in zip(*columns, strict=True)
+    ]
+    pictures = [decode_squared(jpeg) for jpeg in jpegs]
+    return captioned_picture(list(zip(pictures, captions, strict=True)))
