@@ -12,7 +12,7 @@ import pytest
 
 from cli.app import EXIT_CODES
 from recsys.core import errors
-from recsys.ingest.images.causes import CAUSES
+from recsys.ingest.causes import CAUSES
 
 ROOT = Path(__file__).parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (

@@ -19,8 +19,8 @@ from recsys.evaluation import colour_agreement, earned_weights
 from recsys.evaluation.colour_agreement import ColourAgreement
 from recsys.evaluation.earned_weights import TradeOff
 from recsys.evaluation.tsne import SEED, tsne_points
-from recsys.ingest.images.addresses import without_credentials
-from recsys.ingest.images.causes import Cause, explain
+from recsys.ingest.addresses import without_credentials
+from recsys.ingest.causes import Cause, explain
 from recsys.ingest.images.ledger import broken_by_cause, broken_by_host, count_images
 from recsys.models.classifier.recipe import load_recipe
 from recsys.models.classifier.registry import AtHand, at_hand

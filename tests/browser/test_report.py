@@ -20,7 +20,7 @@ import pytest
 
 from recsys.core.configuration import Configuration
 from recsys.evaluation.colour_agreement import ColourAgreement, Figure, example
-from recsys.ingest.images.causes import explain
+from recsys.ingest.causes import explain
 from recsys.models.classifier.registry import AtHand
 from recsys.reporting.contents import (
     BrokenHost,

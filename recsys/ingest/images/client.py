@@ -37,8 +37,8 @@ from yarl import URL
 
 from recsys.core.configuration import Images
 from recsys.core.errors import FetchError, PermanentFetchError, TransientFetchError
-from recsys.ingest.images.addresses import checked, literal, parse
-from recsys.ingest.images.causes import Status, fetch_error
+from recsys.ingest.addresses import checked, literal, parse
+from recsys.ingest.causes import Status, fetch_error
 from recsys.ingest.images.hosts import Host
 from recsys.ingest.images.item import Item, Known, Outcome
 from recsys.vision.square import SquaredImage, square_image

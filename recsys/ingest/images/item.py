@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from recsys.ingest.images.causes import Status
+from recsys.ingest.causes import Status
 from recsys.vision.square import SquaredImage
 
 

@@ -25,9 +25,9 @@ import pyarrow.compute as pc
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ExportError, NoImagesError, PendingImagesError
 from recsys.core.memory import give_back
+from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE
-from recsys.ingest.images.addresses import without_credentials
-from recsys.ingest.images.causes import explain
+from recsys.ingest.causes import explain
 from recsys.ingest.images.fetch import fetch_images, stand_down
 from recsys.ingest.images.item import Item, Known, Outcome
 from recsys.storage.spreadsheet import write_csv

@@ -22,8 +22,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 
 from recsys.core.configuration import Scraping
 from recsys.core.errors import FetchError, PermanentFetchError, TransientFetchError
-from recsys.ingest.images.addresses import require_public
-from recsys.ingest.images.causes import fetch_error
+from recsys.ingest.addresses import require_public
+from recsys.ingest.causes import fetch_error
 from recsys.ingest.scraping.pages import complete_address, is_blocked
 
 CHUNK = 1 << 16  # bytes

@@ -21,8 +21,8 @@ import pyarrow as pa
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ExportError, ReviewError
 from recsys.core.text import shorten
+from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE, frame_of
-from recsys.ingest.images.addresses import without_credentials
 from recsys.models.labels.suspicious import suspicious_labels
 from recsys.models.labels.tree import stored_label_table, top_level
 from recsys.storage.spreadsheet import cell, read_csv, write_csv

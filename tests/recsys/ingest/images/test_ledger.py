@@ -21,8 +21,8 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.errors import NoImagesError, PendingImagesError
+from recsys.ingest.causes import CAUSES, explain, fetch_error
 from recsys.ingest.images import ledger
-from recsys.ingest.images.causes import CAUSES, explain, fetch_error
 from recsys.ingest.images.ledger import (
     FetchCounts,
     Recheck,

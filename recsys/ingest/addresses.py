@@ -21,7 +21,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from yarl import URL
 
-from recsys.ingest.images.causes import fetch_error
+from recsys.ingest.causes import fetch_error
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -9,7 +9,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.errors import ConfigurationError, FetchError
-from recsys.ingest.images.addresses import checked, is_public, parse, require_public, without_credentials
+from recsys.ingest.addresses import checked, is_public, parse, require_public, without_credentials
 
 
 @pytest.mark.parametrize(
