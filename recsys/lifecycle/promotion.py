@@ -139,7 +139,7 @@ def train(
             precision=verdict.precision,
         )
         shared.give(store.home, place)
-        serving.write_json(store.home, place / "trained.json", asdict(model))  # from here on it is trained
+        shared.write_json(store.home, place / "trained.json", asdict(model))  # from here on it is trained
     _settle(place, model)
     return Outcome(model, new=True, waits=_waits(store.home, version))
 
@@ -270,7 +270,7 @@ def _settle(place: Path, model: Model) -> None:
     """Have a trained model wait for its tables if it passed the gate, and let its checkpoints go."""
     if model.promoted and serving.pointer(place.parent.parent).version != model.version:
         home = place.parent.parent
-        serving.write_json(home, place.parent / "challenger.json", {"version": model.version})
+        shared.write_json(home, place.parent / "challenger.json", {"version": model.version})
     shutil.rmtree(place / "checkpoints", ignore_errors=True)
 
 

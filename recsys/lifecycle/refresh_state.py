@@ -56,7 +56,7 @@ def ended(store: Store, state: str) -> bool:
     whole = not count_images(store).pending
     if whole:
         told = {"state": state, "at": datetime.now(UTC).isoformat()}
-        shared.write(store.home, _note(store.home), json.dumps(told))
+        shared.write_json(store.home, _note(store.home), told)
     return whole
 
 

@@ -35,8 +35,9 @@ from numpy.typing import NDArray
 from recsys.core import configuration as settings
 from recsys.core.configuration import Configuration
 from recsys.core.tracking import experiment
-from recsys.models.embedding.serving import Serving, write_json
+from recsys.models.embedding.serving import Serving
 from recsys.ranking import Gallery, nearest_columns
+from recsys.storage import shared
 from recsys.storage.lean_lancedb import HnswSq, IvfFlat, IvfPq, lancedb
 from recsys.storage.store import Store, home_error
 
@@ -131,7 +132,7 @@ def ensure(store: Store, configuration: Configuration, serves: Serving) -> Built
     if known is None:
         try:
             known = _build(store, serves.embeddings, wanted)
-            write_json(store.home, _record(store, serves), asdict(known))
+            shared.write_json(store.home, _record(store, serves), asdict(known))
         except (OSError, RuntimeError) as error:
             raise home_error(store.home, error) from error
         log_index(store.home, asdict(known))

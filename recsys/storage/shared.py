@@ -29,7 +29,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -119,6 +119,11 @@ def write(home: Path, file: Path, text: str) -> None:
     if written is not None:
         os.utime(scratch, ns=(written, written))
     scratch.replace(file)
+
+
+def write_json(home: Path, file: Path, record: Mapping[str, Any]) -> None:
+    """Write a record of the home as JSON, see `write`."""
+    write(home, file, json.dumps(record, ensure_ascii=False, indent=1))
 
 
 def delete(home: Path, place: Path) -> None:

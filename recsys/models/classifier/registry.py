@@ -151,7 +151,7 @@ def train(
         threshold = fitted.model.threshold
         model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
         shared.give(store.home, place)
-        _write(store.home, place / "trained.json", model)  # from here on it is trained, whatever happens
+        shared.write_json(store.home, place / "trained.json", asdict(model))  # now it counts as trained
     if fitted.unjudged:
         progress.note(training_record.note_on_unjudged(fitted.unjudged))
     _come_to_hand(store.home, model)
@@ -176,7 +176,7 @@ def loaded(home: Path | str, version: str) -> LabelModel:
 
 
 def _come_to_hand(home: Path, model: AtHand) -> None:
-    _write(home, folder(home) / "at-hand.json", model)
+    shared.write_json(home, folder(home) / "at-hand.json", asdict(model))
     shutil.rmtree(folder(home) / model.version / "checkpoints", ignore_errors=True)
 
 
@@ -198,7 +198,3 @@ def _read(file: Path) -> AtHand | None:
         return None
     except (ValueError, TypeError, LookupError) as error:
         raise TrainingError(f"{file} is damaged ({error}); delete it and run 'recsys train classifier'") from error
-
-
-def _write(home: Path, file: Path, model: AtHand) -> None:
-    shared.write(home, file, json.dumps(asdict(model), ensure_ascii=False))

@@ -194,7 +194,7 @@ def pointer(home: Path | str) -> Pointer:
 
 def point(home: Path | str, to: Pointer) -> None:
     """Have another model serve; from one moment to the next, and whatever happens to this process."""
-    write_json(home, folder(home) / "champion.json", asdict(to))
+    shared.write_json(Path(home), folder(home) / "champion.json", asdict(to))
 
 
 @functools.lru_cache(maxsize=2)
@@ -248,8 +248,3 @@ def read_json(file: Path) -> dict[str, Any] | None:
         return None
     except (ValueError, OSError) as error:
         raise ModelError(f"{file} is damaged ({error}); delete it and run 'recsys train embedding'") from error
-
-
-def write_json(home: Path | str, file: Path, told: dict[str, Any]) -> None:
-    """Write a record of a home, whole or not at all."""
-    shared.write(Path(home), file, json.dumps(told, ensure_ascii=False, indent=1))

@@ -27,6 +27,7 @@ from recsys.evaluation.products import (
 from recsys.evaluation.scoreboard import judgements
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, backbone_version
+from recsys.storage import shared
 from recsys.storage.store import SCHEMAS, Store, embeddings_schema
 
 
@@ -88,7 +89,7 @@ def test_a_trained_model_is_judged_where_it_has_every_vector(judged_shop, tmp_pa
         told = Model(
             version, "default", "", "", "features", backbone_version(configuration), 2, "", "", "", True, "", ""
         )
-        serving.write_json(store.home, serving.folder(store.home) / version / "trained.json", asdict(told))
+        shared.write_json(store.home, serving.folder(store.home) / version / "trained.json", asdict(told))
     serving.point(store.home, serving.Pointer("0123456789abcdef"))
     judged = judged_products(store, configuration)
     digests = pa.array(judged.frame["image_digest"])

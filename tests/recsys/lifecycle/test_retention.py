@@ -15,6 +15,7 @@ from recsys.models import features
 from recsys.models.classifier.registry import AtHand
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, Pointer
+from recsys.storage import shared
 from recsys.storage.store import Store, schema_of
 
 CONFIGURATION = load(flags={"upkeep": {"models": 2, "classifiers": 1}}, environ={})
@@ -34,7 +35,7 @@ def embedding(home: Path, version: str, day: int, backbone: str = NOW) -> None:
         backbone=backbone, size=8, trained_at=f"2026-01-{day:02}T00:00:00+00:00", run_id="run", registered="1",
         promoted=True, reason="", against=NOW,
     )  # fmt: skip
-    serving.write_json(home, home / "embedding" / version / "trained.json", asdict(told))
+    shared.write_json(home, home / "embedding" / version / "trained.json", asdict(told))
     (home / "embedding" / version / "model").mkdir()
     (home / "embedding" / version / "model" / "weights").write_bytes(b"." * 1000)
 
@@ -59,10 +60,10 @@ def store(tmp_path: Path) -> Store:
         table(made, f"recommendations-{version}")
     serving.point(made.home, Pointer("e2", ("e0", None, "e1")))
     for number in range(3):
-        serving.write_json(made.home, made.home / "classifier" / f"c{number}" / "trained.json", {})
+        shared.write_json(made.home, made.home / "classifier" / f"c{number}" / "trained.json", {})
         age(made.home / "classifier" / f"c{number}", 9 - number)
     at_hand = AtHand("c0", "r", ("Pens",), 0.9, "run", "1")
-    serving.write_json(made.home, made.home / "classifier" / "at-hand.json", asdict(at_hand))
+    shared.write_json(made.home, made.home / "classifier" / "at-hand.json", asdict(at_hand))
     return made
 
 
@@ -99,7 +100,7 @@ def test_the_classifier_at_hand_stays_though_newer_ones_are_there(store: Store) 
 
 
 def test_a_challenger_that_waits_stays(store: Store) -> None:
-    serving.write_json(store.home, store.home / "embedding" / "challenger.json", {"version": "e3"})
+    shared.write_json(store.home, store.home / "embedding" / "challenger.json", {"version": "e3"})
     assert names(cleaned(store), "trained embedding") == {"e0"}
 
 
