@@ -28,7 +28,7 @@ from measuring import out, table
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Evaluation, load
-from recsys.evaluation.judgement import Figure, judge
+from recsys.evaluation.retrieval_metrics import Figure, judge
 from recsys.models.embedding.embedder import beside
 from recsys.models.embedding.examples import described_by, training_set
 from recsys.models.embedding.recipe import load_recipe

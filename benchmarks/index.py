@@ -1,4 +1,4 @@
-"""One question to a large shop: exact search, and LanceDB's index as `recsys.ranking.ann_index` builds and asks it.
+"""One query to a large shop: exact search against LanceDB's index, as `recsys.ranking.ann_index` uses it.
 
     python benchmarks/index.py                                       # 20,000 to 1,000,000 products, ten minutes
     python benchmarks/index.py --kind ivf_pq --sizes 200000          # another index
@@ -36,9 +36,10 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration, load
 from recsys.models.embedding.serving import Serving
-from recsys.ranking import Gallery, Queries
-from recsys.ranking import ann_index as index
-from recsys.ranking.nearest import Shortlist, search
+from recsys.ranking.ann_index import load_index
+from recsys.ranking.ann_index_building import ensure_index
+from recsys.ranking.gallery import Gallery, Queries
+from recsys.ranking.nearest_neighbours import Shortlist, search
 from recsys.storage.store import Store, embeddings_schema
 
 SIZES = (20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
@@ -164,9 +165,9 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def build(home: Path, size: int, kind: str, recall: float) -> dict[str, float]:
     """Build the index as a run does."""
     began = time.monotonic()
-    known = index.ensure(Store(home), configured(size, kind, recall), SERVES)
+    known = ensure_index(Store(home), configured(size, kind, recall), SERVES)
     assert known is not None
-    if not known.good:
+    if not known.is_good:
         raise SystemExit(f"error: {kind} of {size:,} products reaches a recall of {known.recall:.4f} only")
     told = {"build_s": known.seconds, "ensure_s": time.monotonic() - began, "index_mb": known.bytes / MB}
     return told | {"effort": known.effort, "sampled_recall": known.recall}
@@ -177,7 +178,7 @@ def ask(home: Path, size: int, kind: str, recall: float) -> dict[str, float]:
     store = Store(home)
     shop = np.load(home / "shop.npz")
     gallery, frame = gallery_of(store, shop)
-    shortlist = index.load(store, configured(size, kind, recall), SERVES, frame, gallery)
+    shortlist = load_index(store, configured(size, kind, recall), SERVES, frame, gallery)
     assert shortlist is not None
     queries = photos(gallery)
     filters = {

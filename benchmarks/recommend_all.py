@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration, load
 from recsys.models import features
 from recsys.models.embedding.serving import Serving
-from recsys.ranking import price_levels as price
-from recsys.ranking.recommendations import fill
+from recsys.ranking.price_levels import price_levels
+from recsys.ranking.recommendations import recommend_missing
 from recsys.storage.store import SCHEMAS, Store, features_schema, literal
 from recsys.vision import colour
 
@@ -63,7 +63,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.fill:
         began = time.monotonic()
-        fill(Store(options.fill), ruled(options.rule), None)
+        recommend_missing(Store(options.fill), ruled(options.rule), None)
         print(time.monotonic() - began)
         return 0
 
@@ -133,7 +133,7 @@ def draw(count: int, home: Path, folder: Path) -> tuple[pd.DataFrame, NDArray[np
             "file": [str(folder / f"{number}.jpg") for number in picture],
         }
     )
-    frame["price_level"] = price.price_levels(frame["price"], frame["label"], configuration.price)
+    frame["price_level"] = price_levels(frame["price"], frame["label"], configuration.price)
     write(Store(home), frame, embeddings, histograms[picture], random, configuration)
     return frame, embeddings
 

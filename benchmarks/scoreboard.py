@@ -63,7 +63,7 @@ def main() -> int:
 
 def judge_drawn(products: int) -> None:
     """Draw a catalogue and seven models, judge them, and print the seconds that the judging took."""
-    from recsys.evaluation import scoreboard
+    from recsys.evaluation.scoreboard import scoreboard
 
     random = np.random.default_rng(12_345)
     share = 1 / np.arange(1, TOPS + 1)

@@ -37,8 +37,8 @@ from recommend_all import draw, ruled
 from cli.servers import LOOPBACK, free_port
 from recsys.core.configuration import load
 from recsys.models.embedding.serving import models, pointer
-from recsys.ranking.recommendations import fill
-from recsys.ranking.shop import load_shop
+from recsys.ranking.gallery_loading import load_gallery
+from recsys.ranking.recommendations import recommend_missing
 from recsys.storage.store import Store, literal
 
 CONNECTIONS = 32
@@ -122,7 +122,7 @@ def drawn(count: int, home: Path) -> Shop:
     say(f"drawing {count:,} products")
     pictures = home.with_name("pictures")
     frame, _ = draw(count, home, pictures)
-    fill(Store(home), ruled("default"), None)
+    recommend_missing(Store(home), ruled("default"), None)
     program = f"from recommend_all import *; fill(Store({str(home)!r}), ruled('original'), None)"
     photo = next(pictures.iterdir()).read_bytes()
     return Shop(frame["product_id"].tolist(), photo, SETTINGS, [sys.executable, "-c", program])
@@ -136,7 +136,7 @@ def copied(own: Path, home: Path) -> Shop:
         raise SystemExit(f"error: {own} has no trained embedding; run 'recsys train embedding --home {own}'")
     others = [each.version for each in trained if each.version != pointer(home).version]
     swap = ["promote", "--force", others[-1]] if others else ["rollback"]
-    products = load_shop(store, configuration)[1].product_ids.tolist()
+    products = load_gallery(store, configuration)[1].product_ids.tolist()
     photo = store.read("images", ["jpeg"], f"product_id = {literal(products[0])}")["jpeg"][0].as_py()
     return Shop(products, photo, {}, [str(measuring.RECSYS), "models", *swap, "--home", str(home)])
 

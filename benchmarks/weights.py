@@ -17,7 +17,7 @@ from pathlib import Path
 from measuring import out, table, verdict
 
 from recsys.core.configuration import load
-from recsys.evaluation.earned_weights import measure
+from recsys.evaluation.weight_selection import measure_trade_off
 from recsys.reporting.pictures import weights_picture
 from recsys.storage.store import Store
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, required=True, help="of a shop, with the features of its configuration")
     parser.add_argument("--picture", type=Path, metavar="PNG", help="where to draw the curve")
     options = parser.parse_args()
-    found = measure(Store(options.home, read_only=True), load(options.home))
+    found = measure_trade_off(Store(options.home, read_only=True), load(options.home))
     if found is None:
         raise SystemExit(f"error: {options.home} has too few held-out products with features and a category path")
     if options.picture:
@@ -36,7 +36,7 @@ def main() -> int:
     best = curve.loc[curve[relevance].idxmax()]
     points = {
         "configured": found.configured,
-        "earned": found.earned,
+        "earned": found.selected,
         "most relevant": best,
         **{
             f"{name} alone": curve.loc[curve[name].idxmax()] for name in ("visual", "colour", "price")

@@ -24,7 +24,7 @@ from recsys.core.configuration import HOME_DEFAULT, Configuration, explain, load
 from recsys.core.errors import RecsysError
 
 if TYPE_CHECKING:
-    from recsys.ranking.recommendations import Answer
+    from recsys.ranking.single_query import Answer
 
 EXIT_CODES = """
 [bold]Exit codes[/bold]
@@ -495,7 +495,7 @@ def recommend(
     """
     if (product_id is None) == (image is None):
         raise typer.BadParameter("name either a product id or a photo with --image")
-    from recsys.ranking.recommendations import recommend_photo, recommend_product
+    from recsys.ranking.single_query import recommend_photo, recommend_product
     from recsys.storage.store import Store
 
     weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
@@ -539,8 +539,8 @@ def _show(answer: Answer, configuration: Configuration) -> None:
 
 def _example(home: Path, configuration: Configuration) -> None:
     """Print the recommendations of one product, always the same one."""
-    from recsys.ranking.recommendations import recommend_product
-    from recsys.ranking.shop import products_with_image
+    from recsys.ranking.cache_keys import products_with_image
+    from recsys.ranking.single_query import recommend_product
     from recsys.storage.store import Store
 
     store = Store(home, read_only=True)

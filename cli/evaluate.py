@@ -16,7 +16,7 @@ from recsys.core.configuration import HOME_DEFAULT, load
 if TYPE_CHECKING:
     import pandas as pd
 
-    from recsys.evaluation.outside import Skipped
+    from recsys.evaluation.outside_queries import Skipped
 
 NAMED = 10
 """Rows that could not be used, of those that the terminal names."""
@@ -55,9 +55,9 @@ def evaluate(
     --queries and --images: photos from elsewhere, about this shop. Intervals are 95 %, by a bootstrap over groups.
     """
     from recsys.core.errors import ExportError
-    from recsys.evaluation import scoreboard
-    from recsys.evaluation.outside import embed_by, with_outside_queries
-    from recsys.evaluation.products import judged_products, trained_models, with_trained
+    from recsys.evaluation.evaluation_set import judged_products, trained_models, with_trained
+    from recsys.evaluation.outside_queries import embed_by, with_outside_queries
+    from recsys.evaluation.scoreboard import scoreboard
     from recsys.storage.spreadsheet import write_csv
     from recsys.storage.store import Store
 

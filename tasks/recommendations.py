@@ -8,8 +8,8 @@ from prefect.logging import get_run_logger
 from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.models.embedding.serving import Model, Serving
-from recsys.ranking import ann_index as index
 from recsys.ranking import recommendations
+from recsys.ranking.ann_index_building import ensure_index
 from recsys.storage.store import Shard, Store
 from tasks import policy
 
@@ -34,6 +34,6 @@ def recommend_products(
 @task(task_run_name="recommendations: the index", **policy.FRESH)
 def index_embeddings(home: str, configuration: Configuration, model: Model | None) -> None:
     """Index the embeddings of a model, where there are so many that a single question takes long."""
-    known = index.ensure(Store(home), configuration, Serving.of(model, configuration))
+    known = ensure_index(Store(home), configuration, Serving.of(model, configuration))
     if known is not None:
         get_run_logger().info("%s", known)

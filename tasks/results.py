@@ -10,11 +10,11 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
-from recsys import evaluation
 from recsys.core.configuration import Configuration
+from recsys.evaluation.leave_one_out import evaluate_shop
 from recsys.ingest.images.ledger import broken_by_cause
 from recsys.models.embedding.serving import serving
-from recsys.ranking import shop as gallery
+from recsys.ranking.cache_keys import shop_key
 from recsys.reporting import publication
 from recsys.reporting.funnel import funnel
 from recsys.storage.store import Store, digest
@@ -28,13 +28,13 @@ def state_of_shop(home: str, configuration: Configuration) -> str:
     causes = broken_by_cause(store)[["cause", "products"]].to_dict("records")
     ranked = serving(home, configuration).recommendations  # a shop that is again as it was has its report written again
     told = [store.version(table) for table in ("products", "labels", "predictions", "reviews", "scraped", ranked)]
-    return digest([gallery.current_basis(store, configuration), funnel(store, configuration).as_dict(), causes, told])
+    return digest([shop_key(store, configuration), funnel(store, configuration).as_dict(), causes, told])
 
 
 @task(task_run_name="evaluation: precision and recall", **policy.KEPT)
 def evaluate_embedding(home: str, state: str, configuration: Configuration) -> list[dict[str, Any]]:
     """Measure precision and recall at each level of the category path."""
-    return evaluation.evaluate(Store(home), configuration).to_dict("records")
+    return evaluate_shop(Store(home), configuration).to_dict("records")
 
 
 @task(task_run_name="results: MLflow and report", **policy.KEPT)

@@ -1,29 +1,17 @@
-"""The scoreboard: how well a model keeps like with like, at each level of the category path, by held-out queries.
+"""Measure how well a model retrieves similar products, on held-out queries, at each level of the category path.
 
-search        the ranking of the catalogue for each query, in blocks
-judgement     what one model is worth, query by query
-bootstrap     how sure a mean over queries is
-scoreboard    all models side by side
-baselines     what a model has to beat: random, pixels, HSV
-products      the frame that is judged, out of the store
-gate          whether a challenger may take a champion's place
-outside       a folder of photos from elsewhere as queries
-pictures      t-SNE before and after, triplets that violate the margin, queries that gained and lost
+evaluation_set      the pictures that models are evaluated on, read from the store
+outside_queries     photos from outside the catalogue as queries
+baselines           what a model must beat: random vectors, pixels, colours
+blockwise_search    exact search in blocks, without the query's own near-duplicates
+retrieval_metrics   the metrics of one model, query by query
+bootstrap           confidence intervals of means over queries
+scoreboard          all models side by side
+gate                whether a challenger may replace the champion
+leave_one_out       metrics of the whole shop, each product a query
+weight_selection    what the weights of the rule cost and bring, and which to choose
+colour_agreement    whether recommendations have the query's colours
+basic_colours       the eleven basic colour terms, of pixels, pictures and texts
+tsne                the t-SNE map
+training_pictures   pictures of what a training changed
 """
-
-from recsys.evaluation.gate import Decision, decide
-from recsys.evaluation.judgement import Judgement, judge, values_at_level
-from recsys.evaluation.leave_one_out import evaluate, retrieval
-from recsys.evaluation.scoreboard import board, scoreboard
-
-__all__ = [
-    "Decision",
-    "Judgement",
-    "board",
-    "decide",
-    "evaluate",
-    "judge",
-    "retrieval",
-    "scoreboard",
-    "values_at_level",
-]

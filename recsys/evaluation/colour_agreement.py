@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Colour, Configuration, Recommend
 from recsys.models import features
-from recsys.ranking import Gallery, Queries, nearest_columns, recommend
-from recsys.ranking.shop import load_shop
+from recsys.ranking.gallery import Gallery, Queries
+from recsys.ranking.gallery_loading import load_gallery
+from recsys.ranking.nearest_neighbours import nearest_columns
+from recsys.ranking.reranking import recommend
 from recsys.storage.store import Store, among
 from recsys.vision.colour import colour_score, histogram
 from recsys.vision.foreground_mask import product_mask
@@ -171,7 +173,7 @@ def draw(store: Store, configuration: Configuration, products: int, of_a_label: 
     """
     if not store.exists(features.table_name(configuration)):
         return None
-    frame, gallery = load_shop(store, configuration)
+    frame, gallery = load_gallery(store, configuration)
     labelled = frame[frame["label"].notna()].drop_duplicates("image_digest")
     random = np.random.default_rng(SEED)
     rows: list[int] = []

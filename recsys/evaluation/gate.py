@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.evaluation.bootstrap import intervals
-from recsys.evaluation.judgement import TOP, Figure, Judgement
+from recsys.evaluation.retrieval_metrics import TOP, Figure, Judgement
 
 FEWEST_GROUPS = 10
 """Of queries at a level that decide anything; the interval of fewer is narrower than what is known."""

@@ -12,19 +12,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration, Evaluation
-from recsys.evaluation.judgement import Figure, judge
-from recsys.ranking.shop import load_shop
+from recsys.evaluation.retrieval_metrics import Figure, judge
+from recsys.ranking.gallery_loading import load_gallery
 from recsys.storage.store import Store
 
 
-def evaluate(store: Store, configuration: Configuration) -> pd.DataFrame:
+def evaluate_shop(store: Store, configuration: Configuration) -> pd.DataFrame:
     """Return the `retrieval` figures of the products that the store holds now."""
-    frame, gallery = load_shop(store, configuration)
+    frame, gallery = load_gallery(store, configuration)
     return retrieval(gallery.embeddings, frame["category_path"].tolist(), configuration.evaluation)
 
 
 def retrieval(embeddings: NDArray[np.float32], paths: Sequence[Sequence[str]], settings: Evaluation) -> pd.DataFrame:
-    """Return precision and recall at each rank and level, see `recsys.evaluation.judgement`.
+    """Return precision and recall at each rank and level, see `recsys.evaluation.retrieval_metrics`.
 
     Args:
         embeddings: (n, d) float32 of unit length.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recsys.core import progress
 from recsys.core.configuration import Evaluation
 from recsys.evaluation.bootstrap import intervals
-from recsys.evaluation.judgement import Judgement, judge
+from recsys.evaluation.retrieval_metrics import Judgement, judge
 
 COLUMNS = ["model", "level", "metric", "k", "value", "low", "high", "queries"]
 
@@ -22,7 +22,7 @@ def scoreboard(
     settings: Evaluation,
     histograms: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Return the figures of each model; see `board`, and `recsys.evaluation.judgement` for the figures and the frame.
+    """Return the figures of each model; see `board`, and `retrieval_metrics` for the figures and the frame.
 
     Args:
         models: by name, (n, d) float32 of unit length, one a row of the frame.

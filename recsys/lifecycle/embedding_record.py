@@ -13,8 +13,8 @@ import pandas as pd
 from mlflow.data.pandas_dataset import from_pandas
 
 from recsys.core.configuration import Configuration
-from recsys.evaluation.pictures import pictures_of_training
-from recsys.evaluation.products import pictures_of
+from recsys.evaluation.evaluation_set import pictures_of
+from recsys.evaluation.training_pictures import pictures_of_training
 from recsys.lifecycle.judging import CHALLENGER, Verdict
 from recsys.models.embedding import served_model
 from recsys.models.embedding.embedder import Embedder

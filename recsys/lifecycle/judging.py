@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from recsys.core.configuration import Configuration
+from recsys.evaluation.evaluation_set import BACKBONE, Judged, judged_products, vectors_of
 from recsys.evaluation.gate import Decision, decide
-from recsys.evaluation.judgement import TOP, Judgement
-from recsys.evaluation.products import BACKBONE, Judged, judged_products, vectors_of
+from recsys.evaluation.retrieval_metrics import TOP, Judgement
 from recsys.evaluation.scoreboard import board, judgements
 from recsys.models.embedding.fitting import originals_vectors
 from recsys.models.embedding.recipe import Recipe

@@ -293,7 +293,7 @@ def _usable(store: Store, configuration: Configuration, version: str) -> Model:
 def _fill(store: Store, configuration: Configuration, model: Model | None) -> None:
     """Fill a model's tables, so that it can serve at once."""
     _fill_embeddings(store, configuration, model)
-    recommendations.fill(store, configuration, model)
+    recommendations.recommend_missing(store, configuration, model)
 
 
 def _fill_embeddings(store: Store, configuration: Configuration, model: Model | None) -> None:

@@ -1,34 +1,17 @@
-"""What looks like a product, in its colours, at its price level.
+"""Rank the products that look like a product or a photo, in its colours, at its price level.
 
-gallery       what is compared, and what is asked
-nearest       the candidates: exact search by embedding in blocks, within the label, filtered, without variants
-likeness      the visual and the colour score (the price score is `recsys.ranking.price_levels`)
-rule          candidates reranked by the configured rule, the original's or the default
-variants      which products are one in several sizes, or listed twice
-explanation   why, in a sentence
-calibration   the weights that serve relevance and agreement together
+gallery             the products that are compared, and the queries: arrays, row by row
+gallery_loading     the gallery of a shop, read from the store
+nearest_neighbours  the candidates: nearest by embedding, within the label
+ann_index           LanceDB's approximate index, for a query to a very large shop
+ann_index_building  build that index and measure its recall
+scores              the visual, the colour and the price score
+price_levels        price levels 1 to 4 within a label
+reranking           candidates reranked by the configured rule: the original's or the default
+variants            products that are one product in several sizes, or listed twice
+explanation         the reason of a recommendation, as a sentence
+cache_keys          digests of everything that a stored ranking depends on
+recommendations     the recommendations stage: rank all products, store the result
+single_query        recommendations for one product or one photo
+export              the stored recommendations as a file
 """
-
-from recsys.ranking.explanation import Usual, explain, usual_scores
-from recsys.ranking.gallery import Gallery, Queries, as_slice, rows_of_values
-from recsys.ranking.nearest import nearest_columns
-from recsys.ranking.rule import RULE_VERSION, Candidates, Recommendations, candidates, rank, recommend
-from recsys.ranking.variants import variant_groups
-
-__all__ = [
-    "RULE_VERSION",
-    "Candidates",
-    "Gallery",
-    "Queries",
-    "Recommendations",
-    "Usual",
-    "as_slice",
-    "candidates",
-    "explain",
-    "nearest_columns",
-    "rank",
-    "recommend",
-    "rows_of_values",
-    "usual_scores",
-    "variant_groups",
-]

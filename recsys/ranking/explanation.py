@@ -1,15 +1,15 @@
-"""Why a product is recommended, in words: "same kind, looks alike, close in colour, one price level lower".
+"""The reason of a recommendation, as a sentence: "same kind, looks alike, close in colour, one price level lower".
 
-What counts as close depends on the model and on the shop: 0.5 is a high cosine for one embedding and a low one for
-another. So a score is set against what two products of one kind, drawn at random, score in this shop:
+How high a score is depends on the model and on the shop: a cosine of 0.5 is high for one embedding and low for
+another. So each score is compared with the scores of random pairs of products of one label in this shop:
 
-    among the highest 1 %      looks very much alike       very close in colour
-    among the highest 10 %     looks alike                 close in colour
-    among the higher half      looks somewhat alike        some colours in common
-    in the lower half          looks different             other colours
+    above 99 % of the pairs    looks very much alike       very close in colour
+    above 90 %                 looks alike                 close in colour
+    above 50 %                 looks somewhat alike        some colours in common
+    lower                      looks different             other colours
 
-Kinds are said where both labels are known. Price levels are compared as they are; where one is the neutral one, which
-an unknown price has, "price not compared" is said.
+The kind is part of the sentence where both labels are known. Where one price level is the neutral one, that of an
+unknown price, the sentence ends with "price not compared".
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.ranking.gallery import Gallery, Queries
-from recsys.ranking.likeness import colour_scores, visual_score
 from recsys.ranking.price_levels import LEVELS
-from recsys.ranking.rule import Recommendations
+from recsys.ranking.reranking import Recommendations
+from recsys.ranking.scores import colour_scores, visual_score
 
 SHARES = (0.5, 0.9, 0.99)
-"""Of the pairs drawn at random, those that a score must exceed for the next stronger words."""
+"""Shares of the random pairs that a score must exceed for the next stronger wording."""
 PAIRS = 10_000
-"""Drawn at random."""
+"""Number of random pairs."""
 SEED = 12_345
 
 KINDS = ("", "another kind", "same kind")
@@ -47,52 +47,55 @@ SENTENCES = np.array(
 
 
 @dataclass(frozen=True)
-class Usual:
-    """The scores that are exceeded by half, a tenth and a hundredth of the pairs of one kind in a shop."""
+class ScoreQuantiles:
+    """The quantiles, at `SHARES`, of the scores of random pairs of products of one label in a shop."""
 
     visual: tuple[float, ...]
     colour: tuple[float, ...]
 
 
-def usual_scores(gallery: Gallery) -> Usual:
-    """Return the quantiles of a gallery's scores, from pairs of one label drawn by seed; of any where there is none."""
+def score_quantiles(gallery: Gallery) -> ScoreQuantiles:
+    """Compute the quantiles of a gallery's scores, from seeded random pairs of one label.
+
+    A shop without labels draws pairs of any products.
+    """
     rng = np.random.default_rng(SEED)
     one = rng.integers(0, len(gallery), PAIRS)
     other = rng.integers(0, len(gallery), PAIRS)
-    for rows in gallery.rows_of_label.values():
+    for rows in gallery.rows_by_label.values():
         of_label = np.flatnonzero(np.isin(one, rows))
         other[of_label] = rng.choice(rows, len(of_label))
-    known = (one != other) & ((gallery.labels[one] == gallery.labels[other]) | (not gallery.rows_of_label))
-    one, other = one[known], other[known]
+    valid = (one != other) & ((gallery.labels[one] == gallery.labels[other]) | (not gallery.rows_by_label))
+    one, other = one[valid], other[valid]
     if not len(one):
-        return Usual(SHARES, SHARES)  # a shop without pairs has no recommendations to explain
+        return ScoreQuantiles(SHARES, SHARES)  # a shop without pairs has no recommendations to explain
     cosine = np.einsum("ij,ij->i", gallery.embeddings[one], gallery.embeddings[other])
     colour = colour_scores(gallery.histograms[one], gallery.histograms, other[:, None])
     visual, colours = (np.quantile(scores, SHARES) for scores in (visual_score(cosine), colour))
-    return Usual(tuple(map(float, visual)), tuple(map(float, colours)))
+    return ScoreQuantiles(tuple(map(float, visual)), tuple(map(float, colours)))
 
 
 def explain(
-    answer: Recommendations, queries: Queries, gallery: Gallery, usual: Usual | None = None
+    answer: Recommendations, queries: Queries, gallery: Gallery, quantiles: ScoreQuantiles | None = None
 ) -> NDArray[np.object_]:
-    """Return why each product is recommended: (m, top) str, None where there is none.
+    """Return the reason of each recommendation: (m, top) str, None where there is no recommendation.
 
     Args:
-        answer: what was recommended for the queries.
+        answer: the recommendations for the queries.
         queries: m products or photos.
-        gallery: what was chosen from.
-        usual: `usual_scores(gallery)`, which a caller with many questions keeps.
+        gallery: the products that were searched.
+        quantiles: `score_quantiles(gallery)`, precomputed by a caller with many queries.
     """
     rows = answer.neighbours
-    words = sentences(
+    reasons = sentences(
         answer.visual,
         answer.colour,
         labels=(queries.labels[:, None], gallery.labels[rows]),
         levels=(queries.price_levels[:, None], gallery.price_levels[rows]),
-        usual=usual or usual_scores(gallery),
+        quantiles=quantiles or score_quantiles(gallery),
     )
-    words[rows < 0] = None
-    return words
+    reasons[rows < 0] = None
+    return reasons
 
 
 def sentences(
@@ -101,16 +104,16 @@ def sentences(
     *,
     labels: tuple[NDArray[np.object_], NDArray[np.object_]],
     levels: tuple[NDArray[np.float64], NDArray[np.float64]],
-    usual: Usual,
+    quantiles: ScoreQuantiles,
 ) -> NDArray[np.object_]:
-    """Return the words for scores, labels and price levels of queries and of what is recommended; all broadcast."""
+    """Return the sentences for scores, and for labels and price levels of (query, recommendation); all broadcast."""
     known = (labels[0] != None) & (labels[1] != None)  # noqa: E711  elementwise
     kind = np.where(known, 1 + (labels[0] == labels[1]), 0).astype(np.int64)
     step = levels[1] - levels[0]
-    whole = (levels[0] % 1 == 0) & (levels[1] % 1 == 0)
-    price = np.where(whole, step + LEVELS - 1, len(PRICES) - 1).astype(np.int64)
-    look, shades = (
+    both_known = (levels[0] % 1 == 0) & (levels[1] % 1 == 0)
+    price = np.where(both_known, step + LEVELS - 1, len(PRICES) - 1).astype(np.int64)
+    look, shade = (
         np.searchsorted(bounds, np.nan_to_num(scores), side="right")
-        for bounds, scores in ((usual.visual, visual), (usual.colour, colour))
+        for bounds, scores in ((quantiles.visual, visual), (quantiles.colour, colour))
     )
-    return np.asarray(SENTENCES[kind, look, shades, price], dtype=object)
+    return np.asarray(SENTENCES[kind, look, shade, price], dtype=object)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ConfigurationError
-from recsys.evaluation import colour_agreement, earned_weights
+from recsys.evaluation import colour_agreement
 from recsys.evaluation.colour_agreement import ColourAgreement
-from recsys.evaluation.earned_weights import TradeOff
 from recsys.evaluation.tsne import SEED, tsne_points
+from recsys.evaluation.weight_selection import WeightTradeOff, measure_trade_off
 from recsys.ingest.addresses import without_credentials
 from recsys.ingest.causes import Cause, explain
 from recsys.ingest.images.ledger import broken_by_cause, broken_by_host, count_images
@@ -205,7 +205,7 @@ class ReportData:
     to_review: int = 0
     retrieval: tuple[Retrieval, ...] = ()
     colours: ColourAgreement | None = None
-    weights: TradeOff | None = None
+    weights: WeightTradeOff | None = None
     grids: tuple[GridRow, ...] = ()
     tsne_points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     tsne_labels: tuple[str | None, ...] = ()
@@ -266,7 +266,7 @@ def gather(
         to_review=len(review_list(store)),
         retrieval=_retrieval(evaluation),
         colours=colour_agreement.measure(store, configuration),
-        weights=earned_weights.measure(store, configuration),
+        weights=measure_trade_off(store, configuration),
         grids=_grids(store, serves, shown, configuration),
         tsne_points=points,
         tsne_labels=point_labels,

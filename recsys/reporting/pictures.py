@@ -32,7 +32,7 @@ from recsys.core.plotting import (
     write,
 )
 from recsys.core.text import money
-from recsys.evaluation.earned_weights import TradeOff
+from recsys.evaluation.weight_selection import WeightTradeOff
 
 # the grid, in inches
 NEIGHBOURS_LEFT = MARGIN + TILE + 0.45
@@ -76,7 +76,7 @@ class GridRow:
     neighbours: tuple[Tile, ...]
 
 
-def weights_picture(found: TradeOff) -> bytes:
+def weights_picture(found: WeightTradeOff) -> bytes:
     """Return a PNG of the curve of weights: relevance over agreement, and over coverage; each point a mixture."""
     figure = Figure(figsize=(9.4, 3.9), dpi=130, facecolor="white", layout="constrained")
     panels = (("agreement", "agreement in colour and price, least to most"), ("coverage", "share of the shop shown"))
@@ -84,7 +84,7 @@ def weights_picture(found: TradeOff) -> bytes:
         seen = axes.scatter(
             found.curve[column], found.curve[found.precision], c=found.curve["visual"], cmap="viridis", s=14
         )
-        for point, mark, label in ((found.configured, "D", "configured"), (found.earned, "o", "earned")):
+        for point, mark, label in ((found.configured, "D", "configured"), (found.selected, "o", "earned")):
             axes.scatter(
                 *(point[column], point[found.precision]),
                 **{"marker": mark, "s": 80, "facecolors": "none", "edgecolors": SCORE_COLOURS["colour"]},

@@ -60,8 +60,8 @@ from recsys.core.errors import (
     WeightsError,
 )
 from recsys.models.embedding.serving import describe, serving
-from recsys.ranking import Queries
-from recsys.ranking.recommendations import unknown
+from recsys.ranking.gallery import Queries
+from recsys.ranking.single_query import unknown_product_error
 from recsys.service.guard import Guard, Metrics
 from recsys.service.snapshot import Snapshot, Snapshots
 from recsys.storage.store import Store, literal
@@ -385,7 +385,7 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
     @service.get("/labels")
     async def labels(now: Now) -> Shop:
         """Return the labels, the most frequent first, and the rule that holds unless a client asks for another."""
-        counts = [Label(label=label, products=len(rows)) for label, rows in now.gallery.rows_of_label.items()]
+        counts = [Label(label=label, products=len(rows)) for label, rows in now.gallery.rows_by_label.items()]
         return Shop(
             labels=sorted(counts, key=lambda each: (-each.products, each.label)),
             unlabelled=len(now.gallery) - sum(each.products for each in counts),
@@ -424,7 +424,7 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
     def of_product(now: Snapshot, product_id: str, asked: Wanted) -> bytes:
         row = now.row_of.get(product_id)
         if row is None:
-            raise unknown(now.store, product_id, now.frame)
+            raise unknown_product_error(now.store, product_id, now.frame)
         found = now.stored_for(row) if asked == usual else None
         if found is None:
             found = recommended(now, Queries.of(now.gallery, np.array([row])), asked)
@@ -439,7 +439,7 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
         """Return a product."""
         row = now.row_of.get(product_id)
         if row is None:
-            raise unknown(now.store, product_id, now.frame)
+            raise unknown_product_error(now.store, product_id, now.frame)
         path = now.frame["category_path"].iloc[row]
         return Details(**now.products[row], category_path=[] if path is None else list(path))
 

@@ -21,10 +21,13 @@ from recsys.core.configuration import Configuration, Recommend
 from recsys.core.errors import NoImagesError, RecsysError
 from recsys.models.embedding.serving import Serving, serving
 from recsys.models.features import table_name
-from recsys.ranking import Gallery, Queries, Recommendations, Usual, explain, recommend, usual_scores
-from recsys.ranking import ann_index as index
+from recsys.ranking.ann_index import AnnIndex, load_index
+from recsys.ranking.cache_keys import ranking_keys
+from recsys.ranking.explanation import ScoreQuantiles, explain, score_quantiles
+from recsys.ranking.gallery import Gallery, Queries
+from recsys.ranking.gallery_loading import load_gallery
 from recsys.ranking.price_levels import price_quantiles
-from recsys.ranking.shop import bases, load_shop
+from recsys.ranking.reranking import Recommendations, recommend
 from recsys.storage.store import Store, is_held
 
 SCORES = ("visual", "colour", "price", "total")
@@ -39,10 +42,10 @@ class Snapshot:
     Attributes:
         store: read-only, for what is not in memory: pictures, and why a product cannot be compared.
         serves: which embedding.
-        frame: the products that can be compared, see `gallery.products_with_image`, label by label.
+        frame: the products that can be compared, see `recsys.ranking.cache_keys.products_with_image`, label by label.
         gallery: row by row what they are compared by.
         places: (n,) theirs in the catalogue's order.
-        usual: see `recommender.usual_scores`.
+        usual: see `recsys.ranking.explanation.score_quantiles`.
         shortlist: whom a photo is compared with in a shop that has an index; None: with all.
         configuration: of the service.
         stored: the recommendations that the last run ranked, row by row as the gallery, and their reasons; rows of -1
@@ -55,8 +58,8 @@ class Snapshot:
     frame: pd.DataFrame
     gallery: Gallery
     places: NDArray[np.int64]
-    usual: Usual
-    shortlist: index.Index | None
+    usual: ScoreQuantiles
+    shortlist: AnnIndex | None
     configuration: Configuration
     stored: tuple[Recommendations, NDArray[np.object_]]
     number: int
@@ -72,18 +75,18 @@ class Snapshot:
         """
         store = Store(home, read_only=True)
         serves = serving(home, configuration)
-        frame, gallery = load_shop(store, configuration, serves)
+        frame, gallery = load_gallery(store, configuration, serves)
         if not len(gallery):
             raise NoImagesError(
                 f"home {home} has no product with features of the configured backbone yet; "
                 "run 'recsys run --catalogue FILE' to the end, then ask again"
             )
-        usual = usual_scores(gallery)
+        usual = score_quantiles(gallery)
         together = np.argsort(pd.factorize(gallery.labels)[0], kind="stable")  # so that a label's are searched in place
         frame, gallery = frame.iloc[together].reset_index(drop=True), gallery.take(together)
         ranked = _ranked(store, serves, gallery, configuration)
         reasons = explain(ranked, Queries.of(gallery, np.arange(len(gallery))), gallery, usual)
-        shortlist = index.load(store, configuration, serves, frame, gallery)
+        shortlist = load_index(store, configuration, serves, frame, gallery)
         return cls(store, serves, frame, gallery, together, usual, shortlist, configuration, (ranked, reasons), number)
 
     @cached_property
@@ -183,7 +186,7 @@ def _ranked(store: Store, serves: Serving, gallery: Gallery, configuration: Conf
     top = configuration.recommend.top
     columns = ["product_id", "rank", "neighbour_id", "basis", *SCORES]
     table = store.read(serves.recommendations, columns, f"rank <= {top}").to_pandas()
-    now = bases(store, configuration, serves)
+    now = ranking_keys(store, configuration, serves)
     table = table[table["basis"].to_numpy() == now.reindex(table["product_id"]).to_numpy()]
     row_of = pd.Series(np.arange(len(gallery)), index=gallery.product_ids)
     rows, places = row_of.reindex(table["product_id"]).to_numpy(), table["rank"].to_numpy() - 1

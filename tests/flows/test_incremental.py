@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys.ranking.shop import load_shop
+from recsys.ranking.gallery_loading import load_gallery
 from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from tests.flows.conftest import CONFIGURATION, Ran, running
@@ -45,7 +45,7 @@ def test_each_kind_of_change_writes_what_changed_and_what_rests_on_it(
     home = shutil.copytree(ran.copy, tmp_path / "home")
     run, store = running(home), Store(home)
     catalogue = pd.read_csv(shop.catalogue, dtype=str, keep_default_na=False)
-    frame, _ = load_shop(store, CONFIGURATION)
+    frame, _ = load_gallery(store, CONFIGURATION)
     sizes = frame["label"].value_counts()
     label = frame[frame["label"] == sizes.index[0]].sort_values("price")
     alone = set(frame.loc[frame["label"].map(sizes).fillna(1) < 2, "product_id"])  # compared with the whole shop

@@ -13,10 +13,10 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.tracking import tracking_uri
-from recsys.evaluation.products import vectors_of
+from recsys.evaluation.evaluation_set import vectors_of
 from recsys.lifecycle import promotion as registry
 from recsys.models.embedding import serving
-from recsys.ranking.recommendations import recommend_image
+from recsys.ranking.single_query import recommend_image
 from recsys.storage.store import Store
 from recsys.vision.square import decode_squared
 from tests.flows.conftest import FLAGS, Ran, recorded

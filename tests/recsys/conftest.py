@@ -10,7 +10,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.models import features
-from recsys.ranking.recommendations import fill
+from recsys.ranking.recommendations import recommend_missing
 from recsys.storage.store import SCHEMAS, Store
 
 
@@ -37,7 +37,7 @@ def small_shop(tmp_path: Path) -> Callable[[Sequence[str], Sequence[str | None]]
         histograms = random.dirichlet(np.ones(768), count).astype(np.float32)
         configuration = load(environ={})
         store.write(features.table_name(configuration), features.rows_of(ids, vectors, histograms))
-        fill(store, configuration, None)
+        recommend_missing(store, configuration, None)
         return store
 
     return made

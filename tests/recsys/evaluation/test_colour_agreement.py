@@ -17,7 +17,7 @@ from recsys.evaluation.colour_agreement import (
     nearest_by_colour,
     see,
 )
-from recsys.ranking import Gallery
+from recsys.ranking.gallery import Gallery
 from recsys.vision.square import square
 
 COLOURS = {

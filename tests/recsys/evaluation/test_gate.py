@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from recsys.core.configuration import Evaluation
-from recsys.evaluation import Judgement, decide, judge
-from recsys.evaluation.gate import FEWEST_GROUPS
+from recsys.evaluation.gate import FEWEST_GROUPS, decide
+from recsys.evaluation.retrieval_metrics import Judgement, judge
 
 SETTINGS = Evaluation(levels=2)
 N = 600

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from recsys.core.configuration import Evaluation
-from recsys.evaluation import retrieval, values_at_level
+from recsys.evaluation.leave_one_out import retrieval
+from recsys.evaluation.retrieval_metrics import values_at_level
 
 SETTINGS = Evaluation(min_occurrences=2, ranks=(1, 2), levels=2)
 PATHS = [["A", "x"]] * 3 + [["A", "y"]] * 3 + [["B"]] * 2
@@ -46,7 +47,7 @@ def test_the_same_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     paths = [["A", str(i % 7), str(i % 21)] for i in range(300)]
     whole = retrieval(embeddings, paths, Evaluation())
-    monkeypatch.setattr("recsys.evaluation.search.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("recsys.evaluation.blockwise_search.BLOCK_BYTES", 10_000)
     assert retrieval(embeddings, paths, Evaluation()).equals(whole)
 
 

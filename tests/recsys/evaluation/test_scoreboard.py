@@ -8,9 +8,9 @@ import pytest
 
 from recsys.core import progress
 from recsys.core.configuration import Evaluation
-from recsys.evaluation import judge, scoreboard
 from recsys.evaluation.baselines import hsv_vectors, pixel_vectors, random_vectors
-from recsys.evaluation.judgement import Figure
+from recsys.evaluation.retrieval_metrics import Figure, judge
+from recsys.evaluation.scoreboard import scoreboard
 
 N = 200
 SETTINGS = Evaluation(levels=2)

@@ -23,7 +23,8 @@ from recsys.lifecycle import promotion as registry
 from recsys.models.embedding import fitting, ledger, serving
 from recsys.models.embedding.serving import REGISTERED
 from recsys.ranking import recommendations
-from recsys.ranking.shop import load_shop
+from recsys.ranking.gallery_loading import load_gallery
+from recsys.ranking.single_query import recommend_product
 from recsys.storage.store import Store
 from tests.recsys.models.embedding.small_shop import Shop, draw, flags, recipe, settings
 
@@ -72,7 +73,7 @@ class Home:
 
 def rank(home: Home) -> None:
     """Fill the recommendations of what serves."""
-    recommendations.fill(home.store, home.weak, serving.champion(home.path, home.weak))
+    recommendations.recommend_missing(home.store, home.weak, serving.champion(home.path, home.weak))
 
 
 def put_in_service(home: Home, configuration: Configuration) -> serving.Model:
@@ -80,7 +81,7 @@ def put_in_service(home: Home, configuration: Configuration) -> serving.Model:
     outcome = registry.train(home.store, configuration)
     assert outcome.waits, outcome.model.reason
     assert ledger.missing(home.store, configuration, outcome.model) == []
-    recommendations.fill(home.store, configuration, outcome.model)
+    recommendations.recommend_missing(home.store, configuration, outcome.model)
     registry.serve(home.store, configuration, outcome.model)
     return outcome.model
 
@@ -201,19 +202,19 @@ def test_a_challenger_trained_with_shuffled_categories_is_refused_and_the_champi
 def test_a_better_one_is_promoted_and_a_roll_back_restores_every_recommendation(home: Home) -> None:
     weak, before = serving.champion(home.path, home.weak), recommended(home)
     product = before["product_id"].iloc[7]
-    asked = recommendations.recommend_product(home.store, home.weak, product).to_json()
+    asked = recommend_product(home.store, home.weak, product).to_json()
     strong = put_in_service(home, home.strong)
     assert "promoted: better at level 2" in strong.reason and strong.against == weak.version
     assert serving.champion(home.path, home.strong) == strong
     assert champion_in_mlflow(home) == strong.registered
     assert not recommended(home)["visual"].equals(before["visual"])
-    assert load_shop(home.store, home.strong)[1].version == strong.version
-    assert recommendations.recommend_product(home.store, home.strong, product).to_json() != asked
+    assert load_gallery(home.store, home.strong)[1].version == strong.version
+    assert recommend_product(home.store, home.strong, product).to_json() != asked
 
     assert registry.roll_back(home.store, home.strong).model == weak
     assert serving.champion(home.path, home.strong) == weak and champion_in_mlflow(home) == weak.registered
     pd.testing.assert_frame_equal(recommended(home), before, check_exact=True)
-    assert recommendations.recommend_product(home.store, home.strong, product).to_json() == asked
+    assert recommend_product(home.store, home.strong, product).to_json() == asked
     assert registry.train(home.store, home.strong).waits is False  # whoever took it back meant it
 
     registry.roll_back(home.store, home.strong)  # to the raw backbone, the first of all

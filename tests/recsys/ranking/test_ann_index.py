@@ -15,10 +15,12 @@ from recsys.core.configuration import Configuration, load
 from recsys.core.tracking import tracking_uri
 from recsys.models import features
 from recsys.models.embedding.serving import Serving
-from recsys.ranking import Gallery, Queries, recommend, recommendations
-from recsys.ranking import ann_index as index
-from recsys.ranking.ann_index import INDEXES
-from recsys.ranking.nearest import Shortlist, search
+from recsys.ranking import ann_index_building, single_query
+from recsys.ranking.ann_index import AnnIndex, current_record, load_index
+from recsys.ranking.ann_index_building import EXPERIMENT, ensure_index
+from recsys.ranking.gallery import Gallery, Queries
+from recsys.ranking.nearest_neighbours import Shortlist, search
+from recsys.ranking.reranking import recommend
 from recsys.storage.store import Store, embeddings_schema
 
 PRODUCTS, NUMBERS = 3_000, 32
@@ -103,12 +105,12 @@ def recall(truth: NDArray[np.int64], answer: NDArray[np.int64]) -> float:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_finds_what_it_was_measured_to_find(store: Store, kind: str) -> None:
     configuration = configured(kind=kind)
-    known = index.ensure(store, configuration, SERVES)
-    assert known is not None and known.good and known.recall >= 0.99 and known.kind == kind
+    known = ensure_index(store, configuration, SERVES)
+    assert known is not None and known.is_good and known.recall >= 0.99 and known.kind == kind
     assert known.vectors == PRODUCTS and known.bytes > 0 and known.sample == 60
     frame, gallery = shop_of(store)
-    shortlist = index.load(store, configuration, SERVES, frame, gallery)
-    assert shortlist is index.load(store, configuration, SERVES, frame, gallery)
+    shortlist = load_index(store, configuration, SERVES, frame, gallery)
+    assert shortlist is load_index(store, configuration, SERVES, frame, gallery)
     for collapse in (False, True):
         truth = found(gallery, None, collapse=collapse)
         assert recall(truth, found(gallery, shortlist, collapse=collapse)) >= 0.97  # as sure as forty questions are
@@ -118,9 +120,9 @@ def test_it_finds_what_it_was_measured_to_find(store: Store, kind: str) -> None:
 
 def test_a_shortlist_is_short_and_of_the_gallerys_rows(store: Store) -> None:
     configuration = configured()
-    index.ensure(store, configuration, SERVES)
+    ensure_index(store, configuration, SERVES)
     frame, gallery = shop_of(store)
-    shortlist = index.load(store, configuration, SERVES, frame, gallery)
+    shortlist = load_index(store, configuration, SERVES, frame, gallery)
     assert shortlist is not None
     vector = photos().embeddings[0]
     listed = shortlist(vector, 20)
@@ -132,7 +134,7 @@ def test_a_shortlist_is_short_and_of_the_gallerys_rows(store: Store) -> None:
 @pytest.mark.parametrize("wanted", ["label", "price level", "in stock", "brand", "nothing"])
 def test_what_a_filter_forbids_is_never_found_and_what_it_allows_is(store: Store, wanted: str) -> None:
     configuration = configured()
-    index.ensure(store, configuration, SERVES)
+    ensure_index(store, configuration, SERVES)
     frame, gallery = shop_of(store)
     random = np.random.default_rng(2)
     allowed = {
@@ -142,7 +144,7 @@ def test_what_a_filter_forbids_is_never_found_and_what_it_allows_is(store: Store
         "brand": random.random(len(gallery)) < 0.1,  # fewer: exactly
         "nothing": np.zeros(len(gallery), dtype=bool),
     }[wanted]
-    shortlist = index.load(store, configuration, SERVES, frame, gallery)
+    shortlist = load_index(store, configuration, SERVES, frame, gallery)
     assert shortlist is not None
     assert (shortlist(photos().embeddings[0], 20, allowed) is None) == (allowed.sum() < PRODUCTS // 4)
     truth, answer = found(gallery, None, allowed), found(gallery, shortlist, allowed)
@@ -166,9 +168,9 @@ def test_a_shortlist_that_is_too_short_is_no_answer(store: Store) -> None:
 
 def test_the_rule_ranks_what_is_on_the_shortlist(store: Store) -> None:
     configuration = configured()
-    index.ensure(store, configuration, SERVES)
+    ensure_index(store, configuration, SERVES)
     frame, gallery = shop_of(store)
-    shortlist = index.load(store, configuration, SERVES, frame, gallery)
+    shortlist = load_index(store, configuration, SERVES, frame, gallery)
     exact = recommend(photos(), gallery, configuration.recommend)
     indexed = recommend(photos(), gallery, configuration.recommend, shortlist=shortlist)
     assert (exact.neighbours == indexed.neighbours).mean() >= 0.97
@@ -183,13 +185,13 @@ def test_a_photos_question_goes_by_the_index_and_is_answered_alike(
     shutil.copy(mlflow_tables, store.home / "mlflow" / "mlflow.db")
     table = store.read(features.table_name(CONFIGURATION))
     vector, histogram = (np.array(table[name][7].as_py(), np.float32)[None] for name in ("embedding", "histogram"))
-    monkeypatch.setattr(recommendations, "describe", lambda *_: (vector, histogram))
+    monkeypatch.setattr(single_query, "describe", lambda *_: (vector, histogram))
     asked: list[int] = []
-    monkeypatch.setattr(index.Index, "__call__", spy(index.Index.__call__, asked))
+    monkeypatch.setattr(AnnIndex, "__call__", spy(AnnIndex.__call__, asked))
     indexed = configured(from_products=100)
-    index.ensure(store, indexed, Serving.of(None, indexed))
+    ensure_index(store, indexed, Serving.of(None, indexed))
     answers = [
-        recommendations.recommend_image(store, configuration, np.zeros((256, 256, 3), np.uint8), "photo").items
+        single_query.recommend_image(store, configuration, np.zeros((256, 256, 3), np.uint8), "photo").items
         for configuration in (CONFIGURATION, indexed)
     ]
     assert asked == [20]
@@ -198,7 +200,7 @@ def test_a_photos_question_goes_by_the_index_and_is_answered_alike(
 
 
 def spy(real: Callable[..., object], asked: list[int]) -> Callable[..., object]:
-    def call(self: index.Index, vector: object, count: int, allowed: object = None) -> object:
+    def call(self: AnnIndex, vector: object, count: int, allowed: object = None) -> object:
         asked.append(count)
         return real(self, vector, count, allowed)
 
@@ -207,46 +209,46 @@ def spy(real: Callable[..., object], asked: list[int]) -> Callable[..., object]:
 
 def test_a_small_shop_has_no_index(store: Store) -> None:
     configuration = configured(from_products=PRODUCTS + 1)
-    assert index.ensure(store, configuration, SERVES) is None
-    assert index.load(store, configuration, SERVES, *shop_of(store)) is None
+    assert ensure_index(store, configuration, SERVES) is None
+    assert load_index(store, configuration, SERVES, *shop_of(store)) is None
     assert not store.table(SERVES.embeddings).list_indices() and not (store.home / "index").exists()
 
 
 def test_an_index_that_finds_too_little_is_dropped_and_search_is_exact(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "_efforts", lambda most: iter([1]))
+    monkeypatch.setattr(ann_index_building, "_efforts", lambda most: iter([1]))
     configuration = configured(recall=1.0, kind="ivf_pq")
-    known = index.ensure(store, configuration, SERVES)
-    assert known is not None and not known.good and known.recall < 1
-    assert index.load(store, configuration, SERVES, *shop_of(store)) is None
+    known = ensure_index(store, configuration, SERVES)
+    assert known is not None and not known.is_good and known.recall < 1
+    assert load_index(store, configuration, SERVES, *shop_of(store)) is None
     assert not store.table(SERVES.embeddings).list_indices()
-    assert index.ensure(store, configuration, SERVES) == known  # and is not built in vain again
+    assert ensure_index(store, configuration, SERVES) == known  # and is not built in vain again
 
 
 def test_it_is_built_anew_when_the_table_or_the_settings_change_and_only_then(store: Store) -> None:
     configuration = configured()
-    first = index.ensure(store, configuration, SERVES)
-    assert first is not None and index.ensure(store, configuration, SERVES) is not None
-    assert first == index.ensure(store, configuration, SERVES) == index.built(store, configuration, SERVES)
+    first = ensure_index(store, configuration, SERVES)
+    assert first is not None and ensure_index(store, configuration, SERVES) is not None
+    assert first == ensure_index(store, configuration, SERVES) == current_record(store, configuration, SERVES)
     store.write(SERVES.embeddings, rows(PRODUCTS, drawn(100, 5)))
-    assert index.built(store, configuration, SERVES) is None
-    assert index.load(store, configuration, SERVES, *shop_of(store)) is None  # exact, until it is built anew
-    second = index.ensure(store, configuration, SERVES)
+    assert current_record(store, configuration, SERVES) is None
+    assert load_index(store, configuration, SERVES, *shop_of(store)) is None  # exact, until it is built anew
+    second = ensure_index(store, configuration, SERVES)
     assert second is not None and second.vectors == PRODUCTS + 100 and second.version > first.version
-    assert index.built(store, configured(kind="ivf_pq"), SERVES) is None
+    assert current_record(store, configured(kind="ivf_pq"), SERVES) is None
     (store.home / "index" / f"{SERVES.embeddings}.json").write_text("{")
-    assert index.built(store, configuration, SERVES) is None
-    assert index.load(store, configuration, SERVES, *shop_of(store)) is None
+    assert current_record(store, configuration, SERVES) is None
+    assert load_index(store, configuration, SERVES, *shop_of(store)) is None
 
 
 def test_what_was_measured_is_in_mlflow(store: Store) -> None:
     import mlflow
 
-    known = index.ensure(store, configured(), SERVES)
-    index.ensure(store, configured(), SERVES)  # is there: no second run
+    known = ensure_index(store, configured(), SERVES)
+    ensure_index(store, configured(), SERVES)  # is there: no second run
     client = mlflow.MlflowClient(tracking_uri(store.home))
-    experiment = client.get_experiment_by_name(INDEXES)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     assert known is not None and experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     facts = {name: str(value) for name, value in dataclasses.asdict(known).items()}
@@ -257,7 +259,7 @@ def test_what_was_measured_is_in_mlflow(store: Store) -> None:
 
 def test_searches_are_silent(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
     configuration = configured()
-    index.ensure(store, configuration, SERVES)
-    shortlist = index.load(store, configuration, SERVES, *shop_of(store))
+    ensure_index(store, configuration, SERVES)
+    shortlist = load_index(store, configuration, SERVES, *shop_of(store))
     assert shortlist is not None and shortlist(photos().embeddings[0], 20) is not None
     assert "WARN" not in "".join(capfd.readouterr())

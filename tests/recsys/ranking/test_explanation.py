@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 
 from recsys.core.configuration import Recommend
-from recsys.ranking import Gallery, Queries, Usual, explain, recommend, usual_scores
-from recsys.ranking.explanation import sentences
+from recsys.ranking.explanation import ScoreQuantiles, explain, score_quantiles, sentences
+from recsys.ranking.gallery import Gallery, Queries
+from recsys.ranking.reranking import recommend
 
-USUAL = Usual(visual=(0.3, 0.6, 0.8), colour=(0.5, 0.7, 0.9))
+USUAL = ScoreQuantiles(visual=(0.3, 0.6, 0.8), colour=(0.5, 0.7, 0.9))
 
 
 def said(visual: float, colour: float, label: str | None, other: str | None, level: float, its: float) -> str:
@@ -16,7 +17,7 @@ def said(visual: float, colour: float, label: str | None, other: str | None, lev
         np.array([colour], np.float32),
         labels=(pair[0], pair[1]),
         levels=(np.array([level]), np.array([its])),
-        usual=USUAL,
+        quantiles=USUAL,
     )
     return str(words[0])
 
@@ -55,7 +56,7 @@ def test_every_recommendation_has_its_reason_and_nothing_else_has() -> None:
 
 
 def test_what_is_close_is_what_few_pairs_of_the_shop_are() -> None:
-    usual = usual_scores(shop())
+    usual = score_quantiles(shop())
     assert list(usual.colour) == sorted(usual.colour) and list(usual.visual) == sorted(usual.visual)
     same = shop()
     pairs = [
@@ -70,5 +71,5 @@ def test_what_is_close_is_what_few_pairs_of_the_shop_are() -> None:
 def test_a_shop_without_labels_or_with_one_product_has_bounds_too() -> None:
     gallery = shop()
     gallery.labels[:] = None
-    assert usual_scores(replace(gallery)).visual[0] < 1
-    assert len(usual_scores(shop(1)).colour) == 3
+    assert score_quantiles(replace(gallery)).visual[0] < 1
+    assert len(score_quantiles(shop(1)).colour) == 3

@@ -15,7 +15,7 @@ from recsys.core.configuration import Configuration, load
 from recsys.core.errors import ExportError
 from recsys.models import features
 from recsys.ranking import export as exporting
-from recsys.ranking.export import COLUMNS, export, versions
+from recsys.ranking.export import COLUMNS, export, ranking_versions
 from recsys.storage.store import Store
 
 CONFIGURATION = load(environ={})
@@ -43,7 +43,9 @@ def test_each_row_says_what_it_rests_on(store: Store, tmp_path: Path, suffix: st
     assert count == len(frame) == len(IDS) * (len(IDS) - 1) and list(frame.columns) == COLUMNS
     assert set(frame["model"]) == {features.model_version(CONFIGURATION)}
     assert set(frame["catalogue"]) == {"catalogue-2"}  # the last that was read
-    assert set(frame["rule"]) == {versions(store, CONFIGURATION)["rule"]} and frame["rule"][0].startswith("default-")
+    assert set(frame["rule"]) == {ranking_versions(store, CONFIGURATION)["rule"]} and frame["rule"][0].startswith(
+        "default-"
+    )
     assert frame["rank"].tolist()[:6] == [1, 2, 3, 4, 5, 1]
     np.testing.assert_allclose(frame["visual"] * 2 + frame["colour"] + frame["price"] * 0.5, frame["total"], atol=1e-5)
     assert [path.name for path in out.parent.iterdir()] == [out.name]
@@ -53,12 +55,12 @@ def test_parquet_tells_it_without_reading_a_row(store: Store, tmp_path: Path) ->
     export(store, CONFIGURATION, tmp_path / "all.parquet")
     about = pq.read_schema(tmp_path / "all.parquet").metadata
     told = {name: about[f"recsys.{name}".encode()].decode() for name in ("model", "catalogue", "rule")}
-    assert told == versions(store, CONFIGURATION)
+    assert told == ranking_versions(store, CONFIGURATION)
 
 
 def test_a_ranking_by_an_older_rule_is_not_told_as_one_of_now(store: Store, tmp_path: Path) -> None:
     other: Configuration = load(flags={"recommend": {"colour_weight": 3}}, environ={})
-    assert versions(store, other)["rule"] != versions(store, CONFIGURATION)["rule"]
+    assert ranking_versions(store, other)["rule"] != ranking_versions(store, CONFIGURATION)["rule"]
     export(store, other, tmp_path / "all.parquet")
     frame = read(tmp_path / "all.parquet")
     assert frame["rule"].isna().all() and frame["catalogue"].isna().all() and frame["model"].notna().all()

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from recsys.core.configuration import Price
-from recsys.ranking.price_levels import price_levels, price_score
+from recsys.ranking.price_levels import price_levels
+from recsys.ranking.scores import price_score
 
 SETTINGS = Price()
 

@@ -10,8 +10,9 @@ import pytest
 from recsys.core.configuration import load
 from recsys.core.errors import NoImagesError, UnknownProductError
 from recsys.ingest.catalogue.intake import take_in
-from recsys.ranking.recommendations import missing, recommend_product
-from recsys.ranking.shop import load_shop
+from recsys.ranking.gallery_loading import load_gallery
+from recsys.ranking.recommendations import missing
+from recsys.ranking.single_query import recommend_product
 from recsys.storage.store import Store
 from sample_shop import SampleShop
 
@@ -33,19 +34,19 @@ def test_a_shop_without_features_says_what_to_do(store: Store) -> None:
 
 def test_a_shop_without_images_has_nothing_to_rank(store: Store) -> None:
     assert missing(store, CONFIGURATION, None) == []
-    frame, gallery = load_shop(store, CONFIGURATION)
+    frame, gallery = load_gallery(store, CONFIGURATION)
     assert len(frame) == len(gallery) == 0
 
 
 def test_a_shop_is_read_again_when_something_of_it_changed_and_only_then(small_shop: Callable[..., Store]) -> None:
     store = small_shop(["a", "b", "c"], ["A", "B", "C"])
-    frame, gallery = load_shop(store, CONFIGURATION)
-    again = load_shop(store, CONFIGURATION)
+    frame, gallery = load_gallery(store, CONFIGURATION)
+    again = load_gallery(store, CONFIGURATION)
     assert again[0] is frame and again[1] is gallery
     row = store.read("products", where="product_id = 'b'")
     removed = row.schema.get_field_index("removed")
     store.write("products", row.set_column(removed, row.schema.field(removed), row["changed"]))
-    frame, gallery = load_shop(store, CONFIGURATION)
+    frame, gallery = load_gallery(store, CONFIGURATION)
     assert frame["product_id"].tolist() == gallery.product_ids.tolist() == ["a", "c"]
 
 
@@ -53,8 +54,8 @@ def test_variants_are_looked_for_where_the_rule_collapses_them(small_shop: Calla
     store = small_shop(["a", "b"], ["A", "B"])
     original = load(flags={"recommend": {"rule": "original"}}, environ={})
     for _ in range(2):  # the shop of one rule is not taken for the other's
-        assert load_shop(store, CONFIGURATION)[1].groups is not None
-        assert load_shop(store, original)[1].groups is None
+        assert load_gallery(store, CONFIGURATION)[1].groups is not None
+        assert load_gallery(store, original)[1].groups is None
 
 
 def test_a_shard_is_of_few_labels(small_shop: Callable[..., Store]) -> None:

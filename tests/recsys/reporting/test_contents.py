@@ -258,5 +258,5 @@ def test_weights_are_judged_by_products_that_were_held_out(fill: Fill) -> None:
     rule = settings().recommend
     assert found.configured[["visual", "colour", "price"]].tolist() == list(rule.weights.values())
     best = found.curve[found.precision].max()
-    assert found.earned[found.precision] >= best - found.curve["error_2"].max()
+    assert found.selected[found.precision] >= best - found.curve["error_2"].max()
     assert gather(shop, settings(recommend={"rule": "original"})).weights is None

@@ -19,7 +19,7 @@ import pytest
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import HomeError
 from recsys.evaluation.colour_agreement import ColourAgreement, Figure, example
-from recsys.evaluation.earned_weights import TradeOff
+from recsys.evaluation.weight_selection import WeightTradeOff
 from recsys.reporting.contents import gather
 from recsys.reporting.page import render, write_report
 from recsys.storage.store import Store
@@ -110,13 +110,13 @@ def test_a_link_to_the_shop_tells_it_nothing(fill: Fill) -> None:
     assert set((outside["rel"] or "").split()) == {"noopener", "noreferrer", "nofollow"}
 
 
-def weights() -> TradeOff:
-    """A curve of three mixtures, as `earned_weights.measure` gives it."""
+def weights() -> WeightTradeOff:
+    """A curve of three mixtures, as `measure_trade_off` gives it."""
     told = {"precision_1": [0.9, 0.8, 0.7], "error_1": 0.01, "colour_agreement": [0.5, 0.8, 0.6]}
     agreed = {"price_agreement": [0.6, 0.7, 0.9], "coverage": [0.5, 0.4, 0.3], "agreement": [0.0, 0.7, 0.8]}
     mixtures = {"visual": [1.0, 0.0, 0.0], "colour": [0.0, 1.0, 0.0], "price": [0.0, 0.0, 1.0]}
     curve = pd.DataFrame({**mixtures, **told, **agreed})
-    return TradeOff(curve, 1, 120, curve.iloc[1], curve.iloc[0])
+    return WeightTradeOff(curve, 1, 120, curve.iloc[1], curve.iloc[0])
 
 
 def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:

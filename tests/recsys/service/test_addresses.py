@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 
 from recsys.core.configuration import Configuration
 from recsys.ranking import recommendations
+from recsys.ranking.single_query import recommend_product
 from recsys.service import create_service
 from recsys.service.guard import Rate
 from recsys.storage.store import Store, lock
@@ -107,8 +108,8 @@ def test_every_recommendation_says_why(service: Service) -> None:
 
 def test_stored_recommendations_are_the_answer_while_they_hold(tmp_path: Path) -> None:
     store = fill(tmp_path / "home")
-    recommendations.fill(store, CONFIGURATION, None)
-    expected = json.loads(recommendations.recommend_product(store, CONFIGURATION, "p1").to_json())
+    recommendations.recommend_missing(store, CONFIGURATION, None)
+    expected = json.loads(recommend_product(store, CONFIGURATION, "p1").to_json())
     other = CONFIGURATION.model_copy(update={"recommend": CONFIGURATION.recommend.model_copy(update={"top": 3})})
     with serving(store.home) as service:
         for path in ("/products/p1/similar", "/products/p1/similar", "/products/p1/similar?top=5"):

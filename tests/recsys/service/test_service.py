@@ -24,7 +24,7 @@ import uvicorn
 from recsys.core.configuration import Configuration
 from recsys.models import features
 from recsys.ranking import recommendations
-from recsys.ranking.recommendations import recommend_photo, recommend_product
+from recsys.ranking.single_query import recommend_photo, recommend_product
 from recsys.service import create_service
 from recsys.service.protocol import PatientProtocol
 from recsys.storage.store import SCHEMAS, Store, among

@@ -12,9 +12,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.errors import NoImagesError
-from recsys.evaluation import scoreboard
-from recsys.evaluation.pictures import pictures_of_training
-from recsys.evaluation.products import (
+from recsys.evaluation.evaluation_set import (
     BACKBONE,
     HSV,
     PIXELS,
@@ -24,7 +22,8 @@ from recsys.evaluation.products import (
     trained_models,
     with_trained,
 )
-from recsys.evaluation.scoreboard import judgements
+from recsys.evaluation.scoreboard import judgements, scoreboard
+from recsys.evaluation.training_pictures import pictures_of_training
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, backbone_version
 from recsys.storage import shared

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from recsys.core.configuration import Evaluation
-from recsys.evaluation import search
-from recsys.evaluation.judgement import Figure, judge
+from recsys.evaluation import blockwise_search as search
+from recsys.evaluation.retrieval_metrics import Figure, judge
 from recsys.vision.colour import colour_score
 
 SETTINGS = Evaluation(min_occurrences=1, ranks=(1, 2), levels=2)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from recsys.ranking.likeness import colour_scores, visual_score
+from recsys.ranking.scores import colour_scores, visual_score
 from recsys.vision.colour import colour_score
 
 

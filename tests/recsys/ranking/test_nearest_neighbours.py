@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recsys.ranking import nearest_columns
+from recsys.ranking.nearest_neighbours import nearest_columns
 
 
 @pytest.mark.parametrize("columns", [1, 50, 700, 5_000])

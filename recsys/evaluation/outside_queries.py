@@ -27,7 +27,7 @@ from recsys.core.configuration import Configuration, Price
 from recsys.core.errors import CatalogueError, PhotoError
 from recsys.core.text import shorten
 from recsys.evaluation.baselines import hsv_vectors, pixel_vectors, random_vectors
-from recsys.evaluation.products import BACKBONE, HSV, PIXELS, RANDOM, Judged
+from recsys.evaluation.evaluation_set import BACKBONE, HSV, PIXELS, RANDOM, Judged
 from recsys.ingest.catalogue import cells
 from recsys.models import features
 from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from recsys.core.configuration import Recommend
-from recsys.ranking import Gallery, Queries
-from recsys.ranking.weight_fitting import earned, trade_off, weights_grid
+from recsys.evaluation.weight_selection import select_weights, trade_off_curve, weights_grid
+from recsys.ranking.gallery import Gallery, Queries
 
 
 def test_the_grid_holds_every_combination_once() -> None:
@@ -27,14 +27,14 @@ def test_each_weight_earns_what_it_stands_for() -> None:
         histograms=histograms,
     )
     rule = Recommend(filter=60)
-    curve = trade_off(Queries.of(shop, np.arange(400)), shop, [kinds], rule, [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
+    curve = trade_off_curve(Queries.of(shop, np.arange(400)), shop, [kinds], rule, [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
     assert curve["precision_1"].idxmax() == 0
     assert curve["colour_agreement"].idxmax() == 1
     assert curve["price_agreement"].idxmax() == 2
     assert curve["coverage"].between(0, 1).all()
 
 
-def test_of_weights_no_worse_than_the_best_those_with_the_most_agreement_are_earned() -> None:
+def test_of_weights_no_worse_than_the_best_those_with_the_most_agreement_are_select_weights() -> None:
     curve = pd.DataFrame(
         {
             "precision_1": [0.80, 0.79, 0.70],
@@ -43,4 +43,4 @@ def test_of_weights_no_worse_than_the_best_those_with_the_most_agreement_are_ear
             "price_agreement": [0.5, 0.6, 0.9],
         }
     )
-    assert earned(curve, 1).name == 1
+    assert select_weights(curve, 1).name == 1

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from recsys.core.configuration import Configuration, Evaluation
-from recsys.evaluation import judge
-from recsys.evaluation.pictures import (
+from recsys.evaluation.retrieval_metrics import judge
+from recsys.evaluation.training_pictures import (
     RIGHT,
     WRONG,
     changes,

@@ -1,6 +1,6 @@
 """Pictures of what a training did: t-SNE before and after, triplets that violate the margin, queries that changed.
 
-All give PNG bytes. Rows are those of the frame that was judged (`recsys.evaluation.judgement.judge`); whoever draws
+All give PNG bytes. Rows are those of the frame that was judged (`retrieval_metrics.judge`); whoever draws
 reads only the pictures of the rows that are shown, which each `Triplet` and `Change` names.
 """
 
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.core.plotting import INK, MUTED, png, printable
-from recsys.evaluation import search
-from recsys.evaluation.judgement import TOP, Figure, Judgement, values_at_level
-from recsys.evaluation.products import Judged, pictures_of
+from recsys.evaluation import blockwise_search as search
+from recsys.evaluation.evaluation_set import Judged, pictures_of
+from recsys.evaluation.retrieval_metrics import TOP, Figure, Judgement, values_at_level
 from recsys.evaluation.tsne import SEED, draw_legend, draw_map, legend, tsne_points
 from recsys.storage.store import Store
 

@@ -41,8 +41,8 @@ class Judged:
     """The catalogue as it is judged.
 
     Attributes:
-        frame: a row a picture, see `recsys.evaluation.judgement.judge`; besides its columns image_digest, name, label
-            (None where there is none), price (NaN where unknown).
+        frame: a row a picture, see `recsys.evaluation.retrieval_metrics.judge`; besides its columns image_digest,
+            name, label (None where there is none), price (NaN where unknown).
         histograms: (n, bins) float32 that sum to 1.
         models: by name, (n, d) float32 of unit length.
     """

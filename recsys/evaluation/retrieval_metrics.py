@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Evaluation
-from recsys.evaluation import search
+from recsys.evaluation import blockwise_search as search
 from recsys.vision.colour import colour_score
 
 TOP = 5

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from recsys.core.errors import CatalogueError
-from recsys.evaluation import judge, scoreboard
-from recsys.evaluation.judgement import Figure
-from recsys.evaluation.outside import with_outside_queries
-from recsys.evaluation.products import BACKBONE, RANDOM, judged_products
+from recsys.evaluation.evaluation_set import BACKBONE, RANDOM, judged_products
+from recsys.evaluation.outside_queries import with_outside_queries
+from recsys.evaluation.retrieval_metrics import Figure, judge
+from recsys.evaluation.scoreboard import scoreboard
 
 
 @pytest.fixture

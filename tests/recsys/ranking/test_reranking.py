@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from recsys.core.configuration import Recommend
-from recsys.ranking import Gallery, Queries, candidates, rank, recommend
+from recsys.ranking.gallery import Gallery, Queries
+from recsys.ranking.reranking import recommend, rerank, scored_candidates
 
 RULE = Recommend()
 
@@ -143,8 +144,8 @@ def test_diversity_is_maximal_marginal_relevance(diversity: float) -> None:
     queries = Queries.of(shop, np.arange(60))
     rule = Recommend(diversity=diversity)
     answer = recommend(queries, shop, rule)
-    every = rank(candidates(queries, shop, rule), shop, Recommend(), top=20)
-    nearest = candidates(queries, shop, rule).rows
+    every = rerank(scored_candidates(queries, shop, rule), shop, Recommend(), top=20)
+    nearest = scored_candidates(queries, shop, rule).rows
     for row in range(60):
         relevance = dict(zip(every.neighbours[row].tolist(), (every.total[row] / 3.5).tolist(), strict=True))
         expected = diverse(shop, nearest[row].tolist(), relevance, diversity, 5)
@@ -222,7 +223,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = replace(gallery(200, ["Watches", None]), groups=np.arange(200) // 3)
     rule = Recommend(diversity=0.2)
     whole = recommend(Queries.of(shop, np.arange(200)), shop, rule)
-    for name in ("nearest.BLOCK_BYTES", "rule.BLOCK_BYTES", "likeness.CACHE_BYTES"):
+    for name in ("nearest_neighbours.BLOCK_BYTES", "reranking.BLOCK_BYTES", "scores.CACHE_BYTES"):
         monkeypatch.setattr(f"recsys.ranking.{name}", 30_000)
     blocked = recommend(Queries.of(shop, np.arange(200)), shop, rule)
     np.testing.assert_array_equal(whole.neighbours, blocked.neighbours)

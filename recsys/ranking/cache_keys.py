@@ -1,0 +1,108 @@
+"""Cache keys of stored rankings: the digest of everything that a product's ranking depends on.
+
+A stored ranking whose key, in the column `basis`, differs from the current one is ranked again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.core.configuration import Configuration
+from recsys.models import features
+from recsys.models.embedding.serving import Serving, serving
+from recsys.ranking.gallery import rows_by_value
+from recsys.ranking.price_levels import price_levels
+from recsys.ranking.reranking import RULE_VERSION
+from recsys.storage.store import Store, digest
+
+T = TypeVar("T")
+
+PRODUCT_COLUMNS = ("product_id", "name", "brand", "label", "image_digest")
+"""The columns that a gallery depends on, besides the price level: a new price at the same level changes no ranking."""
+
+
+def products_with_image(store: Store) -> pd.DataFrame:
+    """Return the active products that have a picture, in catalogue order.
+
+    Columns: product_id, name, brand, category_path, price, row_digest, in_stock (None where unknown), label (None
+    where there is none), image_digest.
+    """
+    columns = ["product_id", "position", "name", "brand", "category_path", "price", "row_digest", "in_stock"]
+    products = store.read("products", columns, "removed IS NULL").to_pandas()
+    images = store.read("images", ["product_id", "image_digest"], "status = 'ok'").to_pandas()
+    labels = store.read("labels", ["product_id", "label"]).to_pandas()
+    frame = products.merge(images, on="product_id").merge(labels, on="product_id", how="left")
+    frame["label"] = frame["label"].astype(object).where(frame["label"].notna(), None)
+    return frame.sort_values("position", kind="stable").drop(columns="position").reset_index(drop=True)
+
+
+def ranking_keys(store: Store, configuration: Configuration, serves: Serving) -> pd.Series:
+    """Return the cache key of each product's ranking: str, by product_id, in catalogue order.
+
+    A key covers the rule, the model, and the products that the product is compared with: those of its label, or the
+    whole shop where it has no label or is alone in it. So a change within one label changes only the keys of that
+    label and of the products without one. The last result stays in memory, because each shard of a run needs it.
+    """
+    rule = configuration.recommend
+    settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size"})
+    rule_parts = [RULE_VERSION, settings, rule.stored, *gallery_versions(configuration, serves)]
+
+    def compute() -> pd.Series:
+        frame = products_with_image(store)
+        contents = product_contents(frame, configuration)
+        keys = pd.Series(digest([*rule_parts, *contents]), index=frame["product_id"], dtype=object)
+        for rows in rows_by_value(frame["label"].to_numpy(dtype=object)).values():
+            if len(rows) > 1:
+                keys.iloc[rows] = digest([*rule_parts, *contents[rows]])
+        return keys
+
+    return _last_keys.get((*table_versions(store, "products", "images", "labels"), *rule_parts), compute)
+
+
+def shop_key(store: Store, configuration: Configuration) -> str:
+    """Return one cache key of the whole shop: the version of the data that metrics and pictures belong to."""
+    return digest(sorted(set(ranking_keys(store, configuration, serving(store.home, configuration)))))
+
+
+def product_contents(frame: pd.DataFrame, configuration: Configuration) -> NDArray[np.object_]:
+    """Return everything of each product that a gallery depends on, as text (n,); the frame of `products_with_image`."""
+    columns = [frame[column].tolist() for column in PRODUCT_COLUMNS]
+    columns.append(price_levels(frame["price"], frame["label"], configuration.price).tolist())
+    return np.array(["\x1f".join(map(str, line)) for line in zip(*columns, strict=True)], dtype=object)
+
+
+def gallery_versions(configuration: Configuration, serves: Serving) -> list[str]:
+    """Return the versions and settings that a gallery depends on, besides its products."""
+    versions = dict.fromkeys((features.model_version(configuration), serves.version))
+    return [*versions, configuration.price.model_dump_json()]
+
+
+def table_versions(store: Store, *tables: str) -> tuple[Hashable, ...]:
+    """Return a key of the current content of these tables."""
+    return (str(store.home), store.id, *((table, store.version(table)) for table in tables))
+
+
+class LastResult(Generic[T]):
+    """Keep the result of the last key. One thread computes at a time; the others wait for its result."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key: Hashable = None
+        self._value: T | None = None
+
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the result of `key`; compute it where the last key was another."""
+        with self._lock:
+            if self._value is None or key != self._key:
+                self._value = None  # release the old result first, to avoid two of them in memory
+                self._key, self._value = key, compute()
+            return self._value
+
+
+_last_keys = LastResult[pd.Series]()

@@ -1,0 +1,124 @@
+"""Load a shop's gallery from the store: labels, price levels, embeddings, histograms and variants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recsys.core.configuration import Configuration
+from recsys.core.errors import NoImagesError
+from recsys.models import features
+from recsys.models.embedding.serving import Serving, serving
+from recsys.ranking.cache_keys import (
+    LastResult,
+    gallery_versions,
+    product_contents,
+    products_with_image,
+    table_versions,
+)
+from recsys.ranking.gallery import Gallery, as_slice
+from recsys.ranking.price_levels import price_levels
+from recsys.ranking.variants import variant_groups
+from recsys.storage.store import Store, digest
+
+_last_shop = LastResult[tuple[pd.DataFrame, Gallery]]()
+_last_gallery = LastResult[Gallery]()
+
+
+def load_gallery(
+    store: Store, configuration: Configuration, serves: Serving | None = None
+) -> tuple[pd.DataFrame, Gallery]:
+    """Return the products that can be compared: a frame (see `products_with_image`) and a gallery, row by row.
+
+    Products without features or without an embedding are left out. Variants are computed where the configured rule
+    collapses them. The last result stays in memory and is returned again until a table changes. It is a shared cached
+    object; treat it as read-only.
+
+    Args:
+        store: the home's tables.
+        configuration: the backbone, the histograms, the price levels and the rule.
+        serves: the embeddings that products are compared by (default: those that serve).
+    """
+    serves = serves or serving(store.home, configuration)
+    vector_tables = (features.table_name(configuration), serves.embeddings)
+    versions = [*gallery_versions(configuration, serves), str(configuration.recommend.collapses)]
+
+    def read() -> tuple[pd.DataFrame, Gallery]:
+        frame = products_with_image(store)
+        # a product row can change in columns that the gallery does not depend on, such as its stock
+        contents = digest([*versions, *product_contents(frame, configuration)])
+        gallery = _last_gallery.get(
+            (*table_versions(store, *vector_tables), contents),
+            lambda: _read_gallery(store, configuration, frame, serves),
+        )
+        comparable = set(gallery.product_ids)
+        rows = [product in comparable for product in frame["product_id"].tolist()]
+        return frame[rows].reset_index(drop=True), gallery
+
+    tables = table_versions(store, "products", "images", "labels", *vector_tables)
+    return _last_shop.get((*tables, *versions), read)
+
+
+def load_nonempty_gallery(
+    store: Store, configuration: Configuration, serves: Serving | None = None
+) -> tuple[pd.DataFrame, Gallery]:
+    """Return what `load_gallery` does.
+
+    Raises:
+        NoImagesError: no product can be compared yet.
+    """
+    frame, gallery = load_gallery(store, configuration, serves)
+    if not len(gallery):
+        raise NoImagesError(
+            f"home {store.home} has no product with features of the configured backbone yet; "
+            "run 'recsys run --catalogue FILE' to its end, then try again"
+        )
+    return frame, gallery
+
+
+def _read_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
+    columns = ["image_digest", "histogram", "fingerprint"] + (["embedding"] if serves.model is None else [])
+    described = store.read(features.table_name(configuration), columns)
+    embedded = described if serves.model is None else store.read(serves.embeddings)
+    feature_rows, vector_rows = _rows_of_pictures(described, frame), _rows_of_pictures(embedded, frame)
+    comparable = (feature_rows >= 0) & (vector_rows >= 0)
+    frame, feature_rows = frame[comparable], feature_rows[comparable]
+    labels = frame["label"].to_numpy(dtype=object)
+    embeddings = _matrix(embedded, "embedding", vector_rows[comparable])
+    histograms = _matrix(described, "histogram", feature_rows)
+    groups = None
+    if configuration.recommend.collapses:
+        column = described["fingerprint"]
+        fingerprints = None if column.null_count else column.to_numpy()[feature_rows]
+        groups = variant_groups(
+            labels, frame["name"].tolist(), frame["brand"].tolist(), fingerprints, embeddings, histograms
+        )
+    return Gallery(
+        version=serves.version,
+        product_ids=frame["product_id"].to_numpy(dtype=object),
+        labels=labels,
+        price_levels=price_levels(frame["price"], frame["label"], configuration.price),
+        embeddings=embeddings,
+        histograms=histograms,
+        groups=groups,
+    )
+
+
+def _rows_of_pictures(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the table's row of each product's picture, (n,); -1 where the table has none."""
+    row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
+    return np.array([row_of.get(key, -1) for key in frame["image_digest"].tolist()], dtype=np.int64)
+
+
+def _matrix(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return these rows of a fixed-size list column as (n, size) float32, copied once, chunk by chunk."""
+    matrix = np.empty((len(rows), table.schema.field(column).type.list_size), np.float32)
+    start = 0
+    for chunk in table[column].chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), matrix.shape[1])
+        of_chunk = np.flatnonzero((rows >= start) & (rows < start + len(chunk)))
+        matrix[as_slice(of_chunk)] = values[as_slice(rows[of_chunk] - start)]
+        start += len(chunk)
+    return matrix
