@@ -621,7 +621,7 @@ def serve(
     import uvicorn
 
     from recsys.service import create_service
-    from recsys.service.protocol import PatientProtocol
+    from recsys.service.protocol import HeadersTimeoutProtocol
 
     service = create_service(_use(home), load(home))
     if requests:
@@ -629,7 +629,7 @@ def serve(
         logging.getLogger("recsys.requests").setLevel(logging.INFO)
     out.print(Text(f"Listening on http://{host}:{port}; Ctrl-C stops it"))
     quiet = {"log_level": "warning", "access_log": False, "server_header": False}
-    uvicorn.run(service, host=host, port=port, http=PatientProtocol, limit_concurrency=CONNECTIONS, **quiet)
+    uvicorn.run(service, host=host, port=port, http=HeadersTimeoutProtocol, limit_concurrency=CONNECTIONS, **quiet)
 
 
 @app.command()

@@ -1,10 +1,16 @@
-"""The service: what the store knows, over HTTP, and the page that shows it. It reads the home and never writes to it.
+"""The HTTP service: an API for programs and a page for merchandisers. It reads the home and never writes to it.
 
-app        the addresses, what they take and what they answer
-snapshot   all that an answer needs, in memory, swapped for a newer one as a whole
-guard      what every request goes through: its id, limits, headers, log line and metrics
-protocol   connections that are too slow in sending a request
-page/      the page: no build step, no other host
+app              creates the application from the modules below
+*_routes         the routes, one module for each resource
+dependencies     the parameters of the routes: the state, the snapshot, checked query parameters
+schemas          the JSON of the answers; problems: that of failed requests
+state            the state of a running service, with its worker threads
+snapshot         the data that an answer needs, in memory; snapshot_holder: the current one
+options          the rule and the filters of a request
+answers          recommendations as JSON; answer_cache: those that are kept
+guard            rate limit, API key, security headers, request log; with rate_limit and metrics
+protocol         the time limit on request headers
+page/            the page: no build step, no other host
 """
 
 from recsys.service.app import create_service

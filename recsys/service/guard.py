@@ -1,4 +1,4 @@
-"""What every request goes through: its id, the key, the rate, headers that protect a browser, a log line, metrics."""
+"""The outermost middleware: rate limit, API key, security headers, request id, request log and metrics."""
 
 from __future__ import annotations
 
@@ -7,120 +7,133 @@ import json
 import logging
 import time
 import uuid
-from collections import OrderedDict
-from typing import Any
+from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recsys.core.configuration import Service
+from recsys.service.metrics import Metrics
+from recsys.service.rate_limit import RateLimiter
 
-OPEN = frozenset({"/", "/health", "/ready"})
-"""Asked for without a key: by probes, and by a browser that has none."""
-ASSETS = "/page/"
+PUBLIC_PATHS = frozenset({"/", "/health", "/ready"})
+"""Paths that need no API key: probes and browsers have none."""
+
+PAGE_PREFIX = "/page/"
+"""Path prefix of the page's files, which need no API key either."""
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-CLIENTS = 10_000
-"""Whose rates are remembered."""
+METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+"""Methods that metrics and log name; a client can invent others."""
 
-requests_log = logging.getLogger("recsys.requests")
+REQUEST_LOG = "recsys.requests"
+"""Name of the logger that gets one line of JSON for each request."""
 
-
-class Metrics:
-    """What Prometheus asks for, in a registry of its own."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        given: dict[str, Any] = {"namespace": "recsys", "registry": self.registry}
-        self.requests = Counter("requests", "Requests.", ("method", "route", "status"), **given)
-        self.seconds = Histogram(
-            *("request_seconds", "From a request to its answer.", ("method", "route")),
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
-            **given,
-        )
-        self.photos = Gauge("photos_in_work", "Photos that are being looked at, or wait for it.", **given)
-        self.snapshot = Gauge("snapshot", "Number of the snapshot that answers, from 1.", **given)
-        self.products = Gauge("products", "Products that can be recommended.", **given)
+request_log = logging.getLogger(REQUEST_LOG)
 
 
-class Rate:
-    """So many requests a second a client, twice as many at once: a token bucket each."""
+@dataclass
+class Exchange:
+    """One request and the status of its response. The status is 500 until a response starts."""
 
-    def __init__(self, per_second: float) -> None:
-        self.per_second = per_second
-        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
+    scope: Scope
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started: float = field(default_factory=time.perf_counter)
+    status: int = 500
 
-    def allows(self, client: str, now: float) -> bool:
-        """Return whether a client may ask once more, at a moment of a clock that only goes forward."""
-        most = max(1.0, 2 * self.per_second)
-        left, then = self._tokens.pop(client, (most, now))
-        left = min(most, left + (now - then) * self.per_second)
-        self._tokens[client] = (left - 1 if left >= 1 else left, now)
-        if len(self._tokens) > CLIENTS:
-            self._tokens.popitem(last=False)
-        return left >= 1
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return str(self.scope["path"])
+
+    @property
+    def client(self) -> str:
+        """The client's address; empty where the server does not know it."""
+        return self.scope["client"][0] if self.scope.get("client") else ""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the request is for the page or one of its files."""
+        return self.path == "/" or self.path.startswith(PAGE_PREFIX)
+
+    def wrap(self, send: Send) -> Send:
+        """Return a `send` that adds the security headers and stores the status."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = self.request_id
+                headers["Content-Security-Policy"] = PAGE_POLICY if self.is_page else API_POLICY
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        return send_with_headers
 
 
 class Guard:
-    """The outermost part of the service."""
+    """The outermost middleware of the service."""
 
     def __init__(self, app: ASGIApp, settings: Service, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
-        self._rate = Rate(settings.requests_per_second) if settings.requests_per_second else None
+        self._limiter = RateLimiter(settings.requests_per_second) if settings.requests_per_second else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
-        request_id, path = uuid.uuid4().hex, scope["path"]
-        paged = path == "/" or path.startswith(ASSETS)
-        status = 500
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                headers["Content-Security-Policy"] = PAGE_POLICY if paged else API_POLICY
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        client = scope["client"][0] if scope.get("client") else ""
+        exchange = Exchange(scope)
+        respond = self._refusal(exchange) or self._app
         try:
-            if self._rate is not None and not self._rate.allows(client, began):
-                refusal = JSONResponse({"detail": "too many requests; ask more slowly"}, 429, {"Retry-After": "1"})
-                await refusal(scope, receive, answer)
-            elif self._key is not None and path not in OPEN and not paged and not self._has_key(scope):
-                told = {"detail": "send the key of this service as X-API-Key"}
-                await JSONResponse(told, 401, {"WWW-Authenticate": "ApiKey"})(scope, receive, answer)
-            else:
-                await self._app(scope, receive, answer)
+            await respond(scope, receive, exchange.wrap(send))
         finally:
-            seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "OPTIONS") else "other"
-            self._metrics.requests.labels(method, route, status).inc()
-            self._metrics.seconds.labels(method, route).observe(seconds)
-            if requests_log.isEnabledFor(logging.INFO):
-                line = {"id": request_id, "client": client, "method": method, "route": route, "path": path[:200]}
-                requests_log.info(json.dumps({**line, "status": status, "ms": round(1e3 * seconds, 2)}))
+            self._record(exchange)
 
-    def _has_key(self, scope: Scope) -> bool:
-        given = next((value for name, value in scope["headers"] if name == b"x-api-key"), b"")
-        return self._key is not None and hmac.compare_digest(given, self._key)
+    def _refusal(self, exchange: Exchange) -> JSONResponse | None:
+        """Return the response to a request that is refused; None where the request may pass."""
+        if self._limiter is not None and not self._limiter.allow(exchange.client, exchange.started):
+            detail = {"detail": "too many requests; send fewer requests per second"}
+            return JSONResponse(detail, 429, {"Retry-After": "1"})
+        if not self._is_authorised(exchange):
+            detail = {"detail": "send the API key of this service in the header X-API-Key"}
+            return JSONResponse(detail, 401, {"WWW-Authenticate": "ApiKey"})
+        return None
+
+    def _is_authorised(self, exchange: Exchange) -> bool:
+        if self._key is None or exchange.path in PUBLIC_PATHS or exchange.is_page:
+            return True
+        key = next((value for name, value in exchange.scope["headers"] if name == b"x-api-key"), b"")
+        return hmac.compare_digest(key, self._key)
+
+    def _record(self, exchange: Exchange) -> None:
+        """Count the request, and log it where the log is enabled."""
+        seconds = time.perf_counter() - exchange.started
+        scope = exchange.scope
+        route = getattr(scope.get("route"), "path", "none")  # never the path, which a client can invent
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.requests.labels(method, route, exchange.status).inc()
+        self._metrics.seconds.labels(method, route).observe(seconds)
+        if request_log.isEnabledFor(logging.INFO):
+            line = {
+                "id": exchange.request_id,
+                "client": exchange.client,
+                "method": method,
+                "route": route,
+                "path": exchange.path[:200],
+                "status": exchange.status,
+                "ms": round(1e3 * seconds, 2),
+            }
+            request_log.info(json.dumps(line))

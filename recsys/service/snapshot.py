@@ -1,13 +1,11 @@
-"""All that an answer needs, in memory: read once, and swapped for a newer one as a whole.
+"""A snapshot: all data that an answer needs, read into memory once and never changed.
 
-A request takes the snapshot that is there when it comes and keeps it to its end, so that a model, its embeddings and
-its recommendations never mix, and a run that writes to the store disturbs nobody.
+A request uses one snapshot from start to end. So a model, its embeddings and its recommendations always belong
+together, and a run that writes to the store affects no request in progress.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.core.configuration import Configuration, Recommend
-from recsys.core.errors import NoImagesError, RecsysError
+from recsys.core.configuration import Configuration
+from recsys.core.errors import NoImagesError
 from recsys.models.embedding.serving import Serving, serving
-from recsys.models.features import table_name
 from recsys.ranking.ann_index import AnnIndex, load_index
 from recsys.ranking.cache_keys import ranking_keys
 from recsys.ranking.explanation import ScoreQuantiles, explain, score_quantiles
@@ -28,125 +25,124 @@ from recsys.ranking.gallery import Gallery, Queries
 from recsys.ranking.gallery_loading import load_gallery
 from recsys.ranking.price_levels import price_quantiles
 from recsys.ranking.reranking import Recommendations, recommend
-from recsys.storage.store import Store, is_held
+from recsys.ranking.single_query import unknown_product_error
+from recsys.service.options import NO_FILTERS, ProductFilters, SimilarOptions
+from recsys.storage.store import Store
 
 SCORES = ("visual", "colour", "price", "total")
-
-log = logging.getLogger(__name__)
+PRODUCT_FIELDS = ("product_id", "name", "brand", "label", "price", "in_stock")
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A shop as it was at one moment.
+    """The state of a shop at one moment.
+
+    Row i of `frame`, `gallery`, `positions` and `stored` is the same product.
 
     Attributes:
-        store: read-only, for what is not in memory: pictures, and why a product cannot be compared.
-        serves: which embedding.
-        frame: the products that can be compared, see `recsys.ranking.cache_keys.products_with_image`, label by label.
-        gallery: row by row what they are compared by.
-        places: (n,) theirs in the catalogue's order.
-        usual: see `recsys.ranking.explanation.score_quantiles`.
-        shortlist: whom a photo is compared with in a shop that has an index; None: with all.
-        configuration: of the service.
-        stored: the recommendations that the last run ranked, row by row as the gallery, and their reasons; rows of -1
-            where it ranked none, or by another rule or of other products than there are now.
-        number: counted from 1 in this process.
+        store: read-only; for data that is not in memory.
+        serves: the serving embedding.
+        frame: the products that have features, see `gallery_loading.load_gallery`, grouped by label.
+        gallery: the features of these products.
+        positions: (n,) their positions in catalogue order.
+        quantiles: of the scores in this shop, see `recsys.ranking.explanation.score_quantiles`.
+        shortlist: the ANN index that preselects products for a photo; None in a shop without an index.
+        configuration: the configuration of the service.
+        stored: the recommendations of the last run and their reasons. A row is -1 where the run ranked no products,
+            used another rule, or ranked products that have changed since.
+        number: the sequence number in this process, from 1.
     """
 
     store: Store
     serves: Serving
     frame: pd.DataFrame
     gallery: Gallery
-    places: NDArray[np.int64]
-    usual: ScoreQuantiles
+    positions: NDArray[np.int64]
+    quantiles: ScoreQuantiles
     shortlist: AnnIndex | None
     configuration: Configuration
     stored: tuple[Recommendations, NDArray[np.object_]]
     number: int
 
-    @classmethod
-    def of(cls, home: Path, configuration: Configuration, number: int) -> Snapshot:
-        """Read one.
-
-        Raises:
-            HomeError: there is no shop in the home.
-            NoImagesError: no product has features yet.
-            ModelError, TrainingError, WeightsError: what serves cannot be told.
-        """
-        store = Store(home, read_only=True)
-        serves = serving(home, configuration)
-        frame, gallery = load_gallery(store, configuration, serves)
-        if not len(gallery):
-            raise NoImagesError(
-                f"home {home} has no product with features of the configured backbone yet; "
-                "run 'recsys run --catalogue FILE' to the end, then ask again"
-            )
-        usual = score_quantiles(gallery)
-        together = np.argsort(pd.factorize(gallery.labels)[0], kind="stable")  # so that a label's are searched in place
-        frame, gallery = frame.iloc[together].reset_index(drop=True), gallery.take(together)
-        ranked = _ranked(store, serves, gallery, configuration)
-        reasons = explain(ranked, Queries.of(gallery, np.arange(len(gallery))), gallery, usual)
-        shortlist = load_index(store, configuration, serves, frame, gallery)
-        return cls(store, serves, frame, gallery, together, usual, shortlist, configuration, (ranked, reasons), number)
+    def warm(self) -> None:
+        """Compute the cached properties, so that the first requests do not wait for them."""
+        _ = self.row_of, self.products, self._search_texts, self._not_sold_out
 
     @cached_property
     def row_of(self) -> dict[str, int]:
-        """The row of each product."""
-        return {key: row for row, key in enumerate(self.gallery.product_ids.tolist())}
+        """The row of each product id."""
+        return {product_id: row for row, product_id in enumerate(self.gallery.product_ids.tolist())}
 
     @cached_property
     def products(self) -> list[dict[str, Any]]:
-        """Each product as it is told: product_id, name, brand, label, price, in_stock, price_level."""
-        told = ("product_id", "name", "brand", "label", "price", "in_stock")
-        columns = {name: self.frame[name].astype(object) for name in told}
-        lists = [column.where(column.notna(), None).tolist() for column in columns.values()]
-        levels = self.gallery.price_levels.tolist()
-        names = (*columns, "price_level")
-        return [dict(zip(names, values, strict=True)) for values in zip(*lists, levels, strict=True)]
-
-    @cached_property
-    def searched(self) -> list[str]:
-        """What is searched for words, of each product."""
-        return [f"{each['name']} {each['brand'] or ''} {each['product_id']}".casefold() for each in self.products]
+        """The fields of each product that answers contain: `PRODUCT_FIELDS` and `price_level`."""
+        columns = {name: self.frame[name].astype(object) for name in PRODUCT_FIELDS}
+        values = [column.where(column.notna(), None).tolist() for column in columns.values()]
+        names = (*PRODUCT_FIELDS, "price_level")
+        rows = zip(*values, self.gallery.price_levels.tolist(), strict=True)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     @cached_property
     def knows_stock(self) -> bool:
-        """Whether the catalogue says what is in stock."""
+        """Whether the catalogue has stock information."""
         return bool(self.frame["in_stock"].notna().any())
 
-    def found(self, words: str, label: str | None, level: float | None, in_stock: bool) -> list[int]:
-        """Return the rows of the products that have all words, this label and price level, and are not sold out where
-        that is asked for, in catalogue order."""
-        allowed = self.allowed(label, () if level is None else (level,), (), in_stock)
-        there = np.arange(len(self.gallery)) if allowed is None else np.flatnonzero(allowed)
-        wanted = words.casefold().split()
-        found: list[int] = there[np.argsort(self.places[there])].tolist()
-        return [row for row in found if all(word in self.searched[row] for word in wanted)] if wanted else found
+    @cached_property
+    def _search_texts(self) -> list[str]:
+        return [f"{item['name']} {item['brand'] or ''} {item['product_id']}".casefold() for item in self.products]
 
     @cached_property
-    def _available(self) -> NDArray[np.bool_]:
-        """Which products are not known to be out of stock, (n,)."""
+    def _not_sold_out(self) -> NDArray[np.bool_]:
         return self.frame["in_stock"].ne(False).to_numpy(dtype=bool)
 
-    def allowed(
-        self, label: str | None, levels: tuple[float, ...], brands_not: tuple[str, ...], in_stock: bool
-    ) -> NDArray[np.bool_] | None:
-        """Return which products may be recommended, (n,); None for all."""
-        if label is None and not levels and not brands_not and not in_stock:
+    def row(self, product_id: str) -> int:
+        """Return the row of a product.
+
+        Raises:
+            UnknownProductError: the product is not in the catalogue or has no features.
+        """
+        row = self.row_of.get(product_id)
+        if row is None:
+            raise unknown_product_error(self.store, product_id, self.frame)
+        return row
+
+    def category_path(self, row: int) -> list[str]:
+        """Return the category path of the product at a row."""
+        return list(self.frame["category_path"].iloc[row] or ())
+
+    def label_counts(self) -> list[tuple[str, int]]:
+        """Return the labels and their numbers of products, the most frequent first."""
+        counts = [(label, len(rows)) for label, rows in self.gallery.rows_by_label.items()]
+        return sorted(counts, key=lambda item: (-item[1], item[0]))
+
+    def search(self, text: str, filters: ProductFilters) -> list[int]:
+        """Return the rows of the products that contain all words of `text` and pass the filters, in catalogue order.
+
+        A word may be in the name, the brand or the id.
+        """
+        eligible = self.eligible(filters)
+        rows = np.arange(len(self.gallery)) if eligible is None else np.flatnonzero(eligible)
+        ordered: list[int] = rows[np.argsort(self.positions[rows])].tolist()
+        words = text.casefold().split()
+        return [row for row in ordered if all(word in self._search_texts[row] for word in words)] if words else ordered
+
+    def eligible(self, filters: ProductFilters) -> NDArray[np.bool_] | None:
+        """Return which products pass the filters, (n,); None where all do."""
+        if filters == NO_FILTERS:
             return None
         rows = np.ones(len(self.gallery), dtype=bool)
-        if label is not None:
-            rows &= self.gallery.labels == label
-        if levels:
-            rows &= np.isin(self.gallery.price_levels, levels)
-        if brands_not:
-            rows &= ~self.frame["brand"].isin(brands_not).to_numpy()
-        if in_stock:
-            rows &= self._available
+        if filters.label is not None:
+            rows &= self.gallery.labels == filters.label
+        if filters.price_levels:
+            rows &= np.isin(self.gallery.price_levels, filters.price_levels)
+        if filters.excluded_brands:
+            rows &= ~self.frame["brand"].isin(filters.excluded_brands).to_numpy()
+        if filters.in_stock:
+            rows &= self._not_sold_out
         return rows
 
     def price_level(self, price: float | None, label: str | None) -> float:
-        """Return the level that a price has among those of a label; the neutral one where either is not known."""
+        """Return the level of a price among the prices of a label; the neutral level where one of them is unknown."""
         settings = self.configuration.price
         prices = self.frame["price"].to_numpy(np.float64)[self.gallery.labels == label]
         quantiles = price_quantiles(prices, settings)
@@ -154,121 +150,79 @@ class Snapshot:
             return settings.neutral_level
         return float(1 + np.searchsorted(quantiles, price, side="left"))
 
-    def similar(self, query: Queries, rule: Recommend, allowed: NDArray[np.bool_] | None) -> list[dict[str, Any]]:
-        """Return a single query's recommendations, best first, each as a product with its scores and the reason."""
-        answer = recommend(query, self.gallery, rule, allowed=allowed, shortlist=self.shortlist)
-        return self._told(answer, explain(answer, query, self.gallery, self.usual), 0)
+    def recommend(self, query: Queries, options: SimilarOptions) -> list[dict[str, Any]]:
+        """Return the recommendations for one query, best first: products with their scores and the reason."""
+        ranked = recommend(
+            query, self.gallery, options.rule, allowed=self.eligible(options.filters), shortlist=self.shortlist
+        )
+        return self._as_answer(ranked, explain(ranked, query, self.gallery, self.quantiles), 0)
 
-    def stored_for(self, of: int) -> list[dict[str, Any]] | None:
-        """Return the recommendations that were ranked for the product at a row; None where there are none."""
-        answer, reasons = self.stored
-        return self._told(answer, reasons, of) if answer.neighbours[of, 0] >= 0 else None
+    def stored_recommendations(self, row: int) -> list[dict[str, Any]] | None:
+        """Return the stored recommendations for the product at a row; None where there are none."""
+        ranked, reasons = self.stored
+        return self._as_answer(ranked, reasons, row) if ranked.neighbours[row, 0] >= 0 else None
 
-    def _told(self, answer: Recommendations, reasons: NDArray[np.object_], of: int) -> list[dict[str, Any]]:
-        scores = {name: getattr(answer, name)[of].tolist() for name in SCORES}
+    def _as_answer(self, ranked: Recommendations, reasons: NDArray[np.object_], row: int) -> list[dict[str, Any]]:
+        scores = {name: getattr(ranked, name)[row].tolist() for name in SCORES}
         return [
             {
-                "rank": place + 1,
-                **self.products[row],
-                "visual": round(scores["visual"][place], 6),
-                "colour": round(scores["colour"][place], 6),
-                "price_score": round(scores["price"][place], 6),
-                "total": round(scores["total"][place], 6),
-                "why": reasons[of, place],
+                "rank": position + 1,
+                **self.products[neighbour],
+                "visual": round(scores["visual"][position], 6),
+                "colour": round(scores["colour"][position], 6),
+                "price_score": round(scores["price"][position], 6),
+                "total": round(scores["total"][position], 6),
+                "why": reasons[row, position],
             }
-            for place, row in enumerate(answer.neighbours[of].tolist())
-            if row >= 0
+            for position, neighbour in enumerate(ranked.neighbours[row].tolist())
+            if neighbour >= 0
         ]
 
 
-def _ranked(store: Store, serves: Serving, gallery: Gallery, configuration: Configuration) -> Recommendations:
-    """Return the stored recommendations that still hold, the best `top` of each product, row by row as the gallery."""
+def load_snapshot(home: Path, configuration: Configuration, number: int) -> Snapshot:
+    """Read a snapshot of a home.
+
+    Raises:
+        HomeError: the home contains no shop.
+        NoImagesError: no product has features yet.
+        ModelError, TrainingError, WeightsError: the serving model is not known.
+    """
+    store = Store(home, read_only=True)
+    serves = serving(home, configuration)
+    frame, gallery = load_gallery(store, configuration, serves)
+    if not len(gallery):
+        raise NoImagesError(
+            f"home {home} has no product with features of the configured backbone yet; "
+            "run 'recsys run --catalogue FILE' until it finishes, then try again"
+        )
+    quantiles = score_quantiles(gallery)
+    positions = np.argsort(pd.factorize(gallery.labels)[0], kind="stable")  # makes each label one slice to search
+    frame, gallery = frame.iloc[positions].reset_index(drop=True), gallery.take(positions)
+    ranked = _load_recommendations(store, serves, gallery, configuration)
+    reasons = explain(ranked, Queries.of(gallery, np.arange(len(gallery))), gallery, quantiles)
+    shortlist = load_index(store, configuration, serves, frame, gallery)
+    return Snapshot(
+        store, serves, frame, gallery, positions, quantiles, shortlist, configuration, (ranked, reasons), number
+    )
+
+
+def _load_recommendations(
+    store: Store, serves: Serving, gallery: Gallery, configuration: Configuration
+) -> Recommendations:
+    """Return the stored recommendations that are still valid, the best `top` of each row of the gallery."""
     top = configuration.recommend.top
     columns = ["product_id", "rank", "neighbour_id", "basis", *SCORES]
     table = store.read(serves.recommendations, columns, f"rank <= {top}").to_pandas()
-    now = ranking_keys(store, configuration, serves)
-    table = table[table["basis"].to_numpy() == now.reindex(table["product_id"]).to_numpy()]
+    current_basis = ranking_keys(store, configuration, serves).reindex(table["product_id"])
+    table = table[table["basis"].to_numpy() == current_basis.to_numpy()]
     row_of = pd.Series(np.arange(len(gallery)), index=gallery.product_ids)
-    rows, places = row_of.reindex(table["product_id"]).to_numpy(), table["rank"].to_numpy() - 1
-    others = row_of.reindex(table["neighbour_id"]).to_numpy()
-    kept = ~np.isnan(rows) & ~np.isnan(others)
-    at = rows[kept].astype(np.int64), places[kept]
+    rows = row_of.reindex(table["product_id"]).to_numpy()
+    neighbour_rows = row_of.reindex(table["neighbour_id"]).to_numpy()
+    valid = ~np.isnan(rows) & ~np.isnan(neighbour_rows)
+    target = rows[valid].astype(np.int64), table["rank"].to_numpy()[valid] - 1
     neighbours = np.full((len(gallery), top), -1)
-    neighbours[at] = others[kept].astype(np.int64)
+    neighbours[target] = neighbour_rows[valid].astype(np.int64)
     scores = {name: np.full(neighbours.shape, np.nan, np.float32) for name in SCORES}
     for name, values in scores.items():
-        values[at] = table[name].to_numpy()[kept]
+        values[target] = table[name].to_numpy()[valid]
     return Recommendations(neighbours, **scores)
-
-
-class Snapshots:
-    """The newest snapshot of a home, and a thread that sees when the home has changed."""
-
-    def __init__(self, home: Path, configuration: Configuration) -> None:
-        self.home, self.configuration = home, configuration
-        self._now: Snapshot | None = None
-        self._failure: RecsysError | None = None
-        self._state: object = None
-        self._reading = threading.Lock()
-        self._closed = threading.Event()
-
-    def ready(self) -> Snapshot | None:
-        """Return the snapshot if it has been read."""
-        return self._now
-
-    def now(self) -> Snapshot:
-        """Return the snapshot; the first to ask reads it.
-
-        Raises:
-            RecsysError: the home holds nothing that could be served; see `Snapshot.of`.
-        """
-        if self._now is None:
-            self.look()
-        if self._now is None:
-            assert self._failure is not None
-            raise self._failure
-        return self._now
-
-    def look(self) -> None:
-        """Read a new snapshot if the home has changed since the last; where that fails, the last one stays."""
-        with self._reading:
-            try:
-                state = self._state_of_home()
-                if self._now is not None and state == self._state:
-                    return
-                number = 1 if self._now is None else self._now.number + 1
-                fresh = Snapshot.of(self.home, self.configuration, number)
-                _ = fresh.row_of, fresh.products, fresh.searched  # before anybody waits for them
-            except RecsysError as error:
-                self._failure = error
-                return
-            self._now, self._state = fresh, state
-
-    def watch(self) -> None:
-        """Look again and again, until `close`; while a run is at work, or the home changes at every look, it is left
-        alone."""
-        seen = self._state
-        while not self._closed.wait(self.configuration.service.refresh_s):
-            if is_held(self.home):
-                continue
-            try:
-                state = self._state_of_home()
-                if state == seen:
-                    self.look()
-                seen = state
-            except RecsysError as error:
-                log.debug("%s", error)
-            except Exception:
-                log.exception("the home could not be looked at")
-
-    def close(self) -> None:
-        """End `watch`."""
-        self._closed.set()
-
-    def _state_of_home(self) -> tuple[object, ...]:
-        store = Store(self.home, read_only=True)
-        serves = serving(self.home, self.configuration)
-        tables = ("products", "images", "labels", table_name(self.configuration), serves.embeddings)
-        # the revision, since what searches in an index holds on to one, which upkeep drops in the end
-        searched = store.revision(serves.embeddings)
-        return (store.id, serves, searched, *map(store.version, (*tables, serves.recommendations)))

@@ -25,7 +25,7 @@ from recsys.core.configuration import Configuration
 from recsys.ranking import recommendations
 from recsys.ranking.single_query import recommend_product
 from recsys.service import create_service
-from recsys.service.guard import Rate
+from recsys.service.rate_limit import RateLimiter
 from recsys.storage.store import Store, lock
 from tests.recsys.service.test_service import (
     CONFIGURATION,
@@ -208,12 +208,12 @@ def test_who_asks_too_fast_is_told_so(store: Store) -> None:
 
 
 def test_a_bucket_fills_again_and_forgets_old_clients() -> None:
-    rate = Rate(2)
-    assert [rate.allows("a", 0) for _ in range(5)] == [True] * 4 + [False]
-    assert rate.allows("b", 0) and rate.allows("a", 0.5) and not rate.allows("a", 0.5)
+    rate = RateLimiter(2)
+    assert [rate.allow("a", 0) for _ in range(5)] == [True] * 4 + [False]
+    assert rate.allow("b", 0) and rate.allow("a", 0.5) and not rate.allow("a", 0.5)
     for number in range(20_000):
-        rate.allows(str(number), 1)
-    assert len(rate._tokens) <= 10_000
+        rate.allow(str(number), 1)
+    assert len(rate) <= 10_000
 
 
 def test_a_named_site_may_ask_and_another_may_not(store: Store) -> None:
@@ -236,7 +236,7 @@ def test_a_photo_that_dawdles_is_cut_off_and_the_service_goes_on(store: Store) -
 def test_a_connection_that_sends_no_request_is_closed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from recsys.service import protocol
 
-    monkeypatch.setattr(protocol, "HEADERS_S", 0.3)
+    monkeypatch.setattr(protocol, "HEADERS_TIMEOUT_S", 0.3)
     with serving(store.home) as service, socket.create_connection(("127.0.0.1", service.port)) as client:
         client.settimeout(10)
         client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow:")

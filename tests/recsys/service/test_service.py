@@ -26,7 +26,7 @@ from recsys.models import features
 from recsys.ranking import recommendations
 from recsys.ranking.single_query import recommend_photo, recommend_product
 from recsys.service import create_service
-from recsys.service.protocol import PatientProtocol
+from recsys.service.protocol import HeadersTimeoutProtocol
 from recsys.storage.store import SCHEMAS, Store, among
 from recsys.vision.square import decode_squared, encode
 
@@ -78,7 +78,7 @@ class Service:
 @contextlib.contextmanager
 def serving(home: Path, configuration: Configuration = CONFIGURATION) -> Iterator[Service]:
     """Run a real server over a home while the context lasts."""
-    settings = uvicorn.Config(create_service(home, configuration), port=0, log_config=None, http=PatientProtocol)
+    settings = uvicorn.Config(create_service(home, configuration), port=0, log_config=None, http=HeadersTimeoutProtocol)
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run)
     thread.start()
