@@ -14,10 +14,12 @@ from pathlib import Path
 import typer
 
 from recsys.core.errors import HomeError, RecsysError, ServerError
+from recsys.core.process import set_up_process
 
 
 def main() -> None:
     """Run the command line; every failure is one line on standard error and a documented exit code."""
+    set_up_process()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is a Ctrl-C
     sys.exit(_run(sys.argv[1:]))
 

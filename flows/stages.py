@@ -16,6 +16,7 @@ from flows.workers import are_elsewhere, at_once, shards_done_by
 from recsys.core import progress
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import ConfigurationError, PendingImagesError
+from recsys.core.process import set_up_process
 from recsys.storage.store import Shard, lock
 from tasks.policy import patiently
 from tasks.upkeep import compact_tables, let_go_of_old_versions
@@ -32,6 +33,7 @@ def alone(home: str, configuration: Configuration) -> Iterator[None]:
         HomeError: it says which process has it still.
         ConfigurationError: the flow was told of a store that its home knows nothing of.
     """
+    set_up_process()
     if configuration.store.url != load(Path(home)).store.url:
         raise ConfigurationError("store.url is no parameter of a flow; set it in recsys.toml, or RECSYS_STORE__URL")
     with lock(Path(home), configuration.workflow.wait_s, nested=True), shards_done_by(configuration):

@@ -19,6 +19,7 @@ from prefect.settings import PREFECT_API_URL
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ConfigurationError, HomeError, ServerError
+from recsys.core.process import set_up_process
 from recsys.storage.store import Store
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _same_store(home: str) -> Any:
         name = f"recsys {home}"
 
         def setup(self, worker: Worker) -> None:
+            set_up_process()
             try:
                 there = Store(home, read_only=True).id
             except HomeError as error:

@@ -20,11 +20,13 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from cli.servers import TELEMETRY_OFF, prefect_server
+from recsys.core.process import set_up_process
 from sample_shop import SampleHost, SampleShop, draw_shop
 from tests.waiting import wait_for
 
 PRODUCTS = 60
 
+set_up_process()
 os.environ |= {f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")}  # there are as many workers as cores
 
 

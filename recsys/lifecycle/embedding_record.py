@@ -119,7 +119,7 @@ def _register(run: TrainingRun, store: Store, embedder: Embedder, verdict: Verdi
 
 def _packages() -> list[str]:
     """Return the packages that a served embedding needs."""
-    from recsys.vision.backbones.quiet_keras import keras
+    import keras
 
     return [
         *("mlflow", "numpy", "pydantic", "pydantic-settings", "opencv-python-headless", "pillow", "simplejpeg"),

@@ -18,7 +18,7 @@ import numpy as np
 from recsys.core.configuration import Augmentation
 
 if TYPE_CHECKING:  # it takes seconds
-    from recsys.vision.backbones.quiet_keras import keras
+    import keras
 
 WHITE = 255.0
 
@@ -44,7 +44,8 @@ def build_augmentation(
         hue: share of the colour circle, at most, to either side.
         brightness: share of white that is added to middle grey or taken off it, at most; less than a half.
     """
-    from recsys.vision.backbones.quiet_keras import keras
+    import keras
+
     from recsys.vision.brightness import Brightness
 
     pixels = (0.0, 255.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from recsys.vision.backbones.quiet_keras import keras
+import keras
 
 DARKEST = 1 / 255
 """Value, of hue, saturation and value, under which a colour is as good as black."""

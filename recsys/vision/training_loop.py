@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import TrainingError
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.loading import Load
 
 OnEpoch = Callable[[int, dict[str, float]], None]

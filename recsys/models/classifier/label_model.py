@@ -91,7 +91,7 @@ class LabelModel:
         if self.head is not None:
             self.head.save(folder / "head.keras")
         if self.network is not None:
-            from recsys.vision.backbones.quiet_keras import keras
+            import keras
 
             # a model of its own, since the one that was trained brings its optimizer, larger than itself
             keras.Model(self.network.inputs, self.network.outputs).save(folder / "network.keras")
@@ -136,7 +136,7 @@ class LabelModel:
 
 
 def _loaded(file: Path) -> Any:
-    from recsys.vision.backbones.quiet_keras import keras
+    import keras
 
     return keras.models.load_model(file, compile=False)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.loading import Load
 from recsys.vision.training_loop import outputs
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +24,6 @@ from recsys.models.classifier.network import build_classifier, build_head, compi
 from recsys.models.classifier.network import logits as logits_of
 from recsys.models.classifier.recipe import Recipe
 from recsys.models.grouping import sides
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.loading import Load
 from recsys.vision.training_loop import Batches, History, OnEpoch, fit, precision, set_state, state
 

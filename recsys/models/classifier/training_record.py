@@ -167,7 +167,7 @@ def _packages(model: LabelModel) -> list[str]:
     """Return the packages that a served classifier needs."""
     packages = ["mlflow", "numpy", "pandas", "scikit-learn", "scipy"]
     if model.head is not None or model.network is not None:
-        from recsys.vision.backbones.quiet_keras import keras
+        import keras
 
         packages += ["keras", keras.backend.backend()]
     if model.network is not None:  # it decodes pictures

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
 from recsys.core.errors import TrainingError
 from recsys.models.embedding.losses import active_share, distances, of_one_class, of_two_classes
-from recsys.vision.backbones.quiet_keras import keras
 
 if TYPE_CHECKING:
     from recsys.vision.training_loop import History

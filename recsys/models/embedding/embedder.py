@@ -142,7 +142,7 @@ class Embedder:
     @functools.cached_property
     def _resizing(self) -> Any:
         """The network behind a layer that brings pictures (n, h, w, 3) to its input size."""
-        from recsys.vision.backbones.quiet_keras import keras
+        import keras
 
         images = keras.Input((None, None, 3), name="image")
         side = self.backbone["input_size"]
@@ -154,7 +154,7 @@ class Embedder:
         Args:
             whole: with the backbone that a head needs for pictures, so that nothing else is needed where it is loaded.
         """
-        from recsys.vision.backbones.quiet_keras import keras
+        import keras
 
         folder.mkdir(parents=True, exist_ok=True)
         # a model of its own, since the one that was trained brings its optimizer, larger than itself
@@ -171,7 +171,7 @@ class Embedder:
         Raises:
             TrainingError: it is not there, or damaged.
         """
-        from recsys.vision.backbones.quiet_keras import keras
+        import keras
 
         try:
             told = json.loads((folder / "embedding.json").read_text(encoding="utf-8"))

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
+
 from recsys.models.embedding.recipe import SupervisedContrastive, Triplet
-from recsys.vision.backbones.quiet_keras import keras
 
 BatchLoss = Callable[[Any, Any], Any]
 """From codes (b, levels) and unit embeddings (b, d) to a scalar."""

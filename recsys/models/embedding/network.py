@@ -5,10 +5,9 @@ All first values are drawn or computed by NumPy, so that every backend starts fr
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
-
-from recsys.vision.backbones.quiet_keras import keras
 
 
 def build_embedder(

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -24,7 +25,6 @@ from recsys.models.embedding.examples import codes_of
 from recsys.models.embedding.losses import build_loss
 from recsys.models.embedding.network import build_embedder, build_head, principal_start, random_start
 from recsys.models.embedding.recipe import Recipe, Triplet
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.loading import Load
 from recsys.vision.training_loop import Batches, History, OnEpoch, fit, precision
 

@@ -95,8 +95,9 @@ class FeatureExtractor:
         """
         backbone = build(name, weights, input_size)
 
+        import keras
+
         from recsys.vision.backbones.batch_norm_folding import fold_batch_norms
-        from recsys.vision.backbones.quiet_keras import keras
 
         images = keras.Input((None, None, 3), name="image")
         x = keras.layers.Resizing(input_size, input_size)(images)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
-
-from recsys.vision.backbones.quiet_keras import keras
 
 
 def fold_batch_norms(model: keras.Model) -> keras.Model:

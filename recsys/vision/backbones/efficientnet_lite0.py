@@ -14,10 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from recsys.core.errors import WeightsError
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.backbones.torch_pickle import read_state_dict
 from recsys.vision.backbones.weights import load_keras_weights
 

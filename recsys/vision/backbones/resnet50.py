@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recsys.vision.backbones.quiet_keras import keras
+import keras
+
 from recsys.vision.backbones.weights import load_keras_weights
 
 # Caffe's preprocessing: channels from RGB to BGR, and ImageNet's mean of each taken off; no scaling.

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from recsys.core.errors import TrainingError
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.training_loop import Batches, History, fit, outputs, precision, set_state, state
 
 N, SIZE, BATCH = 96, 8, 32

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,6 @@ from recsys.models.classifier.calibration import Calibration
 from recsys.models.classifier.label_model import LabelModel
 from recsys.models.classifier.network import build_classifier
 from recsys.models.classifier.served_model import ServedClassifier
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.square import encode
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from recsys.models.classifier.network import build_classifier, build_head
 from recsys.models.classifier.recipe import load_recipe
 from recsys.vision import backbones
-from recsys.vision.backbones.quiet_keras import keras
 
 LABELS = 3
 

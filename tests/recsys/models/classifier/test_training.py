@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,7 +26,6 @@ from recsys.models.classifier.recipe import Network, Recipe, load_recipe
 from recsys.models.classifier.training import PATIENCE, Examples, diagnose, train_head, train_network
 from recsys.models.labels.tree import assign
 from recsys.vision import backbones
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.perceptual_hash import fingerprint
 from recsys.vision.square import decode
 from recsys.vision.training_loop import History, fit

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,7 +15,6 @@ from recsys.core.errors import TrainingError
 from recsys.models import features
 from recsys.models.embedding.embedder import Embedder, beside
 from recsys.models.embedding.network import build_embedder, build_head, random_start
-from recsys.vision.backbones.quiet_keras import keras
 
 DIMENSIONS, BINS = 1280, 768
 

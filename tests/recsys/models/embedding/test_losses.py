@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
 from recsys.models.embedding.losses import BatchLoss, active_share, build_loss, supervised_contrastive, triplet
 from recsys.models.embedding.recipe import SupervisedContrastive, Triplet
-from recsys.vision.backbones.quiet_keras import keras
 
 MIXED = np.array(
     [[0, 0, 0], [0, 0, 1], [0, 1, -1], [1, 2, 2], [1, 2, 2], [1, -1, -1], [2, 3, 3], [0, 0, 0], [-1, -1, -1]]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from recsys.models.embedding.network import build_embedder, build_head, principal_start, random_start
 from recsys.vision import backbones
-from recsys.vision.backbones.quiet_keras import keras
 
 
 def test_the_embedder_takes_pixels_and_gives_unit_vectors() -> None:

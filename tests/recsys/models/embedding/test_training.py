@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +19,6 @@ from recsys.models.embedding.diagnosis import GROWN, PATIENCE, diagnose, metrics
 from recsys.models.embedding.recipe import Batches, Network, Recipe, load_recipe
 from recsys.models.embedding.training import Trained, epochs_of, train_head, train_network
 from recsys.vision import backbones
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.training_loop import precision
 
 HEADS = ["default", "original_head"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from recsys.core.errors import WeightsError
 from recsys.vision import backbones
 from recsys.vision.backbones.efficientnet_lite0 import load_state_dict
-from recsys.vision.backbones.quiet_keras import keras
 from recsys.vision.backbones.torch_pickle import read_state_dict
 from recsys.vision.backbones.weights import locate
 

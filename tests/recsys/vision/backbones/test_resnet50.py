@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from recsys.vision import backbones
 from recsys.vision.backbones.batch_norm_folding import fold_batch_norms
-from recsys.vision.backbones.quiet_keras import keras
 
 
 @pytest.fixture(scope="module")
