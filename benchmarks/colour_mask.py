@@ -23,7 +23,14 @@ import numpy as np
 from measuring import middle, out, say, table, verdict
 
 from recsys.core.configuration import Colour, load
-from recsys.evaluation.colour_agreement import TOP, Seen, compare, draw, nearest_by_colour, see
+from recsys.evaluation.colour_agreement import (
+    TOP,
+    ColourFeatures,
+    colour_features,
+    compare_masks,
+    draw_sample,
+    nearest_by_colour,
+)
 from recsys.storage.store import Store
 from recsys.vision.colour import histogram
 from recsys.vision.square import PictureError, decode, decode_squared, encode
@@ -48,7 +55,7 @@ def main() -> int:
     gallery = rule = None
     if options.home:
         configuration = load(options.home)
-        drawn = draw(Store(options.home), configuration, options.products, options.products)
+        drawn = draw_sample(Store(options.home), configuration, options.products, options.products)
         if drawn is None:
             raise SystemExit(f"error: {options.home} has no features of its configuration; run 'recsys run' first")
         jpegs, sizes, texts, labels = drawn.jpegs, drawn.sizes, drawn.texts, drawn.gallery.labels
@@ -60,8 +67,8 @@ def main() -> int:
     say(f"{len(pictures)} pictures")
     milliseconds = timed(pictures, settings, options.rounds)
     say("comparing the best five")
-    seen = see(pictures, sizes, settings, SIDE)
-    figures = compare(seen, labels, texts, gallery, rule)
+    seen = colour_features(pictures, sizes, settings, SIDE)
+    figures = compare_masks(seen, labels, texts, gallery, rule)
     if options.grids:
         options.grids.write_bytes(grids(pictures, seen, labels))
         say(f"{options.grids}: of each query the best five without (upper row) and with the mask")
@@ -119,7 +126,7 @@ def photos(folder: Path, count: int) -> tuple[list[bytes], list[tuple[int, int]]
     return jpegs, sizes, names
 
 
-def grids(pictures: Sequence[np.ndarray], seen: Seen, labels: np.ndarray) -> bytes:
+def grids(pictures: Sequence[np.ndarray], seen: ColourFeatures, labels: np.ndarray) -> bytes:
     """Return a PNG of twenty queries in two columns, each with its best five by colour, without and with the mask."""
     queries = np.random.default_rng(12_345).choice(len(pictures), min(GRIDS, len(pictures)), replace=False)
     ranked = [nearest_by_colour(histograms, labels) for histograms in (seen.without, seen.masked)]

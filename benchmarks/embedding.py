@@ -28,7 +28,7 @@ from measuring import out, table
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Evaluation, load
-from recsys.evaluation.retrieval_metrics import Figure, judge
+from recsys.evaluation.retrieval_metrics import Metric, compute_metrics
 from recsys.models.embedding.embedder import beside
 from recsys.models.embedding.examples import described_by, training_set
 from recsys.models.embedding.recipe import load_recipe
@@ -39,7 +39,7 @@ RAW, DEFAULT = "raw backbone", "default"
 HELD_OUT = 0.25
 ABOVE = np.array([0.03, 0.04, 0.04])
 SECONDS = 60
-VIEW, FOUND = Figure(0, "view", 1), 0.9
+VIEW, FOUND = Metric(0, "view", 1), 0.9
 
 
 def main() -> int:
@@ -54,7 +54,7 @@ def main() -> int:
     store, configuration = Store(options.home, read_only=True), load(options.home)
     examples = training_set(store, configuration)
     features, histograms = described_by(store, configuration, examples["image_digest"].tolist())
-    figures = (VIEW,) if options.views else tuple(Figure(level, "precision", 5) for level in (1, 2, 3))
+    figures = (VIEW,) if options.views else tuple(Metric(level, "precision", 5) for level in (1, 2, 3))
     precisions: dict[str, list[NDArray[np.float64]]] = {name: [] for name in (RAW, *options.recipes)}
     seconds: dict[str, list[float]] = {name: [] for name in precisions}
     for seed in range(options.seeds):
@@ -106,10 +106,10 @@ def split(groups: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
 
 
 def means(
-    vectors: NDArray[np.float32], frame: pd.DataFrame, settings: Evaluation, figures: Sequence[Figure]
+    vectors: NDArray[np.float32], frame: pd.DataFrame, settings: Evaluation, figures: Sequence[Metric]
 ) -> NDArray[np.float64]:
     """Return the mean of each figure over the held-out queries that have it."""
-    judged = judge(vectors, frame, settings)
+    judged = compute_metrics(vectors, frame, settings)
     return np.array([np.nanmean(judged.column(figure)) for figure in figures])
 
 

@@ -16,7 +16,7 @@ from recsys.core.configuration import HOME_DEFAULT, load
 if TYPE_CHECKING:
     import pandas as pd
 
-    from recsys.evaluation.outside_queries import Skipped
+    from recsys.evaluation.outside_queries import SkippedRow
 
 NAMED = 10
 """Rows that could not be used, of those that the terminal names."""
@@ -55,8 +55,8 @@ def evaluate(
     --queries and --images: photos from elsewhere, about this shop. Intervals are 95 %, by a bootstrap over groups.
     """
     from recsys.core.errors import ExportError
-    from recsys.evaluation.evaluation_set import judged_products, trained_models, with_trained
-    from recsys.evaluation.outside_queries import embed_by, with_outside_queries
+    from recsys.evaluation.evaluation_set import load_evaluation_set, trained_models, with_trained_models
+    from recsys.evaluation.outside_queries import photo_embedder, with_outside_queries
     from recsys.evaluation.scoreboard import scoreboard
     from recsys.storage.spreadsheet import write_csv
     from recsys.storage.store import Store
@@ -65,12 +65,12 @@ def evaluate(
         raise typer.BadParameter("--queries says what is on the photos, --images where they are: give both")
     configuration = load(use(home))
     store = Store(home, read_only=True)
-    skipped: list[Skipped] = []
+    skipped: list[SkippedRow] = []
     with progress_shown():
         trained = trained_models(store, configuration)
-        judged = with_trained(judged_products(store, configuration), store, trained)
+        judged = with_trained_models(load_evaluation_set(store, configuration), store, trained)
         if queries is not None and images is not None:
-            embed = {name: embed_by(store, trained[name]) for name in judged.models if name in trained}
+            embed = {name: photo_embedder(store, trained[name]) for name in judged.models if name in trained}
             judged, skipped = with_outside_queries(judged, queries, images, configuration, embed)
         figures = scoreboard(judged.models, judged.frame, configuration.evaluation, judged.histograms)
     if to:

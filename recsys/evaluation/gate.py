@@ -1,8 +1,8 @@
-"""The gate: a challenger takes a champion's place only where it is better at one level and worse at none.
+"""The gate: a challenger replaces the champion only where it is better at one level and worse at none.
 
-Both are judged by the same queries, so what counts is the difference of each query's figures: a paired bootstrap over
-groups says how far its mean could be from nought by chance. A level is decided by the precision of what is shown, the
-five nearest, and the finest likeness, where products have several photos, by the recall of another photo.
+Both answer the same queries, so the gate compares the difference of each query's metrics: a paired bootstrap over
+groups gives the interval of its mean. A level is decided by the precision of the five nearest, as many as are shown;
+the ability to recognise a product, where products have several photos, by the recall of another photo.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from recsys.evaluation.bootstrap import intervals
-from recsys.evaluation.retrieval_metrics import TOP, Figure, Judgement
+from recsys.evaluation.retrieval_metrics import TOP, Metric, RetrievalMetrics
 
-FEWEST_GROUPS = 10
-"""Of queries at a level that decide anything; the interval of fewer is narrower than what is known."""
+MIN_GROUPS = 10
+"""Smallest number of groups of queries that decides a level; the interval of fewer is too narrow."""
 
 BETTER, WORSE, SAME, TOO_FEW = "better", "worse", "no different", "too few"
 COLUMNS = [
@@ -27,14 +27,14 @@ COLUMNS = [
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the gate says.
+    """The decision of the gate.
 
     Attributes:
-        promoted: whether the challenger takes the champion's place.
+        promoted: whether the challenger replaces the champion.
         reason: a sentence.
-        table: a row a figure: level, metric, k, queries, champion, challenger, difference (challenger less champion),
-            low, high (of its 95 % interval), verdict (better, worse, no different, too few), decides (whether the
-            verdict counts).
+        table: one row per metric: level, metric, k, queries, champion, challenger, difference (challenger minus
+            champion), low, high (of its 95 % interval), verdict (better, worse, no different, too few), decides
+            (whether the verdict counts).
     """
 
     promoted: bool
@@ -42,61 +42,69 @@ class Decision:
     table: pd.DataFrame
 
 
-def decide(challenger: Judgement, champion: Judgement) -> Decision:
-    """Return whether the challenger takes the champion's place.
+def decide(challenger: RetrievalMetrics, champion: RetrievalMetrics) -> Decision:
+    """Decide whether the challenger replaces the champion.
 
-    Worse at a level beyond the interval: refused. Else better at one: promoted. Else refused, as no better.
+    Worse at one level, beyond the interval: refused. Otherwise better at one level: promoted. Otherwise refused.
 
     Args:
-        challenger, champion: of `judge`, by the same frame and settings.
+        challenger, champion: of `compute_metrics`, for the same frame and settings.
 
     Raises:
-        ValueError: they were judged by different queries.
+        ValueError: they have different queries or metrics.
     """
-    if not np.array_equal(challenger.queries, champion.queries) or challenger.figures != champion.figures:
-        raise ValueError("challenger and champion were judged by different queries: judge both by the same frame")
-    table = _compared(challenger, champion)
+    if not np.array_equal(challenger.queries, champion.queries) or challenger.metrics != champion.metrics:
+        raise ValueError("challenger and champion were evaluated with different queries: use the same frame for both")
+    table = _comparison(challenger, champion)
     deciding = table[table["decides"] & (table["verdict"] != TOO_FEW)]
     worse, better = (deciding[deciding["verdict"] == verdict] for verdict in (WORSE, BETTER))
     if deciding.empty:
-        reason = f"refused: no level has queries of {FEWEST_GROUPS} groups, so there is nothing to judge by"
+        reason = f"refused: no level has queries of at least {MIN_GROUPS} groups, so there is nothing to decide by"
     elif len(worse):
-        reason = f"refused: worse {_told(worse)}"
+        reason = f"refused: worse {_describe(worse)}"
     elif len(better):
-        reason = f"promoted: better {_told(better)}, worse at no level"
+        reason = f"promoted: better {_describe(better)}, worse at no level"
     else:
-        reason = f"refused: no better at any level; the nearest to it {_told(deciding.nlargest(1, 'difference'))}"
+        reason = f"refused: not better at any level; largest difference {_describe(deciding.nlargest(1, 'difference'))}"
     return Decision(bool(len(better)) and not len(worse), reason, table)
 
 
-def _compared(challenger: Judgement, champion: Judgement) -> pd.DataFrame:
+def _comparison(challenger: RetrievalMetrics, champion: RetrievalMetrics) -> pd.DataFrame:
+    """Return the `Decision.table`."""
     differences = challenger.values - champion.values  # (q, f)
     low, high = intervals(differences, champion.groups)
     rows = []
-    for at, figure in enumerate(champion.figures):
-        known = ~np.isnan(differences[:, at])
+    for column, metric in enumerate(champion.metrics):
+        known = ~np.isnan(differences[:, column])
         groups = len(np.unique(champion.groups[known]))
-        of_champion, of_challenger = (
-            float(values[known, at].mean()) if groups else np.nan for values in (champion.values, challenger.values)
-        )
-        ends = (-high[at], -low[at]) if figure.metric == "price_apart" else (low[at], high[at])  # there, less is better
-        verdict = TOO_FEW if groups < FEWEST_GROUPS else WORSE if ends[1] < 0 else BETTER if ends[0] > 0 else SAME
-        told = (int(known.sum()), of_champion, of_challenger, of_challenger - of_champion, low[at], high[at])
-        rows.append((*figure, *told, verdict, _decides(figure)))
+        means = [float(model.values[known, column].mean()) if groups else np.nan for model in (champion, challenger)]
+        verdict = _verdict(metric, groups, low[column], high[column])
+        difference = (means[1] - means[0], low[column], high[column])
+        rows.append((*metric, int(known.sum()), *means, *difference, verdict, _decides(metric)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _decides(figure: Figure) -> bool:
-    return figure.metric == "view" or (figure.metric == "precision" and figure.k == TOP)
+def _verdict(metric: Metric, groups: int, low: float, high: float) -> str:
+    """Return the verdict on a metric from the interval of its difference."""
+    if metric.name == "price_apart":  # the only metric of which less is better
+        low, high = -high, -low
+    if groups < MIN_GROUPS:
+        return TOO_FEW
+    return WORSE if high < 0 else BETTER if low > 0 else SAME
 
 
-def _told(rows: pd.DataFrame) -> str:
+def _decides(metric: Metric) -> bool:
+    return metric.name == "view" or (metric.name == "precision" and metric.k == TOP)
+
+
+def _describe(rows: pd.DataFrame) -> str:
+    """Return rows of the table in words."""
     parts = []
     for row in rows.to_dict("records"):
-        place = f"at level {row['level']}" if row["level"] else "at finding another photo of a product"
+        level = f"at level {row['level']}" if row["level"] else "at finding another photo of a product"
         name = "precision at 5" if row["metric"] == "precision" else "recall at 1"
         parts.append(
-            f"{place} ({name} {row['challenger']:.3f} against {row['champion']:.3f}, "
+            f"{level} ({name} {row['challenger']:.3f} against {row['champion']:.3f}, "
             f"difference {row['difference']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f})"
         )
     return " and ".join(parts)

@@ -1,4 +1,4 @@
-"""All models side by side: each figure's mean over the held-out queries, and how sure it is."""
+"""All models side by side: the mean of each metric over the held-out queries, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recsys.core import progress
 from recsys.core.configuration import Evaluation
 from recsys.evaluation.bootstrap import intervals
-from recsys.evaluation.retrieval_metrics import Judgement, judge
+from recsys.evaluation.retrieval_metrics import RetrievalMetrics, compute_metrics
 
 COLUMNS = ["model", "level", "metric", "k", "value", "low", "high", "queries"]
 
@@ -22,50 +22,49 @@ def scoreboard(
     settings: Evaluation,
     histograms: NDArray[np.float32] | None = None,
 ) -> pd.DataFrame:
-    """Return the figures of each model; see `board`, and `retrieval_metrics` for the figures and the frame.
+    """Compute the scoreboard of models, see `scoreboard_table`.
 
     Args:
-        models: by name, (n, d) float32 of unit length, one a row of the frame.
-        frame: n pictures of products, see `judge`.
-        settings: ranks, levels, which values count, how many queries at most.
-        histograms: (n, bins) float32 that sum to 1; without them there is no figure of colour.
+        models: by name, (n, d) float32 of unit length, one per row of the frame.
+        frame: n pictures of products, see `retrieval_metrics.compute_metrics`.
+        settings: ranks, levels, which values count, largest number of queries.
+        histograms: (n, bins) float32 that sum to 1; without them there is no colour metric.
     """
-    return board(judgements(models, frame, settings, histograms))
+    return scoreboard_table(metrics_of_models(models, frame, settings, histograms))
 
 
-def judgements(
+def metrics_of_models(
     models: Mapping[str, NDArray[np.float32]],
     frame: pd.DataFrame,
     settings: Evaluation,
     histograms: NDArray[np.float32] | None = None,
-) -> dict[str, Judgement]:
-    """Return what each model is worth, query by query. Arguments as `scoreboard`."""
+) -> dict[str, RetrievalMetrics]:
+    """Compute the metrics of each model, query by query, by the model's name. Arguments as `scoreboard`."""
     progress.begin("scoreboard", len(models))
-    judged = {}
+    metrics = {}
     for name, embeddings in models.items():
-        judged[name] = judge(embeddings, frame, settings, histograms)
+        metrics[name] = compute_metrics(embeddings, frame, settings, histograms)
         progress.advance("scoreboard")
-    asked = max((len(each.queries) for each in judged.values()), default=0)
-    progress.finish("scoreboard", f"{len(models)} models by {asked:,} queries")
-    return judged
+    queries = max((len(of_model.queries) for of_model in metrics.values()), default=0)
+    progress.finish("scoreboard", f"{len(models)} models by {queries:,} queries")
+    return metrics
 
 
-def board(judged: Mapping[str, Judgement]) -> pd.DataFrame:
-    """Return the figures of models that were judged.
+def scoreboard_table(metrics: Mapping[str, RetrievalMetrics]) -> pd.DataFrame:
+    """Return the scoreboard of models whose metrics were computed.
 
     Returns:
-        One row a model and figure: model; level of the category path, 0 of none; metric; k, 0 of none; value, the mean
-        over the queries that count; low and high, the ends of its 95 % interval, NaN where it is of no single query;
-        queries, how many count. Values are NaN where none does.
+        One row per model and metric: model; level of the category path, 0 for none; metric; k, 0 for none; value, the
+        mean over the queries that count; low and high, the ends of its 95 % interval, NaN where the metric belongs to
+        no single query; queries, the number that count. Values are NaN where no query counts.
     """
     rows = []
-    for model, judgement in judged.items():
-        low, high = intervals(judgement.values, judgement.groups)
-        for at, figure in enumerate(judgement.figures):
-            known = judgement.values[~np.isnan(judgement.values[:, at]), at]
+    for model, of_model in metrics.items():
+        low, high = intervals(of_model.values, of_model.groups)
+        for column, metric in enumerate(of_model.metrics):
+            known = of_model.values[~np.isnan(of_model.values[:, column]), column]
             value = float(known.mean()) if len(known) else np.nan
-            rows.append((model, *figure, value, float(low[at]), float(high[at]), len(known)))
-        rows += [
-            (model, *figure, value, np.nan, np.nan, judgement.asked) for figure, value in judgement.of_catalogue.items()
-        ]
+            rows.append((model, *metric, value, float(low[column]), float(high[column]), len(known)))
+        for metric, value in of_model.catalogue_metrics.items():
+            rows.append((model, *metric, value, np.nan, np.nan, of_model.catalogue_sample))
     return pd.DataFrame(rows, columns=COLUMNS)

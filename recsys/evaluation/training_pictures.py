@@ -1,40 +1,44 @@
-"""Pictures of what a training did: t-SNE before and after, triplets that violate the margin, queries that changed.
+"""Pictures of what a training changed: t-SNE before and after, triplets that violate the margin, changed queries.
 
-All give PNG bytes. Rows are those of the frame that was judged (`retrieval_metrics.judge`); whoever draws
-reads only the pictures of the rows that are shown, which each `Triplet` and `Change` names.
+All are PNG bytes. Rows are those of the evaluated frame (`retrieval_metrics.compute_metrics`). A caller reads only the
+photos of the rows that are drawn, which each `Triplet` and `QueryChange` names.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Sheet
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
-from recsys.core.plotting import INK, MUTED, png, printable
-from recsys.evaluation import blockwise_search as search
-from recsys.evaluation.evaluation_set import Judged, pictures_of
-from recsys.evaluation.retrieval_metrics import TOP, Figure, Judgement, values_at_level
+from recsys.core.plotting import INK, MUTED, png, printable, write
+from recsys.evaluation.blockwise_search import similarities
+from recsys.evaluation.evaluation_set import EvaluationSet, read_pictures
+from recsys.evaluation.retrieval_metrics import TOP, Metric, RetrievalMetrics, values_at_level
 from recsys.evaluation.tsne import SEED, draw_legend, draw_map, legend, tsne_points
 from recsys.storage.store import Store
 
 RIGHT, WRONG = "#3f8f5a", "#c0392b"
 
-# a sheet of rows, in inches
+# layout of a sheet, in inches
 MARGIN, HEAD, TILE, GAP, CAPTION, ROW_GAP = 0.3, 0.34, 1.1, 0.12, 0.5, 0.16
 SPACE = 0.38  # between the parts of a row
 CAPTION_LETTERS, CAPTION_LINES = 22, 3
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Triplet:
-    """An anchor, and of its value's products the farthest, of the others' the nearest, which is not far enough.
+    """An anchor, the farthest product with its value, and the nearest with another value, which is too near.
 
     Attributes:
         anchor, positive, negative: rows.
@@ -49,18 +53,18 @@ class Triplet:
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """The rows whose pictures are shown."""
+        """The rows whose photos are drawn."""
         return self.anchor, self.positive, self.negative
 
 
 @dataclass(frozen=True)
-class Change:
-    """A query and what two models find for it.
+class QueryChange:
+    """A query and its nearest neighbours by two models.
 
     Attributes:
         query: its row.
         before, after: rows of the nearest.
-        precision_before, precision_after: at 5, at the level that was asked for.
+        precision_before, precision_after: at 5, at one level.
     """
 
     query: int
@@ -71,49 +75,51 @@ class Change:
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """The rows whose pictures are shown."""
+        """The rows whose photos are drawn."""
         return self.query, *self.before, *self.after
 
 
-def pictures_of_training(
+def training_pictures(
     store: Store,
     configuration: Configuration,
-    judged: Judged,
-    judgements: Mapping[str, Judgement],
+    evaluation_set: EvaluationSet,
+    metrics: Mapping[str, RetrievalMetrics],
     before: str,
     after: str,
     level: int = 2,
 ) -> dict[str, bytes]:
-    """Return the pictures of what a training changed, by name; one that has nothing to show is absent.
+    """Return the pictures of what a training changed, by name; without those that have nothing to show.
 
     tsne-before-after   the held-out products by both models, at most `tsne.sample` of them
     triplets            that violate `embedding.margin` in the later model
     gained, lost        the queries whose precision at 5 rose and fell most
 
     Args:
-        store: of the home, for the photos.
+        store: the home's tables, for the photos.
         configuration: t-SNE and the margin.
-        judged: with both models.
-        judgements: of both.
-        before, after: their names, such as champion and challenger.
+        evaluation_set: with both models.
+        metrics: of both models.
+        before, after: the models' names, such as champion and challenger.
         level: of the category path.
     """
-    frame = judged.frame
+    frame = evaluation_set.frame
     rows = np.flatnonzero(frame["held_out"] & (frame["view"] == 0))
     if len(rows) > configuration.tsne.sample:
         rows = np.sort(np.random.default_rng(SEED).choice(rows, configuration.tsne.sample, replace=False))
-    earlier, later = (judged.models[name][rows] for name in (before, after))
+    earlier, later = (evaluation_set.models[name][rows] for name in (before, after))
     labels = frame["label"].iloc[rows].tolist()
     drawn = {"tsne-before-after": tsne_before_after(earlier, later, labels, configuration, (before, after))}
-    triplets = violating_triplets(judged.models[after], frame, level, configuration.embedding.margin)
-    gained, lost = changes(judgements[before], judgements[after], level)
-    shown = sorted({row for each in [t.rows for t in triplets] + [c.rows for c in gained + lost] for row in each})
-    photos = dict(zip(shown, pictures_of(store, frame["image_digest"].iloc[shown].tolist()), strict=True))
+    triplets = violating_triplets(evaluation_set.models[after], frame, level, configuration.embedding.margin)
+    gained, lost = changed_queries(metrics[before], metrics[after], level)
+    parts: list[Triplet | QueryChange] = [*triplets, *gained, *lost]
+    photo_rows = sorted({row for part in parts for row in part.rows})
+    digests = frame["image_digest"].iloc[photo_rows].tolist()
+    photos = dict(zip(photo_rows, read_pictures(store, digests), strict=True))
     if triplets:
         drawn["triplets"] = triplets_picture(triplets, frame, level, photos)
-    for name, side in (("gained", gained), ("lost", lost)):
-        if side:
-            drawn[name] = changes_picture(side, frame, level, photos, (before, after))
+    for name, changes in (("gained", gained), ("lost", lost)):
+        if changes:
+            drawn[name] = changes_picture(changes, frame, level, photos, (before, after))
     return drawn
 
 
@@ -128,12 +134,12 @@ def tsne_before_after(
 
     Args:
         before, after: (n, d) and (n, e), at most `tsne.sample` of them.
-        labels: of each picture, None where it has none.
-        configuration: its section `tsne`, the original's perplexity 40 and 300 iterations.
+        labels: n, None for a picture without a label.
+        configuration: its section `tsne`, by default the original's perplexity 40 and 300 iterations.
         titles: of the two maps.
     """
     entries = legend(labels)
-    sheet = Sheet(figsize=(15.4, 6.6), dpi=120, facecolor="white")
+    sheet = Figure(figsize=(15.4, 6.6), dpi=120, facecolor="white")
     for left, vectors, title in zip((0.005, 0.415), (before, after), titles, strict=True):
         axes = sheet.add_axes((left, 0.01, 0.4, 0.93))
         draw_map(axes, tsne_points(vectors, configuration), labels, entries)
@@ -145,112 +151,121 @@ def tsne_before_after(
 def violating_triplets(
     embeddings: NDArray[np.float32], frame: pd.DataFrame, level: int, margin: float, count: int = 12
 ) -> list[Triplet]:
-    """Return triplets of held-out anchors with d(a, p) + margin > d(a, n), the worst first, no two of one group.
+    """Return triplets of held-out anchors with d(a, p) + margin > d(a, n), the worst first, one per group.
 
     Args:
         embeddings: (n, d) float32 of unit length.
-        frame: n pictures, see `judge`; near-duplicates of the anchor are neither positive nor negative.
-        level: of the category path, from 1: whose values make positives and negatives.
+        frame: n pictures, see `compute_metrics`; near-duplicates of the anchor are neither positive nor negative.
+        level: of the category path, from 1; its values make positives and negatives.
         margin: of the loss, a Euclidean distance.
-        count: at most.
+        count: largest number of triplets.
     """
     codes = values_at_level(frame["category_path"].tolist(), level)
     groups = frame["group"].to_numpy(dtype=np.int64)
     known = np.flatnonzero(codes >= 0)
     anchors = np.flatnonzero((codes >= 0) & frame["held_out"].to_numpy(dtype=bool))
-    found: list[tuple[float, int, int, int, float, float]] = []
-    for block, similarity in search.similarities(embeddings, anchors, known, groups):
+    violating: list[tuple[float, Triplet]] = []
+    for block, similarity in similarities(embeddings, anchors, known, groups):
         rows = anchors[block]
         same = codes[rows, None] == codes[known]
-        left_out = np.isneginf(similarity)
-        farthest = np.where(same & ~left_out, similarity, np.inf)
+        farthest = np.where(same & ~np.isneginf(similarity), similarity, np.inf)
         nearest = np.where(same, -np.inf, similarity)
         positive, negative = farthest.argmin(axis=1), nearest.argmax(axis=1)
-        along = np.arange(len(rows))
-        p, n = (_distance(each) for each in (farthest[along, positive], nearest[along, negative]))
+        lines = np.arange(len(rows))
+        p, n = _distance(farthest[lines, positive]), _distance(nearest[lines, negative])
         for i in np.flatnonzero(np.isfinite(p) & np.isfinite(n) & (p + margin > n)):
-            found.append((n[i] - p[i], rows[i], known[positive[i]], known[negative[i]], p[i], n[i]))
-    shown: dict[int, Triplet] = {}
-    for _, anchor, p_row, n_row, to_p, to_n in sorted(found):
-        if groups[anchor] not in shown and len(shown) < count:
-            shown[groups[anchor]] = Triplet(int(anchor), int(p_row), int(n_row), float(to_p), float(to_n))
-    return list(shown.values())
+            triplet_rows = (int(rows[i]), int(known[positive[i]]), int(known[negative[i]]))
+            violating.append((n[i] - p[i], Triplet(*triplet_rows, float(p[i]), float(n[i]))))
+    violating.sort(key=lambda item: (item[0], item[1].rows))
+    return _one_per_group(((groups[triplet.anchor], triplet) for _, triplet in violating), count)
 
 
-def changes(before: Judgement, after: Judgement, level: int, count: int = 8) -> tuple[list[Change], list[Change]]:
-    """Return the queries that gained and those that lost most precision at 5, no two of one group.
+def changed_queries(
+    before: RetrievalMetrics, after: RetrievalMetrics, level: int, count: int = 8
+) -> tuple[list[QueryChange], list[QueryChange]]:
+    """Return the queries that gained and those that lost most precision at 5, one per group.
 
-    Those that gained or lost as much are told apart by their MAP@R.
+    Queries with equal changes are ordered by their change of MAP@R.
 
     Args:
-        before, after: two models, judged by the same frame, say champion and challenger.
+        before, after: the metrics of two models on the same frame, such as champion and challenger.
         level: of the category path, from 1.
-        count: of each, at most.
+        count: largest number of each.
     """
-    precise, ranked = Figure(level, "precision", TOP), Figure(level, "map_at_r", 0)
-    difference = after.column(precise) - before.column(precise)
-    finer = after.column(ranked) - before.column(ranked)
+    precision, map_at_r = Metric(level, "precision", TOP), Metric(level, "map_at_r", 0)
+    difference = after.column(precision) - before.column(precision)
+    finer_difference = after.column(map_at_r) - before.column(map_at_r)
+
+    def change(query: int) -> QueryChange:
+        return QueryChange(
+            query=int(after.queries[query]),
+            before=tuple(int(row) for row in before.neighbours[query] if row >= 0),
+            after=tuple(int(row) for row in after.neighbours[query] if row >= 0),
+            precision_before=float(before.column(precision)[query]),
+            precision_after=float(after.column(precision)[query]),
+        )
+
     sides = []
     for sign in (1, -1):
-        order = np.lexsort((-sign * finer, -sign * difference))
-        shown: dict[int, Change] = {}
-        for at in order[(sign * difference)[order] > 0]:
-            if after.groups[at] not in shown and len(shown) < count:
-                shown[after.groups[at]] = Change(
-                    query=int(after.queries[at]),
-                    before=tuple(int(row) for row in before.neighbours[at] if row >= 0),
-                    after=tuple(int(row) for row in after.neighbours[at] if row >= 0),
-                    precision_before=float(before.column(precise)[at]),
-                    precision_after=float(after.column(precise)[at]),
-                )
-        sides.append(list(shown.values()))
+        order = np.lexsort((-sign * finer_difference, -sign * difference))
+        order = order[(sign * difference)[order] > 0]
+        shown = _one_per_group(((after.groups[query], query) for query in order), count)
+        sides.append([change(query) for query in shown])
     return sides[0], sides[1]
 
 
+def _one_per_group(items: Iterable[tuple[int, T]], count: int) -> list[T]:
+    """Return the first item of each group, at most `count`."""
+    first: dict[int, T] = {}
+    for group, item in items:
+        if len(first) < count:
+            first.setdefault(group, item)
+    return list(first.values())
+
+
 def triplets_picture(
-    triplets: Sequence[Triplet], frame: pd.DataFrame, level: int, pictures: Mapping[int, NDArray[np.uint8]]
+    triplets: Sequence[Triplet], frame: pd.DataFrame, level: int, photos: Mapping[int, NDArray[np.uint8]]
 ) -> bytes:
-    """Return triplets as a sheet, two a row.
+    """Return triplets as a sheet, two per row.
 
     Args:
         triplets: of `violating_triplets`.
         frame: as there.
-        level: as there; the value of each picture is written beneath it.
-        pictures: of every row of the triplets, (side, side, 3) uint8 RGB.
+        level: as there; the value of each picture is its caption.
+        photos: of every row of the triplets, (side, side, 3) uint8 RGB.
 
     Raises:
         ValueError: there are no triplets.
     """
-    rows = []
-    for start in range(0, len(triplets), 2):
-        parts = [
-            [
-                Cell(pictures[t.anchor], INK, "anchor", _value(frame, t.anchor, level)),
-                Cell(pictures[t.positive], RIGHT, f"positive  {t.to_positive:.2f}", _value(frame, t.positive, level)),
-                Cell(pictures[t.negative], WRONG, f"negative  {t.to_negative:.2f}", _value(frame, t.negative, level)),
-            ]
-            for t in triplets[start : start + 2]
+
+    def cells(triplet: Triplet) -> list[Cell]:
+        frames = (INK, RIGHT, WRONG)
+        titles = ("anchor", f"positive  {triplet.to_positive:.2f}", f"negative  {triplet.to_negative:.2f}")
+        return [
+            Cell(photos[row], colour, title, _caption(frame, row, level))
+            for row, colour, title in zip(triplet.rows, frames, titles, strict=True)
         ]
-        rows.append(parts)
+
+    rows = [[cells(triplet) for triplet in triplets[start : start + 2]] for start in range(0, len(triplets), 2)]
     return _sheet(
         rows, [f"Too near a negative: distances in the embedding; positive is the same value at level {level}"]
     )
 
 
 def changes_picture(
-    shown: Sequence[Change],
+    changes: Sequence[QueryChange],
     frame: pd.DataFrame,
     level: int,
-    pictures: Mapping[int, NDArray[np.uint8]],
+    photos: Mapping[int, NDArray[np.uint8]],
     titles: tuple[str, str] = ("champion", "challenger"),
 ) -> bytes:
-    """Return queries with what two models find for them as a sheet, a query a row; what is right is framed green.
+    """Return queries with their neighbours by two models as a sheet, a query per row; relevant ones in a green frame.
 
     Args:
-        shown: one side of `changes`.
-        frame: that was judged.
+        changes: one list of `changed_queries`.
+        frame: the evaluated frame.
         level: as there.
-        pictures: of every row of the changes, (side, side, 3) uint8 RGB.
+        photos: of every row of the changes, (side, side, 3) uint8 RGB.
         titles: of the two models.
 
     Raises:
@@ -258,30 +273,33 @@ def changes_picture(
     """
     codes = values_at_level(frame["category_path"].tolist(), level)
 
-    def found(rows: Sequence[int], query: int) -> list[Cell]:
-        tones = [RIGHT if codes[row] == codes[query] else WRONG for row in rows]
-        return [Cell(pictures[row], tone, "", _value(frame, row, level)) for row, tone in zip(rows, tones, strict=True)]
+    def neighbours(rows: Sequence[int], query: int) -> list[Cell]:
+        colours = [RIGHT if codes[row] == codes[query] else WRONG for row in rows]
+        return [
+            Cell(photos[row], colour, "", _caption(frame, row, level))
+            for row, colour in zip(rows, colours, strict=True)
+        ]
 
     rows = []
-    for change in shown:
-        moved = f"{change.precision_before:.1f} → {change.precision_after:.1f}"
-        query = Cell(pictures[change.query], INK, moved, _value(frame, change.query, level))
-        rows.append([[query], found(change.before, change.query), found(change.after, change.query)])
+    for change in changes:
+        title = f"{change.precision_before:.1f} → {change.precision_after:.1f}"
+        query = Cell(photos[change.query], INK, title, _caption(frame, change.query, level))
+        rows.append([[query], neighbours(change.before, change.query), neighbours(change.after, change.query)])
     return _sheet(rows, [f"query, level {level}", *titles])
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One picture of a sheet, the colour of its frame, a bold line and a text beneath it."""
+    """One photo of a sheet, the colour of its frame, and a bold title and a caption below it."""
 
-    picture: NDArray[np.uint8]
-    frame: str
-    bold: str
-    text: str
+    photo: NDArray[np.uint8]
+    colour: str
+    title: str
+    caption: str
 
 
 def _sheet(rows: Sequence[Sequence[Sequence[Cell]]], headings: Sequence[str]) -> bytes:
-    """Return rows of parts of cells as a PNG, each part beneath its heading."""
+    """Return rows of parts of cells as a PNG, each part below its heading."""
     if not rows:
         raise ValueError("a sheet needs at least one row")
     widths = [max(len(row[part]) for row in rows if part < len(row)) for part in range(max(map(len, rows)))]
@@ -290,43 +308,41 @@ def _sheet(rows: Sequence[Sequence[Sequence[Cell]]], headings: Sequence[str]) ->
         lefts.append(lefts[-1] + cells * (TILE + GAP) - GAP + SPACE)
     width, row_height = lefts[-1] - SPACE + MARGIN, TILE + CAPTION + ROW_GAP
     height = 2 * MARGIN + HEAD + len(rows) * row_height - ROW_GAP
-    sheet = Sheet(figsize=(width, height), dpi=130, facecolor="white")
+    sheet = Figure(figsize=(width, height), dpi=130, facecolor="white")
     canvas = sheet.add_axes((0, 0, 1, 1))  # in inches, from the top left
     canvas.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
     canvas.set_axis_off()
-
-    def write(x: float, y: float, text: str, size: float, colour: str, weight: str = "normal") -> None:
-        style = {"fontsize": size, "color": colour, "fontweight": weight}
-        canvas.text(x, y, printable(text), va="top", parse_math=False, **style)  # type: ignore[arg-type]
-
     for left, heading in zip(lefts, headings, strict=False):
-        write(left, MARGIN, heading, 9, INK, "bold")
+        write(canvas, left, MARGIN, heading, size=9, weight="bold")
     for number, row in enumerate(rows):
         top = MARGIN + HEAD + number * row_height
         for left, part in zip(lefts, row, strict=False):
-            for place, cell in enumerate(part):
-                x = left + place * (TILE + GAP)
-                extent = (x, x + TILE, top + TILE, top)
-                canvas.imshow(cell.picture, extent=extent, aspect="auto", interpolation="antialiased")
-                line = 1 if cell.frame == INK else 2
-                canvas.add_patch(Rectangle((x, top), TILE, TILE, fill=False, edgecolor=cell.frame, linewidth=line))
-                y = top + TILE + 0.06
-                if cell.bold:
-                    write(x, y, cell.bold, 7, INK, "bold")
-                    y += 0.14
-                left_lines = CAPTION_LINES - bool(cell.bold)
-                for said in textwrap.wrap(cell.text, CAPTION_LETTERS, max_lines=left_lines, placeholder=" …"):
-                    write(x, y, said, 6.2, MUTED)
-                    y += 0.125
+            for position, cell in enumerate(part):
+                _draw_cell(canvas, left + position * (TILE + GAP), top, cell)
     return png(sheet)
 
 
-def _value(frame: pd.DataFrame, row: int, level: int) -> str:
-    """Return what a picture's category path says from the level before the one asked for on."""
+def _draw_cell(canvas: Axes, x: float, top: float, cell: Cell) -> None:
+    """Draw a photo with its frame, title and caption."""
+    canvas.imshow(cell.photo, extent=(x, x + TILE, top + TILE, top), aspect="auto", interpolation="antialiased")
+    line = 1 if cell.colour == INK else 2
+    canvas.add_patch(Rectangle((x, top), TILE, TILE, fill=False, edgecolor=cell.colour, linewidth=line))
+    y = top + TILE + 0.06
+    if cell.title:
+        write(canvas, x, y, cell.title, size=7, weight="bold")
+        y += 0.14
+    max_lines = CAPTION_LINES - bool(cell.title)
+    for text in textwrap.wrap(cell.caption, CAPTION_LETTERS, max_lines=max_lines, placeholder=" …"):
+        write(canvas, x, y, text, size=6.2, colour=MUTED)
+        y += 0.125
+
+
+def _caption(frame: pd.DataFrame, row: int, level: int) -> str:
+    """Return a picture's category path at a level and the level above it."""
     path = list(frame["category_path"].iloc[row])
     return " › ".join(path[max(0, level - 2) : level]) or "no category"
 
 
 def _distance(cosine: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the Euclidean distance of unit vectors by their cosine; not finite where that is not."""
+    """Return the Euclidean distance of unit vectors from their cosine; inf where the cosine is not finite."""
     return np.where(np.isfinite(cosine), np.sqrt(np.maximum(2 - 2 * cosine.astype(np.float64), 0)), np.inf)

@@ -1,4 +1,4 @@
-"""The t-SNE map: points in two dimensions, and how they are drawn by label."""
+"""The t-SNE map of embeddings in two dimensions, coloured by label."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ NO_LABEL = "No label"
 OTHER_LABELS = "Other labels"
 SEED = 12_345
 PRINCIPAL_COMPONENTS = 50
-"""Kept before t-SNE, as its authors do: it takes out noise and most of the time (van der Maaten & Hinton, 2008)."""
-SMALLEST_MAP = 5
-"""Points; t-SNE has no neighbourhoods to keep among fewer."""
+"""Principal components that t-SNE starts from, as its authors recommend: this removes noise and saves most of the time
+(van der Maaten & Hinton, 2008)."""
+MIN_POINTS = 5
+"""Smallest number of points for t-SNE; fewer have no neighbourhoods to preserve."""
 
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """How one label is drawn on the map: ten colours by two markers tell twenty labels apart."""
+    """The style of one label on the map: ten colours and two markers distinguish twenty labels."""
 
     label: str
     colour: str
@@ -41,11 +42,10 @@ class LegendEntry:
 
 
 def tsne_points(embeddings: NDArray[np.float32], configuration: Configuration) -> NDArray[np.float64]:
-    """Return the t-SNE map of embeddings in two dimensions: the same for the same input.
+    """Compute the t-SNE map of embeddings in two dimensions. The same input gives the same map.
 
-    The original's settings are perplexity 40 and 300 iterations. A perplexity is a number of neighbours, so with
-    few points it is lowered to (n − 1) / 3, the most that t-SNE can honour. Fewer than 5 points, or points that
-    are all the same, are laid out by their principal components instead.
+    The original's settings are perplexity 40 and 300 iterations. The perplexity of few points is limited, see
+    `perplexity`. Fewer than 5 points, or equal points, are placed by their principal components instead.
 
     Args:
         embeddings: (n, d), d ≥ 2; the caller samples at most `tsne.sample` of them.
@@ -58,10 +58,10 @@ def tsne_points(embeddings: NDArray[np.float32], configuration: Configuration) -
     centred = np.asarray(embeddings, dtype=np.float64)
     if n:
         centred = centred - centred.mean(axis=0)
-    if n < SMALLEST_MAP or not np.ptp(centred, axis=0).any():
+    if n < MIN_POINTS or not np.ptp(centred, axis=0).any():
         return _principal_plane(centred)
 
-    from sklearn.decomposition import PCA  # here, not above: importing scikit-learn takes a second
+    from sklearn.decomposition import PCA  # imported here because it takes a second
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
@@ -76,18 +76,18 @@ def tsne_points(embeddings: NDArray[np.float32], configuration: Configuration) -
         learning_rate="auto",
         random_state=SEED,
     )
-    # one thread: several add up in another order each time, and spin for ever where others use the cores
+    # one thread: several threads add numbers in a random order, and busy-wait where other processes use the cores
     with threadpool_limits(1, user_api="openmp"):
         return np.asarray(tsne.fit_transform(reduced), dtype=np.float64)
 
 
 def perplexity(n: int, configuration: Configuration) -> float:
-    """Return the perplexity that n points get: the configured one, or (n − 1) / 3 where that is less."""
+    """Return the perplexity for n points: the configured one, at most (n − 1) / 3, the largest that t-SNE supports."""
     return min(configuration.tsne.perplexity, max(n - 1, 0) / 3)
 
 
 def _principal_plane(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the first two principal coordinates (n, 2) of centred points, zero where there are fewer."""
+    """Return the first two principal coordinates (n, 2) of centred points; zero for a missing one."""
     points = np.zeros((len(centred), 2))
     if centred.size:
         u, s, _ = np.linalg.svd(centred, full_matrices=False)
@@ -96,7 +96,7 @@ def _principal_plane(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def legend(labels: Sequence[str | None]) -> list[LegendEntry]:
-    """Return how each label is drawn, the most frequent first; those after the twentieth share one grey."""
+    """Return the style of each label, the most frequent first; labels after the twentieth share one grey."""
     counts = Counter(label for label in labels if label is not None)
     ranked = sorted(counts, key=lambda label: (-counts[label], label))
     styles = [(colour, marker) for marker in MARKERS for colour in PALETTE]
@@ -118,8 +118,8 @@ def tsne_picture(points: NDArray[np.float64], labels: Sequence[str | None], *, w
 
     Args:
         points: (n, 2) of `tsne_points`.
-        labels: of each point, None where it has none.
-        with_legend: whether to draw the legend; the page sets its own.
+        labels: n, None for a point without a label.
+        with_legend: whether to draw the legend; the report has its own.
     """
     entries = legend(labels)
     figure = Figure(figsize=(10.4, 7) if with_legend else (7, 6.4), dpi=130, facecolor="white")
@@ -132,13 +132,13 @@ def tsne_picture(points: NDArray[np.float64], labels: Sequence[str | None], *, w
 def draw_map(
     axes: Axes, points: NDArray[np.float64], labels: Sequence[str | None], entries: Sequence[LegendEntry]
 ) -> None:
-    """Draw points (n, 2) into axes, each as the legend's entry for its label says."""
+    """Draw points (n, 2) into axes, each in the style of its label."""
     drawn = {entry.label for entry in entries}
     names = np.array([NO_LABEL if label is None else label if label in drawn else OTHER_LABELS for label in labels])
     axes.set_axis_off()
     axes.margins(0.03)
     size = float(np.clip(24_000 / max(len(points), 1), 15, 60))
-    for entry in reversed(entries):  # rare labels beneath, none of them behind the grey
+    for entry in reversed(entries):  # rare labels below frequent ones, grey ones below all
         members = points[names == entry.label]
         axes.scatter(
             members[:, 0],
@@ -154,7 +154,7 @@ def draw_map(
 
 
 def draw_legend(figure: Figure, entries: Sequence[LegendEntry], left: float) -> None:
-    """Draw the legend into a figure, from `left` (0 to 1) on; nothing where it has no entry."""
+    """Draw the legend into a figure, starting at `left` (0 to 1); nothing where it has no entry."""
     if not entries:
         return
     handles = [

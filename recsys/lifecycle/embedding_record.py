@@ -13,8 +13,8 @@ import pandas as pd
 from mlflow.data.pandas_dataset import from_pandas
 
 from recsys.core.configuration import Configuration
-from recsys.evaluation.evaluation_set import pictures_of
-from recsys.evaluation.training_pictures import pictures_of_training
+from recsys.evaluation.evaluation_set import read_pictures
+from recsys.evaluation.training_pictures import training_pictures
 from recsys.lifecycle.judging import CHALLENGER, Verdict
 from recsys.models.embedding import served_model
 from recsys.models.embedding.embedder import Embedder
@@ -92,9 +92,7 @@ def log_verdict(
     run.log_table(decision.table, "gate.csv")
     run.client.set_tag(run.run_id, TAG_GATE, "promoted" if decision.promoted else "refused")
     run.set_note(decision.reason)
-    pictures = pictures_of_training(
-        store, configuration, verdict.judged, verdict.judgements, verdict.before, CHALLENGER
-    )
+    pictures = training_pictures(store, configuration, verdict.judged, verdict.judgements, verdict.before, CHALLENGER)
     for name, png in pictures.items():
         run.log_picture(name, png)
     number = run.registered_version() or _register(run, store, embedder, verdict)
@@ -104,7 +102,7 @@ def log_verdict(
 
 
 def _register(run: TrainingRun, store: Store, embedder: Embedder, verdict: Verdict) -> str:
-    example = next(pictures_of(store, verdict.judged.frame["image_digest"].head(1).tolist()))[None]
+    example = next(read_pictures(store, verdict.judged.frame["image_digest"].head(1).tolist()))[None]
     with tempfile.TemporaryDirectory(dir=store.home) as scratch:
         embedder.save(Path(scratch), whole=True)
         return run.register_model(

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from recsys.core.configuration import Configuration
-from recsys.evaluation.evaluation_set import BACKBONE, Judged, judged_products, vectors_of
+from recsys.evaluation.evaluation_set import BACKBONE, EvaluationSet, load_evaluation_set, read_vectors
 from recsys.evaluation.gate import Decision, decide
-from recsys.evaluation.retrieval_metrics import TOP, Judgement
-from recsys.evaluation.scoreboard import board, judgements
+from recsys.evaluation.retrieval_metrics import TOP, RetrievalMetrics
+from recsys.evaluation.scoreboard import metrics_of_models, scoreboard_table
 from recsys.models.embedding.fitting import originals_vectors
 from recsys.models.embedding.recipe import Recipe
 from recsys.models.embedding.serving import Serving
@@ -35,15 +35,15 @@ class Verdict:
 
     decision: Decision
     board: pd.DataFrame
-    judged: Judged
-    judgements: dict[str, Judgement]
+    judged: EvaluationSet
+    judgements: dict[str, RetrievalMetrics]
     before: str
 
     @property
     def precision(self) -> dict[str, float]:
         """Return the challenger's precision at 5 by level, of those that have queries."""
         of = self.judgements[CHALLENGER]
-        found = {str(f.level): of.column(f) for f in of.figures if (f.metric, f.k) == ("precision", TOP)}
+        found = {str(f.level): of.column(f) for f in of.metrics if (f.name, f.k) == ("precision", TOP)}
         return {level: float(np.nanmean(column)) for level, column in found.items() if not np.isnan(column).all()}
 
 
@@ -67,7 +67,7 @@ def judge_challenger(
         against: what serves.
         scratch: a folder for checkpoints of the original's recipe.
     """
-    judged = judged_products(store, configuration)
+    judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
     original = originals_vectors(store, configuration, recipe, rows, digests, scratch / "original")
     if original is not None:
@@ -75,19 +75,19 @@ def judge_challenger(
     before = BACKBONE
     if against.model is not None:
         before = CHAMPION
-        judged.models[CHAMPION] = vectors_of(store, against.embeddings, "embedding", digests)
-    judged.models[CHALLENGER] = vectors_of(store, f"embeddings-{version}", "embedding", digests)
-    found = judgements(judged.models, judged.frame, configuration.evaluation, judged.histograms)
-    return Verdict(decide(found[CHALLENGER], found[before]), board(found), judged, found, before)
+        judged.models[CHAMPION] = read_vectors(store, against.embeddings, "embedding", digests)
+    judged.models[CHALLENGER] = read_vectors(store, f"embeddings-{version}", "embedding", digests)
+    found = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
+    return Verdict(decide(found[CHALLENGER], found[before]), scoreboard_table(found), judged, found, before)
 
 
 def compare(store: Store, configuration: Configuration, challenger: Serving, champion: Serving) -> Decision:
     """Return what the gate says of one model in place of another, as things are now."""
-    judged = judged_products(store, configuration)
+    judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
     models = {
-        name: vectors_of(store, each.embeddings, "embedding", digests)
+        name: read_vectors(store, each.embeddings, "embedding", digests)
         for name, each in ((CHALLENGER, challenger), (CHAMPION, champion))
     }
-    found = judgements(models, judged.frame, configuration.evaluation, judged.histograms)
+    found = metrics_of_models(models, judged.frame, configuration.evaluation, judged.histograms)
     return decide(found[CHALLENGER], found[CHAMPION])

@@ -244,13 +244,13 @@ def _backbone(configuration: Configuration, recipe: Recipe) -> str:
 
 def _require_enough(rows: pd.DataFrame) -> None:
     """Raise TrainingError, before MLflow has a run that cannot be, where there is too little to judge a model by."""
-    from recsys.evaluation.gate import FEWEST_GROUPS
+    from recsys.evaluation.gate import MIN_GROUPS
 
     held_out = rows.loc[rows["held_out"], "group"].nunique() if len(rows) else 0
-    if held_out < FEWEST_GROUPS:
+    if held_out < MIN_GROUPS:
         raise TrainingError(
             f"the training of an embedding cannot start: of {rows['product_id'].nunique():,} products with a picture "
-            f"and a category, {held_out} are held out to judge it by, and it takes {FEWEST_GROUPS}"
+            f"and a category, {held_out} are held out to judge it by, and it takes {MIN_GROUPS}"
         )
 
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ConfigurationError
-from recsys.evaluation import colour_agreement
-from recsys.evaluation.colour_agreement import ColourAgreement
+from recsys.evaluation.colour_agreement import ColourAgreement, measure_colour_agreement
 from recsys.evaluation.tsne import SEED, tsne_points
 from recsys.evaluation.weight_selection import WeightTradeOff, measure_trade_off
 from recsys.ingest.addresses import without_credentials
@@ -230,7 +229,7 @@ def gather(
     Args:
         store: the home's tables.
         configuration: grids, t-SNE, price levels, currency, balance, suspicious labels.
-        evaluation: figures of `evaluation.retrieval`, where they were taken.
+        evaluation: figures of `recsys.evaluation.leave_one_out`, where they were taken.
         links: shown in the header by name: web addresses, or commands where a server may not be up.
     """
     serves = serving(store.home, configuration)
@@ -265,7 +264,7 @@ def gather(
         suspicious=_suspicious(store, model, configuration),
         to_review=len(review_list(store)),
         retrieval=_retrieval(evaluation),
-        colours=colour_agreement.measure(store, configuration),
+        colours=measure_colour_agreement(store, configuration),
         weights=measure_trade_off(store, configuration),
         grids=_grids(store, serves, shown, configuration),
         tsne_points=points,

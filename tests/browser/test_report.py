@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from recsys.core.configuration import Configuration
-from recsys.evaluation.colour_agreement import ColourAgreement, Figure, example
+from recsys.evaluation.colour_agreement import AgreementResult, ColourAgreement, mask_example
 from recsys.ingest.causes import explain
 from recsys.models.classifier.registry import AtHand
 from recsys.reporting.contents import (
@@ -135,11 +135,11 @@ def report() -> ReportData:
         ),
         colours=ColourAgreement(
             tuple(
-                Figure(judged, ranked, 400, 0.312, 0.391, 1.25, 1.18, 1.33)
+                AgreementResult(judged, ranked, 400, 0.312, 0.391, 1.25, 1.18, 1.33)
                 for judged in ("dominant colour", "colour words")
                 for ranked in ("colour", "rule")
             ),
-            tuple(example(str(at), tile(at, None).title, tile(at, None).picture) for at in range(8)),
+            tuple(mask_example(str(at), tile(at, None).title, tile(at, None).picture) for at in range(8)),
         ),
         grids=tuple(
             GridRow(tile(at, label), tuple(tile(at + rank, label, (1.7, 1.9, 1.8)[at]) for rank in range(1, 10)))

@@ -13,7 +13,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.tracking import tracking_uri
-from recsys.evaluation.evaluation_set import vectors_of
+from recsys.evaluation.evaluation_set import read_vectors
 from recsys.lifecycle import promotion as registry
 from recsys.models.embedding import serving
 from recsys.ranking.single_query import recommend_image
@@ -61,7 +61,7 @@ def test_whoever_loads_the_champion_from_mlflow_gets_the_stored_embedding(home: 
     command = [sys.executable, "-c", ANSWERING, str(tmp_path / "photos.npy"), str(tmp_path / "answer.npy")]
     done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    stored = vectors_of(store, f"embeddings-{model.version}", "embedding", [row["image_digest"] for row in rows])
+    stored = read_vectors(store, f"embeddings-{model.version}", "embedding", [row["image_digest"] for row in rows])
     np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), stored, atol=1e-4)
 
     answer = recommend_image(store, configuration, photos[0], "photo")

@@ -1,4 +1,4 @@
-"""A home with a small shop of drawn pictures, its features computed by the real backbone at a small input."""
+"""A home with a small shop of drawn pictures; the real backbone, at a small input size, computes its features."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ evaluation.min_occurrences = 3
 """
 KINDS = ("Bowls", "Plates", "Kurtas", "Shirts")
 PRODUCTS = 48
+COLOURS = {
+    "black": (15, 15, 18), "white": (252, 252, 250), "grey": (128, 128, 128), "red": (200, 20, 30),
+    "orange": (245, 135, 20), "yellow": (250, 225, 30), "green": (30, 140, 60), "blue": (30, 70, 190),
+    "purple": (120, 40, 150), "pink": (250, 160, 190), "brown": (110, 65, 30),
+}  # fmt: skip
+"""RGB of an example of each basic colour."""
 
 
 @dataclass(frozen=True)
-class Shop:
+class DrawnShop:
     """The home, its configuration, and the folder with its photos, `p0.jpg` and so on."""
 
     home: Path
@@ -39,8 +45,22 @@ class Shop:
         return Store(self.home, read_only=True)
 
 
-def drawn(kind: int, seed: int) -> np.ndarray:
-    """A picture of one of four kinds: shapes of their own, in colours of any."""
+def unit_vectors(degrees: list[float]) -> np.ndarray:
+    """Return vectors (n, 2) of unit length at these angles."""
+    angle = np.radians(degrees)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+
+
+def coloured_photo(colour: tuple[int, int, int], radius: int) -> np.ndarray:
+    """Return a disc in front of white (200, 300, 3), with the noise of a camera."""
+    image = np.full((200, 300, 3), 255, np.uint8)
+    cv2.circle(image, (150, 100), radius, colour, -1)
+    noise = np.random.default_rng(radius).normal(0, 2, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def drawn_picture(kind: int, seed: int) -> np.ndarray:
+    """Return a picture of one of four kinds: the kind decides the shapes, the seed their colours."""
     random = np.random.default_rng(seed)
     picture = np.full((256, 256, 3), 255, np.uint8)
     colour = tuple(int(part) for part in random.integers(0, 200, 3))
@@ -58,9 +78,9 @@ def drawn(kind: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def judged_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """48 products of four kinds below two top levels. p0 and p4 share a photo; p1 has no path, the label a model's."""
-    folder = tmp_path_factory.mktemp("judged")
+def drawn_shop(tmp_path_factory: pytest.TempPathFactory) -> DrawnShop:
+    """48 products of four kinds below two top levels. p0 and p4 share a photo; p1 has no path and a predicted label."""
+    folder = tmp_path_factory.mktemp("drawn")
     home, photos, catalogue = folder / "home", folder / "photos", folder / "catalogue.csv"
     photos.mkdir()
     home.mkdir()
@@ -76,11 +96,11 @@ def judged_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     take_in(store, str(catalogue), configuration, now)
     for shard in ledger.missing(store, configuration):
         ledger.label_shard(store, shard, configuration)
-    guess = {"product_id": "p1", "label": "Kitchen & Dining", "source": "predicted", "confidence": 0.99}
-    store.write("labels", pa.Table.from_pylist([guess], schema=SCHEMAS["labels"]))
+    prediction = {"product_id": "p1", "label": "Kitchen & Dining", "source": "predicted", "confidence": 0.99}
+    store.write("labels", pa.Table.from_pylist([prediction], schema=SCHEMAS["labels"]))
     images = []
     for n in range(PRODUCTS):
-        jpeg = encode(drawn(n % 4, 0 if n == 4 else n), 95)
+        jpeg = encode(drawn_picture(n % 4, 0 if n == 4 else n), 95)
         (photos / f"p{n}.jpg").write_bytes(jpeg)
         images.append(
             {
@@ -96,4 +116,4 @@ def judged_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     store.write("scraped", pa.Table.from_pylist([scraped], schema=SCHEMAS["scraped"]))
     for shard in features.missing(store, configuration):
         features.extract_shard(store, shard, configuration)
-    return Shop(home, photos, configuration)
+    return DrawnShop(home, photos, configuration)

@@ -1,4 +1,4 @@
-"""`recsys evaluate` as people use it: the board in a terminal, as a CSV, as JSON; photos from elsewhere; mistakes."""
+"""`recsys evaluate` on a command line: the scoreboard in a terminal, as CSV and as JSON; outside photos; mistakes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import pandas as pd
 import pytest
 
 from cli import _run
+from tests.recsys.evaluation.conftest import DrawnShop
 
 Recsys = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def recsys(judged_shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Recsys:  # type: ignore[no-untyped-def]
-    """Run `recsys evaluate` in this process, and return its exit code and what it printed and complained."""
+def recsys(drawn_shop: DrawnShop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Recsys:
+    """Run `recsys evaluate` in this process, and return its exit code, its output and its errors."""
     monkeypatch.setenv("COLUMNS", "140")
 
-    def run(*arguments: str | Path, home: Path = judged_shop.home) -> tuple[int, str, str]:
+    def run(*arguments: str | Path, home: Path = drawn_shop.home) -> tuple[int, str, str]:
         code = _run(["evaluate", *map(str, arguments), "--home", str(home)])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
@@ -27,45 +28,47 @@ def recsys(judged_shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     return run
 
 
-def test_the_board_is_a_table_a_level_and_a_csv(recsys: Recsys, tmp_path: Path) -> None:
-    code, told, complained = recsys("--out", tmp_path / "board.csv")
-    assert code == 0, complained
+def test_the_scoreboard_is_a_table_per_level_and_a_csv(recsys: Recsys, tmp_path: Path) -> None:
+    code, output, errors = recsys("--out", tmp_path / "board.csv")
+    assert code == 0, errors
     for words in ("Level 1", "Level 2", "raw backbone", "P@5", "MAP@R", "coverage", "hubness"):
-        assert words in told
-    assert "board.csv" in "".join(told.split())  # a long path is wrapped
-    assert "Level 3: no held-out product" in told  # the paths have two
-    assert "scoreboard: 4 models by" in complained
+        assert words in output
+    assert "board.csv" in "".join(output.split())  # a long path is wrapped
+    assert "Level 3: no held-out product" in output  # the paths have two levels
+    assert "scoreboard: 4 models by" in errors
     board = pd.read_csv(tmp_path / "board.csv")
     assert set(board["model"]) == {"random", "pixels", "HSV", "raw backbone"}
     row = board.query("model == 'raw backbone' and level == 1 and metric == 'precision' and k == 5").iloc[0]
-    assert f"{row['value']:.3f} ({row['low']:.3f}–{row['high']:.3f})" in told
+    assert f"{row['value']:.3f} ({row['low']:.3f}–{row['high']:.3f})" in output
 
 
-def test_photos_from_elsewhere_ask_and_bad_rows_are_told(recsys: Recsys, judged_shop, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_outside_photos_are_queries_and_unusable_rows_are_reported(
+    recsys: Recsys, drawn_shop: DrawnShop, tmp_path: Path
+) -> None:
     csv = tmp_path / "queries.csv"
     csv.write_text("file,category_path,product_id\np5.jpg,,p5\nno.jpg,Clothing,\n", encoding="utf-8")
-    code, told, complained = recsys("--queries", csv, "--images", judged_shop.photos)
-    assert code == 0, complained
-    assert "1 pictures asked, about 47." in told and "same product" in told
-    assert "note: line 3: " in complained and "no.jpg does not exist" in complained
-    code, told, _ = recsys("--queries", csv, "--images", judged_shop.photos, "--json")
-    skipped = json.loads(told)["skipped"]
+    code, output, errors = recsys("--queries", csv, "--images", drawn_shop.photos)
+    assert code == 0, errors
+    assert "1 pictures asked, about 47." in output and "same product" in output
+    assert "note: line 3: " in errors and "no.jpg does not exist" in errors
+    code, output, _ = recsys("--queries", csv, "--images", drawn_shop.photos, "--json")
+    skipped = json.loads(output)["skipped"]
     assert code == 0 and skipped[0][0] == 3 and "no.jpg" in skipped[0][1]
 
 
-def test_one_of_two_options_is_a_wrong_command_line(recsys: Recsys, tmp_path: Path) -> None:
-    code, _, complained = recsys("--queries", tmp_path / "queries.csv")
-    assert code == 2 and "give both" in " ".join(complained.replace("│", " ").split())
+def test_one_of_two_options_is_a_usage_error(recsys: Recsys, tmp_path: Path) -> None:
+    code, _, errors = recsys("--queries", tmp_path / "queries.csv")
+    assert code == 2 and "give both" in " ".join(errors.replace("│", " ").split())
 
 
-def test_a_missing_column_is_one_line(recsys: Recsys, judged_shop, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_missing_column_is_reported_in_one_line(recsys: Recsys, drawn_shop: DrawnShop, tmp_path: Path) -> None:
     csv = tmp_path / "queries.csv"
     csv.write_text("picture,category_path\np5.jpg,Clothing\n", encoding="utf-8")
-    code, _, complained = recsys("--queries", csv, "--images", judged_shop.photos)
-    assert code == 4 and "has no column 'file'" in complained and "Traceback" not in complained
+    code, _, errors = recsys("--queries", csv, "--images", drawn_shop.photos)
+    assert code == 4 and "has no column 'file'" in errors and "Traceback" not in errors
 
 
-def test_a_folder_that_cannot_be_written_is_an_export_error(recsys: Recsys, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_an_export_error(recsys: Recsys, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    code, _, complained = recsys("--out", tmp_path / "file" / "board.csv")
-    assert code == 12 and "cannot write" in complained
+    code, _, errors = recsys("--out", tmp_path / "file" / "board.csv")
+    assert code == 12 and "cannot write" in errors

@@ -1,3 +1,5 @@
+"""The trade-off of the weights, and the one-standard-error rule."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,16 +9,16 @@ from recsys.evaluation.weight_selection import select_weights, trade_off_curve, 
 from recsys.ranking.gallery import Gallery, Queries
 
 
-def test_the_grid_holds_every_combination_once() -> None:
+def test_the_grid_contains_every_combination_once() -> None:
     grid = weights_grid(0.25)
     assert len(grid) == len(set(grid)) == 15
     assert all(sum(weights) == pytest.approx(1) and min(weights) >= 0 for weights in grid)
 
 
-def test_each_weight_earns_what_it_stands_for() -> None:
+def test_each_weight_raises_its_own_measure() -> None:
     rng = np.random.default_rng(0)
-    kinds = rng.integers(0, 10, 400)
-    embeddings = np.eye(10)[kinds] + 0.35 * rng.standard_normal((400, 10))
+    codes = rng.integers(0, 10, 400)
+    embeddings = np.eye(10)[codes] + 0.35 * rng.standard_normal((400, 10))
     histograms = rng.dirichlet(np.full(6, 0.5), 400).astype(np.float32)
     shop = Gallery(
         version="test",
@@ -26,15 +28,15 @@ def test_each_weight_earns_what_it_stands_for() -> None:
         embeddings=(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32),
         histograms=histograms,
     )
-    rule = Recommend(filter=60)
-    curve = trade_off_curve(Queries.of(shop, np.arange(400)), shop, [kinds], rule, [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
+    queries, rule = Queries.of(shop, np.arange(400)), Recommend(filter=60)
+    curve = trade_off_curve(queries, shop, [codes], rule, [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
     assert curve["precision_1"].idxmax() == 0
     assert curve["colour_agreement"].idxmax() == 1
     assert curve["price_agreement"].idxmax() == 2
     assert curve["coverage"].between(0, 1).all()
 
 
-def test_of_weights_no_worse_than_the_best_those_with_the_most_agreement_are_select_weights() -> None:
+def test_the_highest_agreement_within_one_standard_error_of_the_best_is_selected() -> None:
     curve = pd.DataFrame(
         {
             "precision_1": [0.80, 0.79, 0.70],

@@ -244,11 +244,12 @@ def test_the_colours_of_a_few_products_say_nothing(fill: Fill) -> None:
 def test_colours_of_a_sample_are_judged(fill: Fill) -> None:
     colours = gather(fill([{} for _ in range(40)]), settings()).colours
     assert colours is not None and len(colours.examples) == 8
-    assert [(f.judged_by, f.ranked_by, f.products) for f in colours.figures] == [
+    assert [(f.judged_by, f.ranked_by, f.products) for f in colours.results] == [
         ("dominant colour", "colour", 40), ("dominant colour", "rule", 40),
     ]  # fmt: skip
     first = colours.examples[0]
-    assert (first.shown[128, 128] == first.picture[128, 128]).all() and (first.shown[0, 0] != first.picture[0, 0]).any()
+    assert (first.painted[128, 128] == first.picture[128, 128]).all()
+    assert (first.painted[0, 0] != first.picture[0, 0]).any()
 
 
 def test_weights_are_judged_by_products_that_were_held_out(fill: Fill) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import HomeError
-from recsys.evaluation.colour_agreement import ColourAgreement, Figure, example
+from recsys.evaluation.colour_agreement import AgreementResult, ColourAgreement, mask_example
 from recsys.evaluation.weight_selection import WeightTradeOff
 from recsys.reporting.contents import gather
 from recsys.reporting.page import render, write_report
@@ -125,8 +125,8 @@ def test_every_section_is_there_and_in_the_navigation(fill: Fill) -> None:
     train(store, id_0=("Clothing", 0.99))
     evaluation = pd.DataFrame({"level": [1], "queries": [12], "k": [5], "precision": [0.81], "recall": [float("nan")]})
     data = gather(store, CONFIGURATION, evaluation, {"Prefect run": "recsys ui"})
-    figure = Figure("dominant colour", "colour", 400, 0.312, 0.391, 1.25, 1.18, 1.33)
-    shown = example("id-0", HOSTILE, np.full((256, 256, 3), 255, np.uint8))
+    figure = AgreementResult("dominant colour", "colour", 400, 0.312, 0.391, 1.25, 1.18, 1.33)
+    shown = mask_example("id-0", HOSTILE, np.full((256, 256, 3), 255, np.uint8))
     html = render(replace(data, colours=ColourAgreement((figure,), (shown,)), weights=weights()))
     page = Page(html)
     sections = [section["id"] for section in page.of("section")]
