@@ -1,5 +1,4 @@
-# `make demo` and `make test` do all the set-up by themselves: a virtual environment of their own, pinned packages.
-# A second `make` skips what is done.
+# `make demo` and `make test` set up a virtual environment of their own with pinned packages; a second `make` skips that.
 
 HOME_FOLDER ?= recsys-home
 VENV := .venv
@@ -10,30 +9,42 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet --no-compile
 COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib >/dev/null
 
-.PHONY: demo ui test lint format lock clean help
+.PHONY: demo ui test check lint types format audit docs lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
-demo: $(VENV)/.installed  ## draw a sample shop, run everything on it, show what came out
+demo: $(VENV)/.installed  ## draw a sample shop, run everything on it, show the result
 	$(BIN)/recsys demo --home $(HOME_FOLDER)
 
 ui: $(VENV)/.installed  ## open the Prefect UI and the MLflow UI over the demo's home
 	$(BIN)/recsys ui --home $(HOME_FOLDER)
 
-test: $(VENV)/.dev  ## run every test (SHARED_DATA=DIR adds those on real catalogues)
-	$(BIN)/pytest
+test: $(VENV)/.dev  ## run every test; T=tests/path runs one file or test in one process, ARGS adds options of pytest
+	$(BIN)/pytest $(if $(T),-n0 $(T)) $(ARGS)
 
-lint: $(VENV)/.dev  ## lint and check types
+check: lint types  ## lint, check types, run the unit tests: what to run before each commit
+	$(BIN)/pytest -m unit
+
+lint: $(VENV)/.dev  ## lint, and scan for secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline
+
+types: $(VENV)/.dev  ## check types
 	$(BIN)/mypy
 
 format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev  ## write the installed versions into constraints.txt (with the oldest Python: newer ones may get newer pins)
+audit: $(VENV)/.dev  ## look the pinned packages up among the known vulnerabilities (needs the network)
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement constraints.txt $(AUDIT)
+
+docs: $(VENV)/.docs  ## build the documentation with its API reference into site/
+	$(BIN)/mkdocs build --strict
+
+lock: $(VENV)/.docs  ## write the installed versions into constraints.txt (with the oldest Python: newer ones may get newer pins)
 	{ echo "# Every version that this project is tested with, on Python 3.11, 3.12 and 3.13. Made by 'make lock'."; \
 	  $(BIN)/pip freeze --all --exclude visual-recommender --exclude pip; } > constraints.txt
 
@@ -54,4 +65,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
 
 $(VENV)/.dev: $(VENV)/.installed
 	@$(PIP) --editable '.[dask,dev,servers]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	@$(PIP) --editable '.[docs]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""What several rooms' tests share: the real catalogues, a real Prefect server, a sample shop and its host."""
+"""Fixtures that tests of several packages use: real catalogues, a Prefect server, a sample shop and its host."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from cli.servers import TELEMETRY_OFF, prefect_server
 from recsys.core.process import set_up_process
@@ -36,35 +34,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-SLOW = ("docs/", "flows/", "recsys/models/classifier/", "recsys/models/embedding/", "cli/", "end_to_end/")
-"""Files and rooms whose tests take minutes, the slowest first: they begin, so that none is left over when all else is
-done."""
+TIERS = ("server", "browser", "slow")
+"""Markers of tests that are not in the unit tier, which `make check` runs."""
 
 
-TOGETHER = {
-    "tests/flows/test_train.py": "tests/flows/test_recommend.py",  # they share a run that takes a minute
-    "tests/flows/test_refresh.py": "tests/flows/test_recommend.py",
-    "tests/flows/test_incremental.py": "tests/flows/test_recommend.py",
-    "tests/flows/test_deployments.py": "tests/flows/test_recheck.py",  # both deploy to the one Prefect server
-}
-"""Files whose tests go to the worker that has another's."""
-
-
-class ByFile(LoadFileScheduling):
-    """A file's tests stay with one worker, and so do its fixtures."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return TOGETHER.get(file, file)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    return ByFile(config, log)
-
-
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    names = [f"tests/{name}" for name in SLOW]
-    items.sort(key=lambda item: next((at for at, name in enumerate(names) if item.nodeid.startswith(name)), len(names)))
+    """Mark the unit tier, keep each file's tests on one worker, and start the slow tests first."""
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            item.add_marker("unit")
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     folder = config.getoption("--shared-data")
     if folder and Path(folder).is_dir():
         os.environ["SHARED_DATA"] = str(Path(folder).resolve())
@@ -77,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _a_clean_environment() -> Iterator[None]:
-    """No setting of the person who runs the tests, no telemetry."""
+    """Remove the settings of the person who runs the tests, and turn telemetry off."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("RECSYS_", "PREFECT_", "MLFLOW_")):
@@ -94,26 +76,26 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def everyones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers share."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all xdist workers share."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @contextmanager
-def alone(file: Path) -> Iterator[None]:
-    """Keep the other workers out while this one does what only the first has to do."""
+def exclusive(file: Path) -> Iterator[None]:
+    """Hold a lock among the xdist workers, for set-up that is done once."""
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @pytest.fixture(scope="session")
-def prefect_database(everyones: Path) -> Path:
-    """An empty database of Prefect's, which a home's is copied from: its migrations take a quarter of a minute."""
-    folder = everyones / "prefect-database"
+def prefect_database(shared_folder: Path) -> Path:
+    """An empty Prefect database, copied for each home: its migrations take a quarter of a minute."""
+    folder = shared_folder / "prefect-database"
     folder.mkdir(exist_ok=True)
-    with alone(folder / "lock"):
+    with exclusive(folder / "lock"):
         if not (folder / "made").exists():
             command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
             subprocess.run(command, env=os.environ | {"PREFECT_HOME": str(folder)}, check=True, capture_output=True)
@@ -122,15 +104,15 @@ def prefect_database(everyones: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefect_url(prefect_database: Path, everyones: Path) -> Iterator[str]:
-    """A real Prefect server, which this process's Prefect and the commands that tests run talk to.
+def prefect_url(prefect_database: Path, shared_folder: Path) -> Iterator[str]:
+    """The URL of a real Prefect server, used by this process and by the commands that tests run.
 
-    The first worker that wants it starts it for all, and each waits at its end until nobody wants it any more.
+    The first worker starts the server for all. Each worker waits at its end until no other one uses it.
     """
-    home = everyones / "prefect-home"
+    home = shared_folder / "prefect-home"
     (home / "prefect").mkdir(parents=True, exist_ok=True)
     with (home / "users").open("w") as users, ExitStack() as stack:
-        with alone(home / "lock"):
+        with exclusive(home / "lock"):
             fcntl.flock(users, fcntl.LOCK_SH)
             if not (home / "prefect" / "prefect.db").exists():
                 shutil.copy(prefect_database, home / "prefect")
@@ -141,7 +123,7 @@ def prefect_url(prefect_database: Path, everyones: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, made once, since that takes seconds of migrations."""
+    """An MLflow database, created once, since its migrations take seconds."""
     import mlflow
 
     made = tmp_path_factory.mktemp("mlflow-tables") / "mlflow.db"
@@ -166,7 +148,7 @@ def host(shop: SampleShop) -> Iterator[SampleHost]:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps what is posted to it."""
+    """An HTTP server that stores the JSON messages posted to it."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, str]] = []
@@ -185,11 +167,11 @@ class Receiver(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/hook?token=s3cret"
 
     def wait_for(self, words: str) -> dict[str, str]:
-        """Return the one message that has these words in it."""
+        """Return the one message whose body contains `words`."""
         (message,) = wait_for(
             lambda: [message for message in self.messages if words in message["body"]],
             60,
-            told=lambda: f"no message has '{words}': {self.messages}",
+            message=lambda: f"no message has '{words}': {self.messages}",
         )
         return message
 

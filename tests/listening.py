@@ -1,10 +1,10 @@
-"""Listening to how far a stage is."""
+"""Count the progress that a stage reports."""
 
 from recsys.core import progress
 
 
 class Steps(progress.Tally):
-    """Counts what there is to do, and what is done."""
+    """The steps that a stage announced (`total`) and finished (`done`)."""
 
     def __init__(self) -> None:
         super().__init__()

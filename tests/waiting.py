@@ -1,4 +1,4 @@
-"""Waiting for what comes about elsewhere: in a thread, in a process, on a server."""
+"""Wait in a test until a condition holds: in a thread, a process or a server."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,22 @@ T = TypeVar("T")
 
 
 def wait_for(
-    holds: Callable[[], T], seconds: float = 20, *, pause_s: float = 0.02, told: Callable[[], object] = lambda: ""
+    condition: Callable[[], T],
+    seconds: float = 20,
+    *,
+    pause_s: float = 0.02,
+    message: Callable[[], object] = lambda: "",
 ) -> T:
-    """Return what something comes to, once that is true.
+    """Return the first true value of `condition`; fail when there is none in time.
 
     Args:
-        holds: what is waited for; it may raise where nothing can come of it any more.
-        seconds: how long at most.
-        pause_s: between two looks.
-        told: what is said when the time has passed.
+        condition: called until its value is true; it may raise to give up.
+        seconds: the time limit.
+        pause_s: seconds between two calls.
+        message: its value ends the failure message.
     """
     deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {told()}"
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {message()}"
         time.sleep(pause_s)
-    return found
+    return value

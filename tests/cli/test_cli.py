@@ -387,7 +387,7 @@ def ui(home: Path, log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[
             lambda: "Ctrl-C stops" in log.read_text() or running.poll() is not None,
             180,
             pause_s=0.2,
-            told=log.read_text,
+            message=log.read_text,
         )
         yield running, re.findall(r"http://127\.0\.0\.1:\d+", log.read_text())
     finally:

@@ -173,7 +173,7 @@ class Terminal:
             return re.search(ready, log.read_text()) is not None
 
         try:
-            wait_for(answers, 120, pause_s=0.1, told=lambda: f"{command}: {log.read_text()}")
+            wait_for(answers, 120, pause_s=0.1, message=lambda: f"{command}: {log.read_text()}")
             yield
             assert server.is_killed or process.poll() is None, f"{command} ended by itself: {log.read_text()}"
         finally:

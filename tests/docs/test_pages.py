@@ -94,7 +94,7 @@ def test_the_page_about_operations(settled: Terminal, receiver: Receiver) -> Non
         return not {state for _, state in runs()} & {"SCHEDULED", "PENDING", "RUNNING"}
 
     def wait_for_the_runs() -> None:
-        wait_for(ended, 180, pause_s=0.5, told=runs)
+        wait_for(ended, 180, pause_s=0.5, message=runs)
         assert [state for _, state in runs()] == ["COMPLETED", "COMPLETED"], runs()
 
     settled.environment["RECSYS_NOTIFY__WEBHOOK"] = receiver.url

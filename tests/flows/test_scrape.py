@@ -74,7 +74,7 @@ def last_tasks(home: Path) -> dict[str, tuple[str, int]]:
         over = all(state in ("Completed", "Failed") for state, _ in found.values())
         return found if over and "scraping: what was found" in found else None
 
-    return wait_for(ended, pause_s=0.2, told=tasks)
+    return wait_for(ended, pause_s=0.2, message=tasks)
 
 
 def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
