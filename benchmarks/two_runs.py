@@ -136,7 +136,7 @@ def _wrong(home: Path) -> list[str]:
             found.append(f"{name} has a key twice")
     for jpeg in store.read("images", ["jpeg"], "status = 'ok'")["jpeg"].to_pylist():
         decode_squared(jpeg)
-    serves, model = serving(home, configuration), classifiers.at_hand(home)
+    serves, model = serving(home, configuration), classifiers.current_classifier(home)
     left = {
         "images": images.missing(store, configuration),
         "features": features.missing(store, configuration),

@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from flows.stages import alone, over_shards
 from recsys.core.configuration import Configuration, load
 from recsys.ingest.images.ledger import Recheck
-from recsys.models.classifier.registry import AtHand
+from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding.serving import Model
 from recsys.reporting import publication
 from tasks.catalogue import read_catalogue
@@ -78,7 +78,7 @@ def bring_up_to_date(
     yield "results", int(results.flow_run_id == flow_run.id)
 
 
-def fill_labels(home: str, configuration: Configuration, model: AtHand | None) -> int:
+def fill_labels(home: str, configuration: Configuration, model: Classifier | None) -> int:
     """The process that gives a label to products without one, where the classifier is sure enough."""
     predicted, filling = 0, None
     if model is not None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 @task(task_run_name="classifier: training", **policy.FRESH)
-def train_classifier(home: str, configuration: Configuration, catalogue_digest: str | None = None) -> registry.AtHand:
+def train_classifier(
+    home: str, configuration: Configuration, catalogue_digest: str | None = None
+) -> registry.Classifier:
     """Train the classifier, unless the same examples and recipe did so before."""
     model = registry.train(Store(home), configuration, _epoch_ended, str(flow_run.id), catalogue_digest)
     progress.finish("classifier", f"{model.version}, version {model.registered} in MLflow")
@@ -39,13 +41,13 @@ def train_classifier(home: str, configuration: Configuration, catalogue_digest: 
 
 
 @task(task_run_name="classifier: at hand", **policy.FRESH)
-def classifier_at_hand(home: str, configuration: Configuration, train: bool = True) -> registry.AtHand | None:
+def classifier_at_hand(home: str, configuration: Configuration, train: bool = True) -> registry.Classifier | None:
     """Return the classifier of the configured recipe and the shop's labels, trained where there is none yet.
 
     None where it may not be trained, and, said and not raised, where the shop has too little to learn from.
     """
-    model = registry.at_hand(home)
-    if registry.fits(Store(home), configuration, model):
+    model = registry.current_classifier(home)
+    if registry.is_up_to_date(Store(home), configuration, model):
         return model
     if not train:
         return None
@@ -58,14 +60,14 @@ def classifier_at_hand(home: str, configuration: Configuration, train: bool = Tr
 
 
 @task(task_run_name="predictions: what is missing", **policy.FRESH)
-def missing_predictions(home: str, configuration: Configuration, model: registry.AtHand) -> list[Shard]:
+def missing_predictions(home: str, configuration: Configuration, model: registry.Classifier) -> list[Shard]:
     """Ask the store which products the classifier at hand has not judged as they are now."""
     return ledger.missing(Store(home), configuration, model.version)
 
 
 @task(**policy.SHARD)
 def predict_labels(
-    home: str, shard: Shard, configuration: Configuration, model: registry.AtHand
+    home: str, shard: Shard, configuration: Configuration, model: registry.Classifier
 ) -> ledger.PredictionCounts:
     """Judge a shard of products."""
     counts = ledger.predict_shard(Store(home), shard, configuration, _loaded(home, model.version))
@@ -75,7 +77,7 @@ def predict_labels(
 
 @functools.lru_cache(maxsize=1)
 def _loaded(home: str, version: str) -> LabelModel:
-    return registry.loaded(home, version)
+    return registry.load_classifier(home, version)
 
 
 def _epoch_ended(epoch: int, figures: dict[str, float]) -> None:

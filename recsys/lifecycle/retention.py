@@ -120,8 +120,8 @@ def _embeddings(home: Path, newest: int) -> list[serving.Model]:
 def _classifiers(home: Path, newest: int) -> set[str]:
     """Return the versions of the classifiers that stay."""
     trained = sorted(classifiers.folder(home).glob("*/trained.json"), key=lambda file: file.stat().st_mtime)
-    at_hand = classifiers.at_hand(home)
-    return {file.parent.name for file in trained[-newest:]} | ({at_hand.version} if at_hand else set())
+    current = classifiers.current_classifier(home)
+    return {file.parent.name for file in trained[-newest:]} | ({current.version} if current else set())
 
 
 def _trainings(folder: Path, what: str, kept: set[str], before: float) -> Iterator[Leftover]:

@@ -1,7 +1,6 @@
-"""What the classifier is trained on and asked about, out of the store.
+"""Read from the store what the classifier is trained on and predicts from.
 
-Trained on are the products whose label the catalogue or a person gives; what the classifier filled in itself teaches it
-nothing.
+It is trained on products whose label the catalogue or a reviewer gives, never on labels that it filled itself.
 """
 
 from __future__ import annotations
@@ -14,59 +13,61 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.ingest.catalogue.products import active_products
-from recsys.models import grouping as split
 from recsys.models.features import table_name
+from recsys.models.grouping import assign_groups
 from recsys.storage.store import Store, among, digest
 from recsys.vision.perceptual_hash import fingerprint
 from recsys.vision.square import decode_squared
 
-READ_AT_ONCE = 512
-"""Pictures that are in memory while they are worked through."""
+READ_BATCH = 512
+"""Pictures per read, to bound the memory."""
 
-GIVEN = "label IS NOT NULL AND source IN ('catalogue', 'merged', 'reviewed')"
+TRUSTED = "label IS NOT NULL AND source IN ('catalogue', 'merged', 'reviewed')"
+"""SQL condition of the labels that the catalogue or a reviewer gives."""
 
 
-def described(store: Store, configuration: Configuration, keys: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return what there is to judge the active products by, in the catalogue's order.
+def classifier_inputs(store: Store, configuration: Configuration, keys: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the name, brand and picture of the active products, in the catalogue's order.
 
     Args:
         store: products, images and features.
         configuration: names the features.
-        keys: ids of the products that are asked for (default: all); nothing else is read.
+        keys: product ids (default: all); nothing else is read.
 
     Returns:
         product_id, name, brand, image_digest (null without features of the configured model), basis (digest of the
-        three before it).
+        last three).
     """
-    wanted = among("product_id", keys) if keys is not None else None
-    products = active_products(store, ["product_id", "name", "brand"], wanted)
-    fetched = f"status = 'ok' AND {wanted}" if wanted else "status = 'ok'"
+    condition = among("product_id", keys) if keys is not None else None
+    products = active_products(store, ["product_id", "name", "brand"], condition)
+    fetched = f"status = 'ok' AND {condition}" if condition else "status = 'ok'"
     images = store.read("images", ["product_id", "image_digest"], fetched).to_pandas()
-    computed = among("image_digest", images["image_digest"].unique()) if keys is not None else None
-    seen = store.read(table_name(configuration), ["image_digest"], computed)["image_digest"].to_pylist()
-    images = images[images["image_digest"].isin(seen)]
+    digests = among("image_digest", images["image_digest"].unique()) if keys is not None else None
+    computed = store.read(table_name(configuration), ["image_digest"], digests)["image_digest"].to_pylist()
+    images = images[images["image_digest"].isin(computed)]
     rows = products.merge(images, on="product_id", how="left").reset_index(drop=True)
     rows = rows.astype(object).where(rows.notna(), None)
-    said = zip(rows["image_digest"], rows["name"], rows["brand"], strict=True)
-    return rows.assign(basis=[digest([list(parts)]) for parts in said])
+    parts = zip(rows["image_digest"], rows["name"], rows["brand"], strict=True)
+    return rows.assign(basis=[digest([list(row)]) for row in parts])
 
 
-def training_set(store: Store, configuration: Configuration, learned_from: str) -> pd.DataFrame:
-    """Return the examples: those of `described` that have a given label, with it.
+def training_set(store: Store, configuration: Configuration, inputs_key: str) -> pd.DataFrame:
+    """Return the examples: the rows of `classifier_inputs` with a trusted label, and the label.
 
-    `attrs["digest"]` stands for all of them, whatever their order, and for what `pictures.learned_from` gives.
+    `attrs["digest"]` identifies the examples, whatever their order, and the `inputs_key`, see
+    `recsys.models.classifier.pictures.inputs_key`.
     """
-    labels = store.read("labels", ["product_id", "label"], GIVEN).to_pandas()
-    examples = described(store, configuration).merge(labels, on="product_id")
-    told = examples[["product_id", "label", "basis"]].sort_values("product_id")
-    examples.attrs["digest"] = digest([learned_from, told.to_csv(index=False)])
+    labels = store.read("labels", ["product_id", "label"], TRUSTED).to_pandas()
+    examples = classifier_inputs(store, configuration).merge(labels, on="product_id")
+    content = examples[["product_id", "label", "basis"]].sort_values("product_id")
+    examples.attrs["digest"] = digest([inputs_key, content.to_csv(index=False)])
     return examples
 
 
-def groups(store: Store, configuration: Configuration, examples: pd.DataFrame) -> NDArray[np.int64]:
-    """Return (n,) the group of each row, see `split.groups`, by name, brand and image_digest."""
-    prints = fingerprints_of(store, configuration, examples["image_digest"].dropna())
-    return split.groups(examples["name"], examples["brand"], [prints.get(key) for key in examples["image_digest"]])
+def product_groups(store: Store, configuration: Configuration, examples: pd.DataFrame) -> NDArray[np.int64]:
+    """Return (n,) the group of each row by name, brand and image_digest, see `assign_groups`."""
+    hashes = fingerprints_of(store, configuration, examples["image_digest"].dropna())
+    return assign_groups(examples["name"], examples["brand"], [hashes.get(key) for key in examples["image_digest"]])
 
 
 def features_of(
@@ -75,42 +76,42 @@ def features_of(
     """Return (n, d) unit features of pictures that have them, in this order; or another column of their table."""
     keys = list(dict.fromkeys(digests))
     table = store.read(table_name(configuration), ["image_digest", column], among("image_digest", keys))
-    place = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
+    row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
     values = table[column].combine_chunks()
     matrix = values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), values.type.list_size)
-    return matrix[np.array([place[key] for key in digests], np.int64)]
+    return matrix[np.array([row_of[key] for key in digests], np.int64)]
 
 
 def fingerprints_of(store: Store, configuration: Configuration, digests: Iterable[str]) -> dict[str, int]:
-    """Return the fingerprint of each picture: from its features where it has any, else from its pixels."""
-    wanted = dict.fromkeys(digests)
-    computed = store.read(table_name(configuration), ["image_digest", "fingerprint"], "fingerprint IS NOT NULL")
-    known = zip(*(computed[column].to_pylist() for column in ("image_digest", "fingerprint")), strict=True)
-    found = {key: value for key, value in known if key in wanted}
-    for keys in _batches([key for key in wanted if key not in found]):
-        found |= {key: int(fingerprint(decode_squared(jpeg))) for key, jpeg in _jpegs(store, keys).items()}
-    return found
+    """Return the fingerprint of each picture: from the features' table, or else computed from its pixels."""
+    keys = dict.fromkeys(digests)
+    table = store.read(table_name(configuration), ["image_digest", "fingerprint"], "fingerprint IS NOT NULL")
+    stored = zip(*(table[column].to_pylist() for column in ("image_digest", "fingerprint")), strict=True)
+    hashes = {key: value for key, value in stored if key in keys}
+    for batch in _batches([key for key in keys if key not in hashes]):
+        hashes |= {key: int(fingerprint(decode_squared(jpeg))) for key, jpeg in _read_jpegs(store, batch).items()}
+    return hashes
 
 
 def jpegs_of(store: Store, digests: Sequence[str]) -> list[bytes]:
-    """Return the squared pictures of these digests, of products, further views or scraped, in this order.
+    """Return the squared pictures of these digests, in this order: of products, further views or scraped.
 
-    Equal ones are one object.
+    Equal pictures are one object.
     """
-    found: dict[str, bytes] = {}
-    for keys in _batches(list(dict.fromkeys(digests))):
-        found |= _jpegs(store, keys)
-    return [found[key] for key in digests]
+    jpegs: dict[str, bytes] = {}
+    for batch in _batches(list(dict.fromkeys(digests))):
+        jpegs |= _read_jpegs(store, batch)
+    return [jpegs[key] for key in digests]
 
 
-def _jpegs(store: Store, digests: Sequence[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+def _read_jpegs(store: Store, digests: Sequence[str]) -> dict[str, bytes]:
+    jpegs: dict[str, bytes] = {}
     for table in ("images", "views", "scraped"):
-        if left := [key for key in digests if key not in found]:
-            rows = store.read(table, ["image_digest", "jpeg"], among("image_digest", left))
-            found |= dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
-    return found
+        if missing := [key for key in digests if key not in jpegs]:
+            rows = store.read(table, ["image_digest", "jpeg"], among("image_digest", missing))
+            jpegs |= dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
+    return jpegs
 
 
 def _batches(keys: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (keys[start : start + READ_AT_ONCE] for start in range(0, len(keys), READ_AT_ONCE))
+    return (keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH))

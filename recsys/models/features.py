@@ -1,4 +1,4 @@
-"""The features stage: an embedding, a colour histogram and a fingerprint for each picture, computed once a version."""
+"""Run the stage of the features: embedding, colour histogram and fingerprint of each picture, once per version."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recsys.vision.square import decode_squared
 
 @dataclass(frozen=True)
 class FeatureCounts:
-    """What one shard did."""
+    """Number of pictures of one shard, and the seconds that it took."""
 
     images: int
     seconds: float
@@ -31,50 +31,49 @@ class FeatureCounts:
 
 
 def model_version(configuration: Configuration) -> str:
-    """Return what the features depend on: the backbone with its weights and input, and the rules of the rest."""
-    network = configuration.backbone
-    seen = backbones.version(network.name, network.weights, network.input_size)
-    return f"{seen}-{colour.version(configuration.colour)}-print{VERSION}"
+    """Return the version of the features: of backbone, weights, input size, histogram and fingerprint."""
+    settings = configuration.backbone
+    backbone = backbones.version(settings.name, settings.weights, settings.input_size)
+    return f"{backbone}-{colour.version(configuration.colour)}-print{VERSION}"
 
 
 def table_name(configuration: Configuration) -> str:
-    """Return the store's table for the configured model version."""
+    """Return the name of the table of the configured version's features."""
     return f"features-{model_version(configuration)}"
 
 
 def missing(store: Store, configuration: Configuration) -> list[Shard]:
-    """Return shards of the image digests in the active catalogue that have no features of this model version.
+    """Return shards of the active products' pictures, by image digest, that have no features of this version.
 
-    First come the products' pictures, then the further photos of them, each by digest: which pictures the network sees
-    together decides on the last bit of what it makes of them, so that must not hang on the order of commits.
+    The order is fixed: the products' pictures before their further views, each sorted by digest. The pictures of a
+    batch influence the last bit of each other's features, so batches must not depend on the order of commits.
     """
     active = store.read("products", ["product_id"], "removed IS NULL")["product_id"].combine_chunks()
-    seen = set(store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist())
+    listed = set(store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist())
     keys: list[str] = []
     for table in ("images", "views"):
         images = store.read(table, ["product_id", "image_digest"], "status = 'ok'")
-        shown = images.filter(pc.is_in(images["product_id"], value_set=active))["image_digest"]
-        keys += sorted(set(shown.to_pylist()) - seen)
-        seen.update(keys)
+        digests = images.filter(pc.is_in(images["product_id"], value_set=active))["image_digest"]
+        keys += sorted(set(digests.to_pylist()) - listed)
+        listed.update(keys)
     return shards("features", keys, configuration.backbone.shard_size, state=[table_name(configuration)] * len(keys))
 
 
 def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> FeatureCounts:
-    """Compute and commit the features of a shard's images.
+    """Compute the features of a shard's pictures, and write them in one commit.
 
     Raises:
-        WeightsError: the backbone's weights cannot be had.
+        WeightsError: the backbone's weights are not available.
     """
     started = time.monotonic()
-    there = f"jpeg IS NOT NULL AND {among('image_digest', shard.keys)}"
-    tables = (store.read(table, ["image_digest", "jpeg"], there) for table in ("images", "views"))
-    rows = pa.concat_tables(tables)
+    condition = f"jpeg IS NOT NULL AND {among('image_digest', shard.keys)}"
+    rows = pa.concat_tables(store.read(table, ["image_digest", "jpeg"], condition) for table in ("images", "views"))
     jpegs = dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
     keys = [key for key in shard.keys if key in jpegs]
     images = np.stack([decode_squared(jpegs[key]) for key in keys])  # (n, 256, 256, 3)
     embeddings, histograms = describe(images, configuration)
-    prints = [fingerprint(image) for image in images]
-    store.write(table_name(configuration), rows_of(keys, embeddings, histograms, prints))
+    fingerprints = [fingerprint(image) for image in images]
+    store.write(table_name(configuration), rows_of(keys, embeddings, histograms, fingerprints))
     return FeatureCounts(len(keys), time.monotonic() - started)
 
 
@@ -88,7 +87,7 @@ def describe(
 
 @functools.lru_cache(maxsize=1)
 def extractor(settings: Backbone) -> backbones.FeatureExtractor:
-    """Return the process's feature extractor; building one takes seconds, so it is kept."""
+    """Return the feature extractor of this process; building it takes seconds, so it is cached."""
     return backbones.FeatureExtractor(
         settings.name, weights=settings.weights, input_size=settings.input_size, batch_size=settings.batch_size
     )
@@ -100,7 +99,7 @@ def rows_of(
     histograms: NDArray[np.float32],
     fingerprints: Sequence[np.uint64] | None = None,
 ) -> pa.Table:
-    """Return the features of n pictures as rows of their table; fingerprints that are not known are null."""
+    """Return the features of n pictures as rows of their table; without fingerprints that column is null."""
     columns = [
         pa.array(digests, pa.string()),
         *(pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]) for x in (embeddings, histograms)),

@@ -22,9 +22,9 @@ from recsys.ingest.addresses import without_credentials
 from recsys.ingest.causes import Cause, explain
 from recsys.ingest.images.ledger import broken_by_cause, broken_by_host, count_images
 from recsys.models.classifier.recipe import load_recipe
-from recsys.models.classifier.registry import AtHand, at_hand
+from recsys.models.classifier.registry import Classifier, current_classifier
 from recsys.models.embedding.serving import Model, Serving, folder, serving
-from recsys.models.examples import GIVEN
+from recsys.models.examples import TRUSTED
 from recsys.models.labels.balance import plan_growth
 from recsys.models.labels.ledger import class_sources, filled
 from recsys.models.labels.review import review_list
@@ -197,7 +197,7 @@ class ReportData:
     rescued: int = 0
     labels: tuple[LabelSummary, ...] = ()
     balance: ClassBalance | None = None
-    classifier: AtHand | None = None
+    classifier: Classifier | None = None
     filled: Guesses = field(default_factory=Guesses)
     guessed: Mapping[str, float] = field(default_factory=dict)
     suspicious: Guesses = field(default_factory=Guesses)
@@ -242,7 +242,7 @@ def gather(
     shown = shown.assign(price_level=levels)
     points, point_labels = _map(store, serves.embeddings, shown, configuration)
     source, catalogue_digest = _catalogue(store)
-    model, guessed = at_hand(store.home), filled(store)
+    model, guessed = current_classifier(store.home), filled(store)
     return ReportData(
         made_at=datetime.now(UTC),
         source=source,
@@ -328,7 +328,7 @@ def _labels(
 
 def _balance(store: Store, products: pd.DataFrame, configuration: Configuration) -> ClassBalance | None:
     """Return what balancing makes of the labels that are given, as the training does; guessed ones teach nothing."""
-    given = store.read("labels", ["product_id"], GIVEN)["product_id"].to_pylist()
+    given = store.read("labels", ["product_id"], TRUSTED)["product_id"].to_pylist()
     pictured = products[(products["status"] == "ok") & products.index.isin(given)]
     if pictured.empty:
         return None
@@ -346,7 +346,7 @@ def _balance(store: Store, products: pd.DataFrame, configuration: Configuration)
     )
 
 
-def _suspicious(store: Store, model: AtHand | None, configuration: Configuration) -> Guesses:
+def _suspicious(store: Store, model: Classifier | None, configuration: Configuration) -> Guesses:
     if model is None:
         return Guesses()
     rows = suspicious_labels(store, configuration.labels.suspicious_above, model.version)

@@ -21,7 +21,7 @@ import pytest
 from recsys.core.configuration import Configuration
 from recsys.evaluation.colour_agreement import AgreementResult, ColourAgreement, mask_example
 from recsys.ingest.causes import explain
-from recsys.models.classifier.registry import AtHand
+from recsys.models.classifier.registry import Classifier
 from recsys.reporting.contents import (
     BrokenHost,
     BrokenLinks,
@@ -125,7 +125,7 @@ def report() -> ReportData:
         balance=ClassBalance(
             tuple(ClassGrowth(str(label), 11_500, 11_500, 10_747, 10_747, 12_500) for label in labels), "all"
         ),
-        classifier=AtHand("0123456789abcdef", "0f" * 16, ("Watches",), 0.93, "run", "1"),
+        classifier=Classifier("0123456789abcdef", "0f" * 16, ("Watches",), 0.93, "run", "1"),
         filled=guesses(),
         guessed={f"{number:032x}": 0.9731 for number in range(3)},
         suspicious=guesses(),

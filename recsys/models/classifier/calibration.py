@@ -1,10 +1,10 @@
-"""Scores become probabilities that mean what they say, and a probability becomes a decision: fill the label, or not.
+"""Turn the scores of the picture model and of the text model into calibrated probabilities, and choose a threshold.
 
-Calibration      the scores of a picture and of a text, alone or together, to probabilities
-evidence         what each row is judged by
-threshold_for    from which confidence on predictions are right as often as is asked for
-coverage_at      how many predictions a threshold lets through, and how many of those are right
-reliability      how often predictions are right, by how sure they are
+Calibration      temperature scaling of one model's scores, or of the weighted sum of both
+evidence         which scores each row has
+threshold_for    lowest confidence from which predictions reach a precision
+coverage_at      share of the predictions above a threshold, and their precision
+reliability      accuracy by range of confidence
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from numpy.typing import ArrayLike, NDArray
 
 Scores = NDArray[np.float64]
 
-FEWEST = 30
-"""Rows that a weight is fitted on, at least; of fewer, one lucky row would decide it."""
+MIN_ROWS = 30
+"""Minimum number of rows to fit a weight or to choose a threshold; with fewer, one lucky row would decide it."""
 
-STEEPEST = 1_000.0
-"""Bound of a weight, for scores of standard deviation 1; with smoothed targets it is not met in practice."""
+MAX_WEIGHT = 1_000.0
+"""Upper bound of a weight, for scores of standard deviation 1; smoothed targets keep the fit below it in practice."""
 
 CERTAINTY = 0.9
-"""That a threshold's precision holds. Of 300 draws each of 1,000 to 20,000 simulated rows it held in 91 or 92 of 100;
-the lowest threshold that reaches it on the rows at hand, without certainty, holds about every other time."""
+"""Probability that a threshold's precision holds on new rows."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How scores become probabilities: softmax(weight × scores), the weight being one over the temperature.
+    """Weights that turn scores into probabilities: softmax(weight × scores); a weight is 1 / temperature.
 
-    A picture and a text together: softmax(a × log softmax(picture's) + b × log softmax(text's)). Weights a and b that
-    were those of each alone would take picture and text for independent.
+    With picture and text: softmax(a × log softmax(picture scores) + b × log softmax(text scores)). Weights a and b are
+    fitted together: the weights of each model alone would treat picture and text as independent.
 
     Attributes:
-        prior: (k,) probabilities of the labels of a row that has neither.
-        picture: weight of a picture's scores where it is alone.
-        text: weight of a text's scores where it is alone.
-        both: (a, b).
+        prior: (k,) probabilities of the labels, for a row without scores.
+        picture: weight of the picture scores of a row without text scores.
+        text: weight of the text scores of a row without picture scores.
+        both: weights (a, b) of a row with both.
 
     Sources: https://arxiv.org/abs/1706.04599 (temperature); Platt, Probabilistic outputs for support vector machines,
-    1999 (targets smoothed by the number of rows: scores that are right on all of a few rows don't make it certain).
+    1999 (targets smoothed by the number of rows, so that a few correct rows do not make the model certain).
+    scikit-learn's temperature scaling has one source of scores and no smoothing.
     """
 
     prior: tuple[float, ...]
@@ -57,80 +57,66 @@ class Calibration:
         cls,
         picture_logits: ArrayLike | None,
         text_logits: ArrayLike | None,
-        has_picture: ArrayLike,
-        has_text: ArrayLike,
         truth: ArrayLike,
         log_prior: ArrayLike | None = None,
     ) -> Calibration:
-        """Return the calibration of the least negative log likelihood on rows that the models were not trained on.
+        """Return the calibration with the least negative log likelihood on rows that the models were not trained on.
 
-        With fewer than `FEWEST` rows that have a picture, its weight is 1, and so is a text's; with fewer that have
-        both, a and b are half the weights that each has alone.
+        The weight of a single model is 1 if fewer than `MIN_ROWS` rows have its scores; a and b are half of the single
+        weights if fewer rows have both.
 
         Args:
-            picture_logits, text_logits: (n, k) scores, out-of-fold; None where there is no such model. Rows that lack
-                the evidence may hold anything; a row with scores that are not finite counts as lacking it.
-            has_picture, has_text: (n,) bool.
+            picture_logits, text_logits: (n, k) out-of-fold scores; None where there is no such model. A row without a
+                picture or text has NaN: a row with a score that is not finite counts as one without scores.
             truth: (n,) codes of the labels, 0 to k - 1.
-            log_prior: (k,) of the labels; without it they are equally likely.
+            log_prior: (k,) log probabilities of the labels; uniform by default.
 
         Raises:
             ValueError: there are neither scores nor a prior.
         """
-        labels = [np.shape(given)[-1] for given in (picture_logits, text_logits, log_prior) if given is not None]
-        if not labels:
-            raise ValueError("nothing to calibrate: there are scores of neither pictures nor texts")
-        prior = np.zeros(labels[0]) if log_prior is None else np.asarray(log_prior, np.float64)
+        sizes = [np.shape(values)[-1] for values in (picture_logits, text_logits, log_prior) if values is not None]
+        if not sizes:
+            raise ValueError("nothing to calibrate: there are neither picture scores nor text scores")
+        prior = np.zeros(sizes[0]) if log_prior is None else np.asarray(log_prior, np.float64)
         codes = np.asarray(truth, np.int64)
-        pictures, texts = _present(picture_logits, has_picture), _present(text_logits, has_text)
-        picture = _weights([_scores(picture_logits, pictures)], codes[pictures], [1.0])[0]
-        text = _weights([_scores(text_logits, texts)], codes[texts], [1.0])[0]
-        rows = pictures & texts
-        a, b = _weights(
-            [_scores(picture_logits, rows), _scores(text_logits, rows)], codes[rows], [picture / 2, text / 2]
+        has_picture, has_text = _has_scores(picture_logits, len(codes)), _has_scores(text_logits, len(codes))
+        both = has_picture & has_text
+        (picture,) = _fit_weights([_log_scores(picture_logits, has_picture)], codes[has_picture], [1.0])
+        (text,) = _fit_weights([_log_scores(text_logits, has_text)], codes[has_text], [1.0])
+        a, b = _fit_weights(
+            [_log_scores(picture_logits, both), _log_scores(text_logits, both)], codes[both], [picture / 2, text / 2]
         )
-        return cls(tuple(np.exp(_log_softmax(prior)).tolist()), picture, text, (a, b))
+        return cls(tuple(_softmax(prior).tolist()), picture, text, (a, b))
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Calibration:
-        """Return the calibration whose `dataclasses.asdict` this is, also after a passage through JSON."""
-        a, b = given["both"]
-        return cls(tuple(given["prior"]), given["picture"], given["text"], (a, b))
+    def from_dict(cls, fields: Mapping[str, Any]) -> Calibration:
+        """Return a calibration from the result of `dataclasses.asdict`, also after a round trip through JSON."""
+        a, b = fields["both"]
+        return cls(tuple(fields["prior"]), fields["picture"], fields["text"], (a, b))
 
-    def probabilities(
-        self,
-        picture_logits: ArrayLike | None,
-        text_logits: ArrayLike | None,
-        has_picture: ArrayLike,
-        has_text: ArrayLike,
-    ) -> Scores:
-        """Return (n, k) float64, each row's sum 1 and never NaN, by whatever `evidence` the row has.
+    def probabilities(self, picture_logits: ArrayLike | None, text_logits: ArrayLike | None) -> Scores:
+        """Return (n, k) float64 probabilities; each row sums to 1 and has no NaN, whatever scores it has.
 
-        Arguments as of `fit`.
+        Arguments as `fit`; one of them is not None.
         """
-        told = evidence(picture_logits, text_logits, has_picture, has_text)
+        sources = evidence(picture_logits, text_logits)
         log_prior = np.log(np.maximum(self.prior, np.finfo(np.float64).tiny))
-        scores = np.tile(log_prior, (len(told), 1))  # (n, k)
-        for rows, logits, weight in (
-            (told == "picture", picture_logits, self.picture),
-            (told == "text", text_logits, self.text),
-        ):
-            scores[rows] = weight * _scores(logits, rows)
-        rows = told == "both"
-        scores[rows] = self.both[0] * _scores(picture_logits, rows) + self.both[1] * _scores(text_logits, rows)
+        scores = np.tile(log_prior, (len(sources), 1))  # (n, k)
+        picture, text, both = (sources == source for source in ("picture", "text", "both"))
+        scores[picture] = self.picture * _log_scores(picture_logits, picture)
+        scores[text] = self.text * _log_scores(text_logits, text)
+        scores[both] = self.both[0] * _log_scores(picture_logits, both) + self.both[1] * _log_scores(text_logits, both)
         return _softmax(scores)
 
 
-def evidence(
-    picture_logits: ArrayLike | None, text_logits: ArrayLike | None, has_picture: ArrayLike, has_text: ArrayLike
-) -> NDArray[np.object_]:
-    """Return (n,) what each row is judged by: `picture`, `text`, `both` or `none`. Arguments as of `Calibration.fit`.
+def evidence(picture_logits: ArrayLike | None, text_logits: ArrayLike | None) -> NDArray[np.object_]:
+    """Return (n,) which scores each row has: `picture`, `text`, `both` or `none`; arguments as `Calibration.fit`.
 
-    What is judged by `none` has the prior's probabilities, however high: it says nothing about the row.
+    A row with `none` gets the prior's probabilities: they say nothing about the row, however high they are.
     """
-    pictures, texts = _present(picture_logits, has_picture), _present(text_logits, has_text)
+    rows = max(len(np.asarray(logits)) for logits in (picture_logits, text_logits) if logits is not None)
     words = np.array(["none", "picture", "text", "both"], dtype=object)
-    return words[pictures + 2 * texts.astype(np.int64)]
+    return words[_has_scores(picture_logits, rows) + 2 * _has_scores(text_logits, rows).astype(np.int64)]
 
 
 def threshold_for(
@@ -140,48 +126,46 @@ def threshold_for(
     *,
     groups: ArrayLike | None = None,
     certainty: float = CERTAINTY,
-    minimum: int = FEWEST,
+    minimum: int = MIN_ROWS,
 ) -> float | None:
-    """Return the lowest confidence from which on the precision is reached with certainty; None where none is.
+    """Return the lowest confidence from which predictions reach a precision with certainty; None if there is none.
 
-    The lowest threshold that happens to reach it on the validation rows would miss it on new ones as often as not, and
-    the more so the fewer the rows. So it is the lower confidence bound (Clopper and Pearson's) that has to reach it:
-    0.99 at a certainty of 0.9 takes 230 predictions, all of them right.
+    The lower confidence bound (Clopper and Pearson) must reach the precision: the lowest threshold that just reaches
+    it on these rows would miss it on new rows about every other time. A precision of 0.99 at a certainty of 0.9 needs
+    at least 230 predictions, all of them correct.
 
     Args:
-        confidence: (n,) of predictions for rows that the model was not trained on.
-        correct: (n,) bool, whether they are right.
-        precision: share that is to be right of those at the threshold or above.
-        groups: (n,) codes of what stands or falls together, such as the rows of one name and brand: 65 of one name
-            that are wrong come 65 at a time. So m rows with n of each group count as m² / Σ n² rows (Kish, Survey
-            Sampling, 1965). Without groups each row counts.
+        confidence: (n,) confidence of predictions for rows that the model was not trained on.
+        correct: (n,) bool, whether they are correct.
+        precision: required share of correct predictions among those at the threshold or above.
+        groups: (n,) codes of rows that are correct or wrong together, such as rows with one name and brand. m rows
+            with n of each group count as m² / Σ n² rows (Kish, Survey Sampling, 1965). By default each row counts.
         certainty: probability that the precision holds on new rows.
-        minimum: rows at or above the threshold, at least.
+        minimum: minimum number of rows at the threshold or above.
     """
     from scipy.special import betainc
 
-    sure, right = _finite(confidence, correct)
-    order = np.argsort(-sure, kind="stable")
-    sure = sure[order]
-    rows, errors = np.arange(1.0, len(sure) + 1), np.cumsum(1 - right[order])
+    values = np.asarray(confidence, np.float64)
+    order = np.argsort(-values, kind="stable")
+    order = order[np.isfinite(values[order])]
+    ranked = values[order]
+    rows, errors = np.arange(1.0, len(ranked) + 1), np.cumsum(~np.asarray(correct, bool)[order], dtype=np.float64)
     if groups is not None:
-        codes = pd.Series(np.asarray(groups)[np.isfinite(np.asarray(confidence, np.float64))][order])
-        before = codes.groupby(codes).cumcount().to_numpy()  # Σ n² grows by (n + 1)² - n² with a row
-        share = rows / np.cumsum(2 * before + 1)
+        share = _effective_share(np.asarray(groups)[order])
         rows, errors = rows * share, errors * share
-    # The bound is at least the precision when so few errors are this unlikely at that precision.
+    # The bound reaches the precision if so few errors are unlikely at exactly that precision.
     reached = betainc(rows - errors, errors + 1, precision) <= 1 - certainty
-    whole = np.append(sure[1:] < sure[:-1], True)[: len(sure)]  # a threshold can't part equal confidences
-    found = np.flatnonzero(reached & whole & (np.arange(len(sure)) >= minimum - 1))
-    return float(sure[found[-1]]) if len(found) else None
+    last_of_equals = np.append(ranked[1:] < ranked[:-1], True)[: len(ranked)]  # a threshold cannot split equal values
+    matches = np.flatnonzero(reached & last_of_equals & (np.arange(len(ranked)) >= minimum - 1))
+    return float(ranked[matches[-1]]) if len(matches) else None
 
 
 class Coverage(NamedTuple):
-    """What a threshold lets through.
+    """Predictions at a threshold or above.
 
     Attributes:
-        coverage: share of the rows at the threshold or above.
-        precision: share of those that is right; NaN where there are none.
+        coverage: share of all predictions.
+        precision: share of correct predictions among them; NaN if there are none.
     """
 
     coverage: float
@@ -189,35 +173,37 @@ class Coverage(NamedTuple):
 
 
 def coverage_at(confidence: ArrayLike, correct: ArrayLike, threshold: float | None) -> Coverage:
-    """Return how many predictions a threshold lets through, and how many of those are right.
+    """Return the share of the predictions at a threshold or above, and their precision.
 
     Args:
-        confidence: (n,) one that is not finite is below any threshold.
-        correct: (n,) bool.
-        threshold: None lets nothing through.
+        confidence: (n,) confidence; a value that is not finite is below any threshold.
+        correct: (n,) bool, whether the predictions are correct.
+        threshold: None is above any confidence.
     """
-    sure = np.asarray(confidence, np.float64)
-    through = np.zeros(len(sure), bool) if threshold is None else np.isfinite(sure) & (sure >= threshold)
-    if not through.any():
+    values = np.asarray(confidence, np.float64)
+    above = np.zeros(len(values), bool) if threshold is None else np.isfinite(values) & (values >= threshold)
+    if not above.any():
         return Coverage(0.0, float("nan"))
-    return Coverage(float(through.mean()), float(np.asarray(correct, bool)[through].mean()))
+    return Coverage(float(above.mean()), float(np.asarray(correct, bool)[above].mean()))
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> pd.DataFrame:
-    """Return for each range of confidence how many predictions are in it, how sure they are and how many are right.
+    """Return the number, mean confidence and accuracy of the predictions in each range of confidence.
+
+    scikit-learn's `calibration_curve` lacks the number of predictions per range.
 
     Args:
-        confidence: (n,) from 0 to 1; what is not finite is left out.
-        correct: (n,) bool.
-        bins: number of ranges, equally wide.
+        confidence: (n,) confidence, 0 to 1; values that are not finite are left out.
+        correct: (n,) bool, whether the predictions are correct.
+        bins: number of ranges of equal width.
 
     Returns:
-        low, high (of the range), examples, confidence (mean), accuracy (share that is right); empty ranges are left
-        out.
+        Columns low and high (of the range), examples, confidence (mean), accuracy; without empty ranges.
     """
-    sure, right = _finite(confidence, correct)
-    number = np.clip((sure * bins).astype(np.int64), 0, bins - 1)
-    by_range = pd.DataFrame({"confidence": sure, "accuracy": right}).groupby(number)
+    values = np.asarray(confidence, np.float64)
+    finite = np.isfinite(values)
+    frame = pd.DataFrame({"confidence": values[finite], "accuracy": np.asarray(correct, np.float64)[finite]})
+    by_range = frame.groupby(np.clip((values[finite] * bins).astype(np.int64), 0, bins - 1))
     table = by_range.mean()
     numbers = table.index.to_numpy()
     table.insert(0, "low", numbers / bins)
@@ -227,65 +213,64 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> pd
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
-    """Return how far confidence and accuracy lie apart on average, 0 to 1; 0 for no rows. Arguments as `reliability`.
+    """Return the mean difference between confidence and accuracy, 0 to 1; 0 for no rows. Arguments as `reliability`.
 
     Source: https://arxiv.org/abs/1706.04599.
     """
     table = reliability(confidence, correct, bins)
-    apart = (table["confidence"] - table["accuracy"]).abs() * table["examples"]
-    return float(apart.sum() / max(table["examples"].sum(), 1))
+    differences = (table["confidence"] - table["accuracy"]).abs() * table["examples"]
+    return float(differences.sum() / max(table["examples"].sum(), 1))
 
 
-def _present(logits: ArrayLike | None, has: ArrayLike) -> NDArray[np.bool_]:
+def _has_scores(logits: ArrayLike | None, rows: int) -> NDArray[np.bool_]:
     """Return (n,) whether a row has scores, all of them finite."""
-    given = np.asarray(has, bool)
-    return np.zeros_like(given) if logits is None else given & np.isfinite(np.asarray(logits)).all(axis=1)
+    return np.zeros(rows, bool) if logits is None else np.asarray(np.isfinite(np.asarray(logits)).all(axis=1))
 
 
-def _scores(logits: ArrayLike | None, rows: NDArray[np.bool_]) -> Scores:
-    """Return (m, k) log softmax of these rows' scores; of no model's (0, 1), which is no row's."""
-    return np.empty((0, 1)) if logits is None else _log_softmax(np.asarray(logits, np.float64)[rows])
+def _log_scores(logits: ArrayLike | None, rows: NDArray[np.bool_]) -> Scores:
+    """Return (m, k) the log softmax of the scores of these rows; (0, 1) if there is no model."""
+    from scipy.special import log_softmax
 
-
-def _log_softmax(scores: Scores) -> Scores:
-    shifted = scores - scores.max(axis=-1, keepdims=True, initial=-np.inf)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+    return np.empty((0, 1)) if logits is None else log_softmax(np.asarray(logits, np.float64)[rows], axis=-1)
 
 
 def _softmax(scores: Scores) -> Scores:
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    from scipy.special import softmax
+
+    return np.asarray(softmax(scores, axis=-1))
 
 
-def _weights(scores: list[Scores], codes: NDArray[np.int64], otherwise: list[float]) -> list[float]:
-    """Return the weight of each of these scores in their sum, 0 or more, of the least negative log likelihood.
+def _fit_weights(scores: list[Scores], codes: NDArray[np.int64], fallback: list[float]) -> list[float]:
+    """Return the weights of the sum of these scores, 0 or more, with the least negative log likelihood.
 
     Args:
-        scores: each (m, k).
-        codes: (m,).
-        otherwise: the weights where there are too few rows.
+        scores: log scores of each model, (m, k) each.
+        codes: (m,) true labels.
+        fallback: weights to return if there are too few rows.
     """
     from scipy.optimize import minimize
+    from scipy.special import log_softmax
 
-    if len(codes) < FEWEST:
-        return otherwise
-    units = np.array([each.std() or 1.0 for each in scores])  # bounds and steps for scores of any size
-    stack = np.stack([each / unit for each, unit in zip(scores, units, strict=True)])  # (weights, m, k)
+    if len(codes) < MIN_ROWS:
+        return fallback
+    units = np.array([values.std() or 1.0 for values in scores])  # so that bounds and steps suit any scale
+    stack = np.stack([values / unit for values, unit in zip(scores, units, strict=True)])  # (weights, m, k)
     rows, labels = stack.shape[1:]
     targets = np.full((rows, labels), 1 / (rows + labels))
     targets[np.arange(rows), codes] += rows / (rows + labels)
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        logs = _log_softmax(np.tensordot(weights, stack, axes=1))
-        slope = np.tensordot(stack, np.exp(logs) - targets, axes=2) / rows
-        return float(-(targets * logs).sum() / rows), slope
+    def loss_and_gradient(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        logs = log_softmax(np.tensordot(weights, stack, axes=1), axis=-1)
+        gradient = np.tensordot(stack, np.exp(logs) - targets, axes=2) / rows
+        return float(-(targets * logs).sum() / rows), gradient
 
-    found = minimize(loss, np.asarray(otherwise) * units, jac=True, bounds=[(0.0, STEEPEST)] * len(units))
-    return [float(weight) for weight in found.x / units]
+    bounds = [(0.0, MAX_WEIGHT)] * len(units)
+    result = minimize(loss_and_gradient, np.asarray(fallback) * units, jac=True, bounds=bounds)
+    return [float(weight) for weight in result.x / units]
 
 
-def _finite(confidence: ArrayLike, correct: ArrayLike) -> tuple[Scores, Scores]:
-    """Return the confidences that are finite, and 1 where they are right, else 0."""
-    sure = np.asarray(confidence, np.float64)
-    kept = np.isfinite(sure)
-    return sure[kept], np.asarray(correct, np.float64)[kept]
+def _effective_share(groups: NDArray[Any]) -> NDArray[np.float64]:
+    """Return (n,) by which share the first 1, 2, ..., n rows count: m / Σ n² of m rows with n of each group."""
+    codes = pd.Series(groups)
+    earlier = codes.groupby(codes).cumcount().to_numpy()  # Σ n² grows by (n + 1)² - n² with each row
+    return np.arange(1.0, len(codes) + 1) / np.cumsum(2 * earlier + 1)

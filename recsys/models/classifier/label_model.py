@@ -1,7 +1,7 @@
-"""The classifier as a whole: what the picture says and what the row says, calibrated, with the threshold that fills.
+"""Predict labels with a trained classifier: picture scores and text scores, calibrated, with a confidence threshold.
 
 model = LabelModel.load(folder)
-model.predict(shown, has_picture, names, brands)    →  label, confidence, runner-up, evidence
+model.predict(inputs, has_picture, names, brands)    →  label, confidence, runner-up, evidence
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ from recsys.models.text_model import TextModel, Texts, has_text
 from recsys.vision.loading import pictures
 
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
-"""What reading a damaged model raises, by which of its files is damaged."""
+"""Exceptions that reading a damaged model raises, depending on the damaged file."""
 
-AT_ONCE = 8
-"""Pictures that a network sees at once: as fast as any on 2 cores, see `recsys.vision.backbones`."""
+BATCH_SIZE = 8
+"""Pictures per batch of a network; larger batches are no faster on 2 cores, see `recsys.vision.backbones`."""
+
+PictureInputs = NDArray[np.float32] | Sequence[bytes]
+"""Inputs of the picture model: unit features (m, d) of a head, or m squared pictures as JPEG bytes of a network."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelModel:
-    """A trained classifier.
+    """Trained classifier.
 
     Attributes:
-        version: names it in the store, see `recsys.models.classifier.registry`.
-        labels: that it knows, in the order of the scores.
-        calibration: of the scores.
-        threshold: the least confidence that fills a label; None where none is right often enough.
-        head: from features (n, d) to scores (n, k); None where no product had a picture, or there is a network.
-        network: from pictures (n, s, s, 3) uint8 to probabilities (n, k); None where there is a head, or no picture.
-        text: None where the recipe wants none, or no product has a name.
+        version: its name in the store, see `recsys.models.classifier.registry`.
+        labels: names of the k labels, in the order of the scores.
+        calibration: calibration of the scores.
+        threshold: lowest confidence that fills a label; None if no confidence is enough.
+        head: Keras model from features (n, d) to scores (n, k); None with a network, or without pictures.
+        network: Keras model from pictures (n, s, s, 3) uint8 to probabilities (n, k); None with a head, or without
+            pictures.
+        text: text model; None if the recipe has none, or no product has a name or brand.
     """
 
     version: str
@@ -53,51 +57,56 @@ class LabelModel:
     text: TextModel | None = None
 
     def predict(
-        self,
-        shown: NDArray[np.float32] | Sequence[bytes],
-        has_picture: NDArray[np.bool_],
-        names: Texts,
-        brands: Texts,
+        self, inputs: PictureInputs, has_picture: NDArray[np.bool_], names: Texts, brands: Texts
     ) -> pd.DataFrame:
-        """Return what it says of n products.
+        """Return the predictions for n products, see `prediction_table`.
 
         Args:
-            shown: of those that have a picture, in their order: for a head their unit features (m, d), for a network
-                the m squared pictures as JPEG bytes.
+            inputs: of the m products that have a picture, in their order.
             has_picture: (n,), m of them true.
             names, brands: n each.
-
-        Returns:
-            As `told`.
         """
-        picture = None
-        if self.head is not None or self.network is not None:
-            picture = np.full((len(has_picture), len(self.labels)), np.nan, np.float32)
-            if has_picture.any():
-                picture[has_picture] = np.asarray(self.head(shown)) if self.network is None else self._see(shown)
-        text = self.text.logits(names, brands) if self.text is not None else None
-        given = (picture, text, has_picture, has_text(names, brands))
-        return told(self.calibration.probabilities(*given), evidence(*given), self.labels)
+        scores = self._picture_scores(inputs, has_picture), self._text_scores(names, brands)
+        return prediction_table(self.calibration.probabilities(*scores), evidence(*scores), self.labels)
 
-    def _see(self, jpegs: Any) -> NDArray[np.float32]:
+    def _picture_scores(self, inputs: PictureInputs, has_picture: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+        """Return (n, k) scores, NaN in rows without a picture; None without a picture model."""
+        if self.head is None and self.network is None:
+            return None
+        scores = np.full((len(has_picture), len(self.labels)), np.nan, np.float32)
+        if has_picture.any() and self.network is not None:
+            scores[has_picture] = self._network_logits(inputs)
+        elif has_picture.any():
+            scores[has_picture] = np.asarray(self.head(inputs))
+        return scores
+
+    def _network_logits(self, jpegs: Any) -> NDArray[np.float32]:
         from recsys.models.classifier.network import logits
 
         load = pictures(jpegs, self.network.input_shape[1])
-        return logits(self.network, load, np.arange(len(jpegs)), AT_ONCE)
+        return logits(self.network, load, np.arange(len(jpegs)), BATCH_SIZE)
+
+    def _text_scores(self, names: Texts, brands: Texts) -> NDArray[np.float32] | None:
+        """Return (n, k) scores, NaN in rows without text; None without a text model."""
+        if self.text is None:
+            return None
+        scores = self.text.logits(names, brands)
+        scores[~has_text(names, brands)] = np.nan
+        return scores
 
     def save(self, folder: Path) -> None:
-        """Write the model to a folder, which is made where it is missing."""
+        """Write the model to a folder, which is created if missing."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.head is not None:
             self.head.save(folder / "head.keras")
         if self.network is not None:
             import keras
 
-            # a model of its own, since the one that was trained brings its optimizer, larger than itself
+            # A new model around the same layers: the trained one would save its optimizer, which is larger.
             keras.Model(self.network.inputs, self.network.outputs).save(folder / "network.keras")
         if self.text is not None:
             self.text.save(folder / "text")
-        about = {
+        metadata = {
             "version": self.version,
             "labels": self.labels,
             "threshold": self.threshold,
@@ -105,56 +114,62 @@ class LabelModel:
             "text": self.text is not None,
             "calibration": dataclasses.asdict(self.calibration),
         }
-        (folder / "classifier.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
+        (folder / "classifier.json").write_text(json.dumps(metadata, ensure_ascii=False, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> LabelModel:
-        """Return the model that `save` wrote.
+        """Return a saved model.
 
         Raises:
-            TrainingError: it is not there, or damaged.
+            TrainingError: it is missing or damaged.
         """
         try:
-            about = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
-            # models of before there were networks say neither
-            sees = about.get("sees", "features" if (folder / "head.keras").exists() else None)
-            text = about.get("text", (folder / "text").exists())
-            return cls(
-                version=about["version"],
-                labels=tuple(about["labels"]),
-                calibration=Calibration.from_dict(about["calibration"]),
-                threshold=about["threshold"],
-                head=_loaded(folder / "head.keras") if sees == "features" else None,
-                network=_loaded(folder / "network.keras") if sees == "pictures" else None,
-                text=TextModel.load(folder / "text") if text else None,
-            )
+            return cls._load(folder)
         except DAMAGED as error:
             reason = " ".join(str(error).split())[:200]
             raise TrainingError(
                 f"classifier {folder} is damaged or missing ({reason}); run 'recsys train classifier'"
             ) from error
 
+    @classmethod
+    def _load(cls, folder: Path) -> LabelModel:
+        metadata = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
+        # Older models, from before networks were possible, lack the keys `sees` and `text`.
+        sees = metadata.get("sees", "features" if (folder / "head.keras").exists() else None)
+        has_text_model = metadata.get("text", (folder / "text").exists())
+        return cls(
+            version=metadata["version"],
+            labels=tuple(metadata["labels"]),
+            calibration=Calibration.from_dict(metadata["calibration"]),
+            threshold=metadata["threshold"],
+            head=_load_keras(folder / "head.keras") if sees == "features" else None,
+            network=_load_keras(folder / "network.keras") if sees == "pictures" else None,
+            text=TextModel.load(folder / "text") if has_text_model else None,
+        )
 
-def _loaded(file: Path) -> Any:
+
+def _load_keras(file: Path) -> Any:
     import keras
 
     return keras.models.load_model(file, compile=False)
 
 
-def told(probabilities: NDArray[np.float64], by: NDArray[np.object_], labels: Sequence[str]) -> pd.DataFrame:
-    """Return probabilities (n, k) as predictions.
+def prediction_table(
+    probabilities: NDArray[np.float64], sources: NDArray[np.object_], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Return probabilities (n, k) as a table of predictions.
 
-    Columns: label, confidence, runner_up, runner_up_confidence (null where there is one label only), evidence; all null
-    where there is nothing to judge by.
+    Columns: label, confidence, runner_up, runner_up_confidence (null if there is only one label), evidence (see
+    `calibration.evidence`). A row without evidence is null in all columns.
     """
     names = np.array(labels, dtype=object)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     rows = np.arange(len(probabilities))
-    frame = pd.DataFrame({"label": names[order[:, 0]], "confidence": probabilities[rows, order[:, 0]]})
-    several = len(names) > 1
-    frame["runner_up"] = names[order[:, 1]] if several else None
-    frame["runner_up_confidence"] = probabilities[rows, order[:, 1]] if several else np.nan
-    frame["evidence"] = by
-    frame = frame.astype({"label": object, "runner_up": object, "evidence": object})
-    frame.loc[by == "none"] = None
-    return frame
+    table = pd.DataFrame({"label": names[order[:, 0]], "confidence": probabilities[rows, order[:, 0]]})
+    has_runner_up = len(names) > 1
+    table["runner_up"] = names[order[:, 1]] if has_runner_up else None
+    table["runner_up_confidence"] = probabilities[rows, order[:, 1]] if has_runner_up else np.nan
+    table["evidence"] = sources
+    table = table.astype({"label": object, "runner_up": object, "evidence": object})
+    table.loc[sources == "none"] = None
+    return table

@@ -1,18 +1,20 @@
-"""Which classifier is at hand: trained once for the same examples and recipe, kept in the home and in MLflow.
+"""Train the classifier of a home, keep the trained ones, and know which of them is current.
 
-RECSYS_HOME/classifier/<version>/     a model, its judgement, and while it is trained its checkpoints
-RECSYS_HOME/classifier/at-hand.json   which of them fills labels
+RECSYS_HOME/classifier/<version>/     a model, its metadata, and during its training the checkpoints
+RECSYS_HOME/classifier/at-hand.json   metadata of the current classifier, which fills labels
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from recsys.core import progress
 from recsys.core.configuration import Configuration
@@ -28,21 +30,23 @@ from recsys.vision.backbones.weights import locate
 
 if TYPE_CHECKING:
     from recsys.models.classifier.label_model import LabelModel
+    from recsys.models.training_run import TrainingRun
+    from recsys.vision.training_loop import OnEpoch
 
 RULE_VERSION = 1
-"""Of the code of this room; raised when the same examples and recipe would give another model."""
+"""Version of this package's code; raised when the same examples and recipe would give another model."""
 
 
 @dataclass(frozen=True)
-class AtHand:
-    """The classifier that fills labels.
+class Classifier:
+    """Metadata of a trained classifier.
 
     Attributes:
-        version: names it in the store.
-        recipe_digest: of its recipe.
-        labels: that it knows.
-        threshold: the least confidence that fills; None where nothing is filled.
-        run_id: of its MLflow run.
+        version: its name in the store.
+        recipe_digest: digest of its recipe.
+        labels: labels that it predicts.
+        threshold: lowest confidence that fills a label; None if it fills none.
+        run_id: id of its MLflow run.
         registered: its version in MLflow's model registry.
     """
 
@@ -55,145 +59,180 @@ class AtHand:
 
     @property
     def filling(self) -> Filling:
-        """What fills labels."""
+        """Return which predictions fill labels."""
         return Filling(self.version, self.threshold)
 
 
 def folder(home: Path | str) -> Path:
-    """Return where the classifiers of a home are."""
+    """Return the folder of a home's classifiers."""
     return Path(home) / "classifier"
 
 
-def at_hand(home: Path | str) -> AtHand | None:
-    """Return the classifier at hand; None where none has been trained."""
-    return _read(folder(home) / "at-hand.json")
+def current_classifier(home: Path | str) -> Classifier | None:
+    """Return the classifier that fills labels; None if none was trained.
 
-
-def fits(store: Store, configuration: Configuration, model: AtHand | None) -> bool:
-    """Return whether the classifier at hand is of the configured recipe and of the labels that are given now.
-
-    A product more or less is no reason to train; `recsys train` does it whatever changed.
+    Raises:
+        TrainingError: its metadata is damaged.
     """
-    if model is None or model.recipe_digest != load_recipe(configuration.classifier.recipe).digest:
+    return _read(_current_file(home))
+
+
+def is_up_to_date(store: Store, configuration: Configuration, classifier: Classifier | None) -> bool:
+    """Return whether a classifier has the configured recipe and the labels that the catalogue and reviewers give.
+
+    New or removed products do not make it outdated; `recsys train` trains after any change.
+    """
+    if classifier is None or classifier.recipe_digest != load_recipe(configuration.classifier.recipe).digest:
         return False
-    labels = store.read("labels", ["product_id", "label"], examples.GIVEN).to_pandas()
-    listed = labels["product_id"].isin(active_products(store, ["product_id"])["product_id"])
-    return set(model.labels) == set(labels.loc[listed, "label"])
+    labels = store.read("labels", ["product_id", "label"], examples.TRUSTED).to_pandas()
+    active = labels["product_id"].isin(active_products(store, ["product_id"])["product_id"])
+    return set(classifier.labels) == set(labels.loc[active, "label"])
 
 
 def version_of(examples_digest: str, recipe: Recipe, precision: float) -> str:
-    """Return the name of the model that these examples and this recipe give."""
+    """Return the version of the model that these examples and this recipe give."""
     return digest([RULE_VERSION, examples_digest, recipe.digest, precision])[:16]
 
 
 def train(
     store: Store,
     configuration: Configuration,
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
     flow_run_id: str | None = None,
     catalogue_digest: str | None = None,
-) -> AtHand:
-    """Train the classifier on what the store holds, log it to MLflow, and make it the one at hand.
+) -> Classifier:
+    """Train a classifier on the store's products, log it to MLflow, and make it current.
 
-    The same examples and recipe train nothing; a training that was killed goes on, in the MLflow run that it began.
+    The same examples and recipe are not trained twice; an interrupted training resumes, in the same MLflow run.
 
     Args:
-        store: of the home.
-        configuration: its sections `classifier`, `backbone`, `balance` and `augmentation`.
-        on_epoch: called with the epoch, from 1, and its figures.
-        flow_run_id: of the Prefect flow run, if any.
-        catalogue_digest: of the update that the training is for, if any: a tag of the MLflow run.
+        store: the home's store.
+        configuration: sections `classifier`, `backbone`, `balance` and `augmentation`.
+        on_epoch: called after each epoch, see `training.train_head`.
+        flow_run_id: id of the Prefect flow run, if any.
+        catalogue_digest: digest of the catalogue update that the training is for, if any; a tag of the MLflow run.
 
     Raises:
-        TrainingError: there is too little to learn from, or the training leads nowhere.
-        WeightsError: those that the recipe's network starts from cannot be had.
-        ConfigurationError: there is no such recipe, or it asks for fewer pictures than the classes have.
+        TrainingError: there are too few examples, or the training diverges or collapses.
+        WeightsError: the weights of the recipe's network are not available.
+        ConfigurationError: the recipe does not exist, or asks for fewer pictures than the classes have.
     """
-    recipe = load_recipe(configuration.classifier.recipe)
-    with _weights_of(configuration.classifier.recipe):
-        rows = examples.training_set(store, configuration, pictures.learned_from(store, configuration, recipe))
+    recipe_name = configuration.classifier.recipe
+    recipe = load_recipe(recipe_name)
+    with _name_recipe_in_errors(recipe_name):
+        rows = examples.training_set(store, configuration, pictures.inputs_key(store, configuration, recipe))
     version = version_of(rows.attrs["digest"], recipe, configuration.classifier.precision)
-    place = folder(store.home) / version
-    if (trained := _read(place / "trained.json")) is not None:
-        if (place / "checkpoints").exists():  # killed when all was done but this
-            from recsys.models.classifier.training_record import finish_classifier_run
-
-            finish_classifier_run(store.home, trained.run_id)
-        _come_to_hand(store.home, trained)
+    trained = _read(folder(store.home) / version / "trained.json")
+    if trained is not None:
+        _finish_interrupted(store.home, trained)
         return trained
+    _check_requirements(rows, recipe, recipe_name)
 
-    from recsys.models.classifier.fitting import fit, labels_of
+    from recsys.models.classifier.training_record import classifier_run  # imports MLflow, which takes seconds
 
-    labels_of(rows)  # before MLflow has a run that cannot be
-    if recipe.network is not None:
-        with _weights_of(configuration.classifier.recipe):
-            locate(recipe.network.backbone, recipe.network.weights)  # downloaded, where that is the way to get them
-
-    from recsys.models.classifier import training_record  # imports MLflow, which takes seconds
-
-    (place / "checkpoints").mkdir(parents=True, exist_ok=True)
-    started = training_record.classifier_run(
-        store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest
-    )
-    with started as run:
-
-        def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
-            run.log_epoch(epoch, figures)
-            if on_epoch is not None:
-                on_epoch(epoch, figures)
-
-        shown = pictures.of_training(store, configuration, recipe, rows)
-        with _weights_of(configuration.classifier.recipe):
-            fitted = fit(rows, shown, recipe, configuration, version, place / "checkpoints", epoch_ended)
-        fitted.model.save(place / "model")
-        registered = training_record.log_fitted(run, store, rows, shown, fitted, place / "model")
-        ledger.write(store, rows, fitted.predictions, version)
-        threshold = fitted.model.threshold
-        model = AtHand(version, recipe.digest, fitted.model.labels, threshold, run.run_id, registered)
-        shared.give(store.home, place)
-        shared.write_json(store.home, place / "trained.json", asdict(model))  # now it counts as trained
-    if fitted.unjudged:
-        progress.note(training_record.note_on_unjudged(fitted.unjudged))
-    _come_to_hand(store.home, model)
-    return model
+    run_context = classifier_run(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest)
+    with run_context as run:
+        classifier = _train_new(store, configuration, recipe, rows, version, run, on_epoch)
+    _make_current(store.home, classifier)
+    return classifier
 
 
-def loaded(home: Path | str, version: str) -> LabelModel:
-    """Return a classifier of the home.
+def load_classifier(home: Path | str, version: str) -> LabelModel:
+    """Return the model of a classifier.
 
     Raises:
-        TrainingError: it is not there, or damaged; then the next `train` does it anew.
+        TrainingError: it is missing or damaged; the next `train` trains it again.
     """
     from recsys.models.classifier.label_model import LabelModel
 
-    place = folder(home) / version
-    shared.take(Path(home), place / "model")
+    model_folder = folder(home) / version / "model"
+    shared.take(Path(home), model_folder)
     try:
-        return LabelModel.load(place / "model")
+        return LabelModel.load(model_folder)
     except TrainingError:
-        shared.delete(Path(home), place / "trained.json")
+        shared.delete(Path(home), folder(home) / version / "trained.json")
         raise
 
 
-def _come_to_hand(home: Path, model: AtHand) -> None:
-    shared.write_json(home, folder(home) / "at-hand.json", asdict(model))
-    shutil.rmtree(folder(home) / model.version / "checkpoints", ignore_errors=True)
+def _check_requirements(rows: pd.DataFrame, recipe: Recipe, recipe_name: str) -> None:
+    """Check labels and weights, before MLflow has a run of a training that is not possible."""
+    from recsys.models.classifier.fitting import labels_of
+
+    labels_of(rows)
+    if recipe.network is not None:
+        with _name_recipe_in_errors(recipe_name):
+            locate(recipe.network.backbone, recipe.network.weights)  # downloads them where that is possible
+
+
+def _train_new(
+    store: Store,
+    configuration: Configuration,
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    version: str,
+    run: TrainingRun,
+    on_epoch: OnEpoch | None,
+) -> Classifier:
+    """Train, log and store a classifier."""
+    from recsys.models.classifier.fitting import fit
+    from recsys.models.classifier.training_record import log_fitted, note_on_unevaluated
+
+    def report(epoch: int, metrics: dict[str, float]) -> None:
+        run.log_epoch(epoch, metrics)
+        if on_epoch is not None:
+            on_epoch(epoch, metrics)
+
+    version_folder = folder(store.home) / version
+    checkpoints = version_folder / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    inputs = pictures.training_pictures(store, configuration, recipe, rows)
+    with _name_recipe_in_errors(configuration.classifier.recipe):
+        fitted = fit(rows, inputs, recipe, configuration, version, checkpoints, report)
+    model = fitted.model
+    model.save(version_folder / "model")
+    registered = log_fitted(run, store, rows, inputs, fitted, version_folder / "model")
+    ledger.write(store, rows, fitted.predictions, version)
+    classifier = Classifier(version, recipe.digest, model.labels, model.threshold, run.run_id, registered)
+    shared.give(store.home, version_folder)
+    # The classifier counts as trained once this file exists, whatever happens afterwards.
+    shared.write_json(store.home, version_folder / "trained.json", asdict(classifier))
+    if fitted.unevaluated:
+        progress.note(note_on_unevaluated(fitted.unevaluated))
+    return classifier
+
+
+def _finish_interrupted(home: Path, classifier: Classifier) -> None:
+    """Crash recovery: finish the last steps of a training, and make its classifier current."""
+    if (folder(home) / classifier.version / "checkpoints").exists():
+        from recsys.models.classifier.training_record import finish_classifier_run
+
+        finish_classifier_run(home, classifier.run_id)
+    _make_current(home, classifier)
+
+
+def _make_current(home: Path, classifier: Classifier) -> None:
+    shared.write_json(home, _current_file(home), asdict(classifier))
+    shutil.rmtree(folder(home) / classifier.version / "checkpoints", ignore_errors=True)
 
 
 @contextmanager
-def _weights_of(recipe: str) -> Iterator[None]:
-    """Have an error about the weights that a recipe's network starts from name the recipe and its keys."""
+def _name_recipe_in_errors(recipe_name: str) -> Iterator[None]:
+    """Name the recipe and its keys, not those of the configuration, in errors about the weights of its network."""
     try:
         yield
     except WeightsError as error:
-        told = str(error).replace("backbone.weights", "weights").replace("backbone.name", "backbone")
-        raise WeightsError(f"recipe '{recipe}', section [network]: {told}") from error
+        message = str(error).replace("backbone.weights", "weights").replace("backbone.name", "backbone")
+        raise WeightsError(f"recipe '{recipe_name}', section [network]: {message}") from error
 
 
-def _read(file: Path) -> AtHand | None:
+def _current_file(home: Path | str) -> Path:
+    return folder(home) / "at-hand.json"
+
+
+def _read(file: Path) -> Classifier | None:
     try:
-        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return AtHand(**{**told, "labels": tuple(told["labels"])})
+        fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return Classifier(**{**fields, "labels": tuple(fields["labels"])})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, LookupError) as error:

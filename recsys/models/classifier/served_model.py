@@ -1,6 +1,6 @@
-"""The classifier as MLflow keeps and serves it: name, brand and the picture in, label and confidence out.
+"""Serve the classifier from MLflow: name, brand and picture in, label and confidence out.
 
-MLflow runs this file where it loads the model (https://mlflow.org/docs/latest/ml/model/models-from-code/).
+MLflow runs this file when it loads the model (https://mlflow.org/docs/latest/ml/model/models-from-code/).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from recsys.models.classifier.label_model import LabelModel
 
 
 class ServedClassifier(PythonModel):
-    """Answers for products: `name` and `brand` (strings, or null), and what it sees of their pictures.
+    """MLflow model that predicts the labels of products.
 
-    That is `features`, unit vectors, or, where a network was trained, `picture`, the squared picture as JPEG bytes;
-    either is empty, or null, where there is none.
+    Input columns: `name` and `brand` (strings, or null); and `features` (unit vectors) for a head, or `picture` (the
+    squared picture as JPEG bytes) for a network, empty or null for a product without a picture.
     """
 
     def load_context(self, context: Any) -> None:
@@ -29,12 +29,12 @@ class ServedClassifier(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Return label, confidence, runner_up and runner_up_confidence of each product."""
-        seen = model_input["picture" if self.model.network is not None else "features"]
-        pictured = np.array([row is not None and len(row) > 0 for row in seen], bool)
-        given = [row for row, there in zip(seen, pictured, strict=True) if there]
-        shown = given if self.model.network is not None else np.array(given, np.float32)
+        values = model_input["picture" if self.model.network is not None else "features"]
+        has_picture = np.array([value is not None and len(value) > 0 for value in values], bool)
+        present = [value for value, exists in zip(values, has_picture, strict=True) if exists]
+        inputs = present if self.model.network is not None else np.array(present, np.float32)
         names, brands = model_input["name"].tolist(), model_input["brand"].tolist()
-        return self.model.predict(shown, pictured, names, brands).drop(columns="evidence")
+        return self.model.predict(inputs, has_picture, names, brands).drop(columns="evidence")
 
 
 set_model(ServedClassifier())

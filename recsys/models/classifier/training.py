@@ -1,11 +1,11 @@
-"""Training the classifier: without each fold, to judge it, and on all.
+"""Train the picture model of the classifier: once without each fold, to evaluate it, and once on all examples.
 
-    Examples        rows in batches, in an order that seed and epoch alone decide
-    diagnose        stops what diverges or collapses
-    train_head      frozen features → logits; seconds on a CPU
-    train_network   pictures → logits; the original's recipe
+    ExampleBatches    batches of examples, in an order that depends only on seed and epoch
+    diagnose          stops a training that diverges or collapses
+    train_head        frozen features → logits; seconds on a CPU
+    train_network     pictures → probabilities; the original's recipe
 
-How epochs are run, and survive being killed, is in `recsys.vision.training_loop`.
+For epochs and checkpoints see `recsys.vision.training_loop`.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import CollapsedTrainingError, TrainingError
-from recsys.models.classifier.network import build_classifier, build_head, compiled
-from recsys.models.classifier.network import logits as logits_of
+from recsys.models.classifier.network import build_classifier, build_head, compile_model, logits
 from recsys.models.classifier.recipe import Recipe
-from recsys.models.grouping import sides
+from recsys.models.grouping import split_sides
 from recsys.vision.loading import Load
 from recsys.vision.training_loop import Batches, History, OnEpoch, fit, precision, set_state, state
 
 PATIENCE = 10
-"""Epochs that a training is given to come nearer to its aim, while it knows no more than how frequent labels are."""
-LESS = 0.99
-"""Of a loss, what counts as less than it."""
+"""Number of epochs after which a loss that did not improve, and is no better than the prior's, counts as collapsed."""
+IMPROVEMENT = 0.99
+"""Ratio of two losses below which the smaller one counts as an improvement."""
 DIVERGED = 4.0
-"""Times the loss of its start, or of guessing, beyond which a training is lost."""
+"""Ratio of the loss to the first epoch's, or to the prior's, above which a training counts as diverged."""
 
 
-class Examples(Batches):
-    """Rows of a training set in batches, epoch after epoch: (inputs, targets (b, k) float32, weights (b,) float32).
+class ExampleBatches(Batches):
+    """Batches of examples for any number of epochs: (inputs, targets (b, k) float32, weights (b,) float32).
 
     The last batch of an epoch may be smaller.
 
     Attributes:
-        guess: the loss of one who knows nothing but how frequent each label is: the labels' entropy, in nats.
+        prior_loss: loss of always predicting the label frequencies: the entropy of the labels, in nats.
     """
 
     def __init__(
@@ -56,16 +55,16 @@ class Examples(Batches):
         balanced: bool = False,
         smoothing: float = 0.0,
     ) -> None:
-        """Take the `rows` of all examples.
+        """Make batches of some rows.
 
         Args:
-            load: gives the inputs of rows.
-            truth: (n,) the label's code of every example, 0 to labels − 1.
-            labels: how many there are.
-            rows: those to take.
-            batch_size: how many at once.
-            seed: of the order; None keeps that of `rows`, as validation wants it.
-            balanced: whether each label weighs the same; else each example does.
+            load: loads the inputs of rows.
+            truth: (n,) label code of every example, 0 to labels − 1.
+            labels: number of labels.
+            rows: rows of the batches.
+            batch_size: rows per batch.
+            seed: seed of the order; None keeps the order of `rows`, for validation.
+            balanced: whether each label has the same weight; else each example has.
             smoothing: share of a target that is spread over all labels.
         """
         super().__init__(-(-len(rows) // batch_size), self._batch_of)
@@ -73,10 +72,10 @@ class Examples(Batches):
         self._targets = np.eye(labels, dtype=np.float32)[truth] * (1 - smoothing) + np.float32(smoothing / labels)
         counts = np.bincount(truth[rows], minlength=labels)
         present = counts > 0
-        by_label = len(rows) / (present.sum() * np.maximum(counts, 1)) if balanced else np.ones(labels)
-        self._weights = by_label[truth].astype(np.float32)  # mean 1 over the rows
+        label_weights = len(rows) / (present.sum() * np.maximum(counts, 1)) if balanced else np.ones(labels)
+        self._weights = label_weights[truth].astype(np.float32)  # mean 1 over the rows
         shares = (self._weights[rows, None] * self._targets[rows]).mean(axis=0)
-        self.guess = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+        self.prior_loss = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
         self._order = functools.lru_cache(maxsize=2)(self._order_of)
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
@@ -87,38 +86,44 @@ class Examples(Batches):
         return self._load(rows), self._targets[rows], self._weights[rows]
 
 
-def diagnose(history: History, guess: float) -> None:
-    """Raise TrainingError when the last epoch shows that the training diverges, its subclass when it has collapsed.
+def diagnose(history: History, prior_loss: float) -> None:
+    """Check the last epoch of a training.
 
     Args:
-        history: its figures so far.
-        guess: the loss of one who knows nothing but how frequent each label is.
+        history: metrics of the epochs.
+        prior_loss: loss of always predicting the label frequencies.
+
+    Raises:
+        CollapsedTrainingError: the training learns nothing.
+        TrainingError: the training diverges.
     """
-    losses = [figures["loss"] for figures in history]
+    losses = [metrics["loss"] for metrics in history]
     loss = losses[-1]
-    stuck = guess > 0 and len(losses) > PATIENCE and loss >= LESS * max(guess, losses[-1 - PATIENCE])
-    if not np.isfinite(loss) or loss > DIVERGED * (guess if stuck else max(guess, losses[0])):
+    collapsed = (
+        prior_loss > 0 and len(losses) > PATIENCE and loss >= IMPROVEMENT * max(prior_loss, losses[-1 - PATIENCE])
+    )
+    if not np.isfinite(loss) or loss > DIVERGED * (prior_loss if collapsed else max(prior_loss, losses[0])):
         raise TrainingError(
             f"the training diverges: its loss was {losses[0]:.3g} in the first epoch and is {loss:.3g} in epoch "
             f"{len(losses)}; use a recipe with a lower learning_rate"
         )
-    if stuck:
+    if collapsed:
         raise CollapsedTrainingError(
-            f"the training has collapsed: its loss is {loss:.3g} in epoch {len(losses)}, as it was {PATIENCE} epochs "
-            f"before and no better than guessing by how frequent each label is ({guess:.3g}); use a recipe with "
-            "another learning_rate or less dropout, or give more labelled products"
+            f"the training has collapsed: its loss is {loss:.3g} in epoch {len(losses)}, no lower than {PATIENCE} "
+            f"epochs before and no better than always predicting the label frequencies ({prior_loss:.3g}); use a "
+            "recipe with another learning_rate or less dropout, or add labelled products"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training on folds gives.
+    """Result of a training.
 
     Attributes:
-        model: trained on all examples; or, where the recipe has a single split, on the training side, as in the
-            original. From inputs to logits (head) or probabilities (network).
-        logits: (n, k) float32 of each example by a model that did not see it; NaN where there is none.
-        history: the figures of each training by its name: `fold_1`, ..., and `all` where there is one.
+        model: model trained on all examples; with a single split on its training side, as in the original. From inputs
+            to logits (head) or probabilities (network).
+        logits: (n, k) float32 of each example by a model that was not trained on it; NaN where there is none.
+        history: metrics of each training by its name: `fold_1`, ..., and `all` if there is one.
     """
 
     model: keras.Model
@@ -141,27 +146,27 @@ def train_head(
 
     Args:
         features: (n, d), rows of unit length.
-        truth: (n,) codes of the labels, 0 to labels − 1.
-        labels: how many there are.
-        recipe: one without a network.
-        folds: (n,) the fold that holds the example out, from 0; −1 is never held out; see `recsys.models.grouping`.
-        checkpoint_folder: of this recipe and these examples; each training in it has a folder of its own.
-        validated: (n,) whether an example is judged when it is held out (default: all); those that are not, such as
-            augmented pictures, are held out all the same.
-        on_epoch: called after each epoch of each training; the figures' names begin with `fold_1/` and so on, and
-            those of the training on all have no such beginning.
+        truth: (n,) label codes, 0 to labels − 1.
+        labels: number of labels.
+        recipe: a recipe without a network.
+        folds: (n,) fold that holds the example out, from 0; −1 if none does, see `recsys.models.grouping`.
+        checkpoint_folder: folder of this recipe and these examples; each training in it has its own folder.
+        validated: (n,) whether an example is predicted when it is held out (default: all). Augmented pictures, for
+            example, are held out and not predicted.
+        on_epoch: called after each epoch of each training; names of metrics start with `fold_1/` and so on, except in
+            the training on all examples.
 
     Raises:
-        TrainingError: there is nothing to learn from (one label only, no examples, features that are not finite), or
-            a training diverges or collapses.
+        TrainingError: the examples have fewer than two labels, the features are not finite, or a training diverges or
+            collapses.
     """
     if not np.isfinite(features).all():
         raise TrainingError(
-            "the training cannot start: the features hold values that are not finite; compute them anew"
+            "the training cannot start: the features contain values that are not finite; recompute them"
         )
     model = build_head(features.shape[1], labels, recipe)
-    data = _Data(features.__getitem__, truth, labels, folds, validated)
-    return _train_folds(model, model, data, recipe, checkpoint_folder, on_epoch)
+    examples = _Examples(features.__getitem__, truth, labels, folds, validated)
+    return _CrossValidation(model, model, examples, recipe, checkpoint_folder, on_epoch).run()
 
 
 def train_network(
@@ -177,23 +182,25 @@ def train_network(
     augmentation: keras.Model | None = None,
     backbone: keras.Model | None = None,
 ) -> Trained:
-    """Train the recipe's network on whole pictures: once without each fold, and once on all if there are several.
+    """Train the recipe's network on whole pictures: once without each fold, and once on all if there are several folds.
 
     Args:
-        load: from row numbers (b,) to RGB pictures (b, side, side, 3) uint8 of the recipe's input size,
-            such as `recsys.vision.training_loop.pictures`.
-        recipe: one with a network.
-        augmentation: varies pictures on the training device, where the recipe wants that; see
-            `recsys.vision.augmentation.build_augmentation`. What is validated stays as it is.
-        backbone: another than the recipe's, such as one without weights in a test.
+        load: loads pictures: row numbers (b,) → (b, side, side, 3) uint8 RGB of the recipe's input size, see
+            `recsys.vision.loading.pictures`.
+        truth, labels, folds, checkpoint_folder, validated, on_epoch: as `train_head`.
+        recipe: a recipe with a network.
+        augmentation: model that varies pictures on the training device, see
+            `recsys.vision.augmentation.build_augmentation`; not used for validation.
+        backbone: backbone to use instead of the recipe's, such as one without weights in a test.
 
-    Other arguments and errors as `train_head`; the model gives probabilities.
+    Raises:
+        TrainingError: as `train_head`, or the recipe has no network.
     """
     from recsys.vision import backbones
 
     network = recipe.network
     if network is None:
-        raise TrainingError("the training cannot start: the recipe has no section [network], which says what to train")
+        raise TrainingError("the training cannot start: the recipe has no section [network]")
     with precision(network.precision):
         backbone = backbone or backbones.build(network.backbone, network.weights, network.input_size)
         model = build_classifier(
@@ -207,14 +214,14 @@ def train_network(
         )
     learner = model
     if augmentation is not None:
-        learner = compiled(keras.Sequential([augmentation, model]), recipe.learning_rate, recipe.weight_decay)
-    data = _Data(load, truth, labels, folds, validated)
-    return _train_folds(learner, model, data, recipe, checkpoint_folder, on_epoch)
+        learner = compile_model(keras.Sequential([augmentation, model]), recipe.learning_rate, recipe.weight_decay)
+    examples = _Examples(load, truth, labels, folds, validated)
+    return _CrossValidation(learner, model, examples, recipe, checkpoint_folder, on_epoch).run()
 
 
 @dataclass(frozen=True, eq=False)
-class _Data:
-    """What is learned from, and how it is loaded."""
+class _Examples:
+    """Examples of a training; attributes as the arguments of `train_head`."""
 
     load: Load
     truth: NDArray[np.int64]
@@ -222,8 +229,8 @@ class _Data:
     folds: NDArray[np.int64]
     validated: NDArray[np.bool_] | None
 
-    def training(self, rows: NDArray[np.int64], recipe: Recipe) -> Examples:
-        return Examples(
+    def training(self, rows: NDArray[np.int64], recipe: Recipe) -> ExampleBatches:
+        return ExampleBatches(
             self.load,
             self.truth,
             self.labels,
@@ -234,48 +241,68 @@ class _Data:
             smoothing=recipe.label_smoothing,
         )
 
-    def validation(self, rows: NDArray[np.int64], recipe: Recipe) -> Examples:
-        return Examples(self.load, self.truth, self.labels, rows, recipe.batch_size)
+    def validation(self, rows: NDArray[np.int64], recipe: Recipe) -> ExampleBatches:
+        return ExampleBatches(self.load, self.truth, self.labels, rows, recipe.batch_size)
 
 
-def _train_folds(
-    learner: keras.Model,
-    model: keras.Model,
-    data: _Data,
-    recipe: Recipe,
-    checkpoint_folder: Path,
-    on_epoch: OnEpoch | None,
-) -> Trained:
-    """Train `learner`, which is or holds `model`, without each fold and on all: one model, so that it compiles once."""
-    if len(np.unique(data.truth)) < 2:
-        raise TrainingError(
-            f"the training cannot start: its {len(data.truth)} examples have {len(np.unique(data.truth))} label(s); "
-            "a classifier needs examples of two labels at least"
-        )
-    first = state(learner)
-    logits = np.full((len(data.truth), data.labels), np.nan, np.float32)
-    history: dict[str, History] = {}
+@dataclass(frozen=True, eq=False)
+class _CrossValidation:
+    """Trainings without each fold and on all examples, with one model, so that it compiles only once.
 
-    def run(name: str, rows: NDArray[np.int64], judged: NDArray[np.int64], prefix: str = "") -> None:
-        set_state(learner, first)
-        batches = data.training(rows, recipe)
-        history[name] = fit(
-            learner,
-            batches,
-            recipe.epochs,
-            checkpoint_folder=checkpoint_folder / name,
-            seed=recipe.seed,
-            diagnose=functools.partial(diagnose, guess=batches.guess),
-            on_epoch=on_epoch and (lambda epoch, figures: on_epoch(epoch, {prefix + k: v for k, v in figures.items()})),
-            validation_data=data.validation(judged, recipe) if len(judged) else None,
-        )
+    Attributes:
+        learner: compiled model that is trained; it is or contains `model`.
+        model: model that predicts.
+        examples, recipe, checkpoint_folder, on_epoch: as the arguments of `train_head`.
+    """
 
-    for fold in range(recipe.folds):
-        rows, judged = map(np.flatnonzero, sides(data.folds == fold, data.validated))
-        if len(judged) and len(rows):
+    learner: keras.Model
+    model: keras.Model
+    examples: _Examples
+    recipe: Recipe
+    checkpoint_folder: Path
+    on_epoch: OnEpoch | None
+
+    def run(self) -> Trained:
+        truth = self.examples.truth
+        present = len(np.unique(truth))
+        if present < 2:
+            raise TrainingError(
+                f"the training cannot start: its {len(truth)} examples have {present} label(s); a classifier needs "
+                "examples of at least two labels"
+            )
+        initial = state(self.learner)
+        out_of_fold = np.full((len(truth), self.examples.labels), np.nan, np.float32)
+        history: dict[str, History] = {}
+        for fold in range(self.recipe.folds):
+            held_out = self.examples.folds == fold
+            rows, validation = map(np.flatnonzero, split_sides(held_out, self.examples.validated))
+            if not len(rows) or not len(validation):
+                continue
             name = f"fold_{fold + 1}"
-            run(name, rows, judged, prefix=f"{name}/" if recipe.folds > 1 else "")
-            logits[judged] = logits_of(model, data.load, judged, recipe.batch_size)
-    if recipe.folds > 1 or not history:
-        run("all", np.arange(len(data.truth)), np.arange(0))
-    return Trained(model, logits, history)
+            history[name] = self._train(name, rows, validation, initial)
+            out_of_fold[validation] = logits(self.model, self.examples.load, validation, self.recipe.batch_size)
+        if self.recipe.folds > 1 or not history:
+            history["all"] = self._train("all", np.arange(len(truth)), np.arange(0), initial)
+        return Trained(self.model, out_of_fold, history)
+
+    def _train(
+        self, name: str, rows: NDArray[np.int64], validation: NDArray[np.int64], initial: list[NDArray[Any]]
+    ) -> History:
+        """Train from the initial state on some rows, and return the metrics of each epoch."""
+        set_state(self.learner, initial)
+        batches = self.examples.training(rows, self.recipe)
+        prefix = f"{name}/" if self.recipe.folds > 1 and name != "all" else ""
+        return fit(
+            self.learner,
+            batches,
+            self.recipe.epochs,
+            checkpoint_folder=self.checkpoint_folder / name,
+            seed=self.recipe.seed,
+            diagnose=functools.partial(diagnose, prior_loss=batches.prior_loss),
+            on_epoch=functools.partial(self._report, prefix),
+            validation_data=self.examples.validation(validation, self.recipe) if len(validation) else None,
+        )
+
+    def _report(self, prefix: str, epoch: int, metrics: dict[str, float]) -> None:
+        if self.on_epoch is not None:
+            self.on_epoch(epoch, {f"{prefix}{metric}": value for metric, value in metrics.items()})

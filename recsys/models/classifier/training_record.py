@@ -17,9 +17,9 @@ from recsys.models import examples
 from recsys.models.classifier import served_model
 from recsys.models.classifier.calibration import expected_calibration_error, reliability
 from recsys.models.classifier.fitting import Fitted
-from recsys.models.classifier.judgement import confusion_picture, reliability_picture
 from recsys.models.classifier.label_model import LabelModel
 from recsys.models.classifier.pictures import Pictures
+from recsys.models.classifier.plots import confusion_plot, reliability_plot
 from recsys.models.classifier.recipe import Recipe
 from recsys.models.training_run import TrainingRun, finish_run, training_parameters, training_run
 from recsys.storage.store import Store
@@ -89,28 +89,45 @@ def log_fitted(
         model_folder: folder of the saved model.
     """
     _log_metrics(run, pictures, fitted)
-    _log_judgements(run, fitted)
-    _log_mistakes(run, store, rows, fitted)
-    if fitted.unjudged:
-        run.set_note(note_on_unjudged(fitted.unjudged))
+    _log_reports(run, fitted)
+    _log_mistakes(run, store, rows, fitted.predictions)
+    if fitted.unevaluated:
+        run.set_note(note_on_unevaluated(fitted.unevaluated))
     version = run.registered_version() or _register(run, rows, pictures, fitted.model, model_folder)
     run.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     return version
 
 
-def note_on_unjudged(labels: Sequence[str]) -> str:
+def note_on_unevaluated(labels: Sequence[str]) -> str:
     """Return a sentence that names the labels without an evaluation, and the reason."""
     names = ", ".join(f"'{label}'" for label in labels[:LABELS_NAMED])
     more = f" and {len(labels) - LABELS_NAMED} more" if len(labels) > LABELS_NAMED else ""
     return f"no evaluation for the labels {names}{more}: their products are too alike to hold some of them out"
 
 
+def worst_mistakes(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the wrong predictions, the most confident first.
+
+    Args:
+        rows: n examples: product_id, name, label, image_digest.
+        predictions: n out-of-fold predictions, see `prediction_table`.
+
+    Returns:
+        product_id, name, label, image_digest, predicted, confidence.
+    """
+    products = rows[["product_id", "name", "label", "image_digest"]].reset_index(drop=True)
+    predicted = predictions[["label", "confidence"]].rename(columns={"label": "predicted"})
+    table = pd.concat([products, predicted], axis=1).dropna(subset=["predicted"])
+    table = table[table["label"] != table["predicted"]]
+    return table.sort_values("confidence", ascending=False).head(MISTAKES_LOGGED)
+
+
 def _log_metrics(run: TrainingRun, pictures: Pictures, fitted: Fitted) -> None:
     metrics: dict[str, float] = {}
-    for evidence, judgement in fitted.judgements.items():
-        metrics[f"{evidence}/accuracy"] = judgement.accuracy
-        metrics[f"{evidence}/macro_f1"] = judgement.macro_f1
-        metrics[f"{evidence}/examples"] = judgement.examples
+    for evidence, report in fitted.reports.items():
+        metrics[f"{evidence}/accuracy"] = report.accuracy
+        metrics[f"{evidence}/macro_f1"] = report.macro_f1
+        metrics[f"{evidence}/examples"] = report.examples
     for origin, count in pictures.frame["origin"].value_counts().items():
         metrics[f"pictures/{origin}"] = count
     metrics["calibration_error"] = expected_calibration_error(*_confidences(fitted))
@@ -121,20 +138,20 @@ def _log_metrics(run: TrainingRun, pictures: Pictures, fitted: Fitted) -> None:
     run.log_metrics(metrics)
 
 
-def _log_judgements(run: TrainingRun, fitted: Fitted) -> None:
-    for evidence, judgement in fitted.judgements.items():
-        run.log_table(judgement.per_label, f"{evidence}/per_label.csv")
-        run.log_table(judgement.confusion, f"{evidence}/confusion.csv", index=True)
-    for evidence in ("both", "picture", "text"):
-        if evidence in fitted.judgements:
-            run.log_picture("confusion", confusion_picture(fitted.judgements[evidence].confusion))
-            break
-    run.log_table(reliability(*_confidences(fitted)), "reliability.csv")
-    run.log_picture("reliability", reliability_picture(fitted.truth, fitted.probabilities))
+def _log_reports(run: TrainingRun, fitted: Fitted) -> None:
+    for evidence, report in fitted.reports.items():
+        run.log_table(report.per_label, f"{evidence}/per_label.csv")
+        run.log_table(report.confusion, f"{evidence}/confusion.csv", index=True)
+    best = next((fitted.reports[name] for name in ("both", "picture", "text") if name in fitted.reports), None)
+    if best is not None:
+        run.log_picture("confusion", confusion_plot(best.confusion))
+    confidence, correct = _confidences(fitted)
+    run.log_table(reliability(confidence, correct), "reliability.csv")
+    run.log_picture("reliability", reliability_plot(confidence, correct))
 
 
-def _log_mistakes(run: TrainingRun, store: Store, rows: pd.DataFrame, fitted: Fitted) -> None:
-    mistakes = _worst_mistakes(rows, fitted)
+def _log_mistakes(run: TrainingRun, store: Store, rows: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    mistakes = worst_mistakes(rows, predictions)
     run.log_table(mistakes, "mistakes.csv")
     pictured = mistakes.dropna(subset=["image_digest"]).head(MISTAKES_PICTURED)
     if len(pictured):
@@ -147,7 +164,7 @@ def _register(run: TrainingRun, rows: pd.DataFrame, pictures: Pictures, model: L
     inputs: NDArray[np.float32] | list[bytes]
     if model.network is not None:
         example = example.head(1)
-        example["picture"] = inputs = list(pictures.shown[:1])
+        example["picture"] = inputs = list(pictures.inputs[:1])
     else:
         size = model.head.input_shape[-1] if model.head is not None else 1
         inputs = np.full((len(example), size), size**-0.5, np.float32)
@@ -180,15 +197,6 @@ def _confidences(fitted: Fitted) -> tuple[NDArray[np.float64], NDArray[np.bool_]
     rows = np.isfinite(fitted.probabilities).all(axis=1)
     probabilities = fitted.probabilities[rows]
     return probabilities.max(axis=1), probabilities.argmax(axis=1) == fitted.truth[rows]
-
-
-def _worst_mistakes(rows: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
-    """Return the most confident mistakes: product_id, name, label, image_digest, predicted, confidence."""
-    predictions = fitted.predictions[["label", "confidence"]].rename(columns={"label": "predicted"})
-    columns = rows[["product_id", "name", "label", "image_digest"]].reset_index(drop=True)
-    table = pd.concat([columns, predictions], axis=1).dropna(subset=["predicted"])
-    table = table[table["label"] != table["predicted"]]
-    return table.sort_values("confidence", ascending=False).head(MISTAKES_LOGGED)
 
 
 def _mistakes_picture(store: Store, mistakes: pd.DataFrame) -> bytes:

@@ -135,7 +135,7 @@ def _profiles(products: pd.DataFrame, values: Sequence[str]) -> tuple[Any, NDArr
 
 def _confusion(products: pd.DataFrame, values: Sequence[str]) -> NDArray[np.float64]:
     """Return, of each value's products, the share that is taken for each other value out of fold, (n, n)."""
-    from recsys.models.grouping import folds, groups
+    from recsys.models.grouping import assign_folds, assign_groups
     from recsys.models.text_model import TextModel
 
     largest = products["value"].value_counts().index[:CLASSES]
@@ -143,7 +143,7 @@ def _confusion(products: pd.DataFrame, values: Sequence[str]) -> NDArray[np.floa
     sample = products[products["value"].isin(largest)].sort_values("key").groupby("value", sort=False).head(each)
     names, brands = (sample[column].to_numpy(dtype=object) for column in ("name", "brand"))
     codes = np.array([values.index(value) for value in sample["value"]], dtype=np.int64)
-    fold_of = folds(codes, groups(names, brands), FOLDS)
+    fold_of = assign_folds(codes, assign_groups(names, brands), FOLDS)
     confused = np.zeros((len(values), len(values)))
     progress.begin("grey areas", len(sample))
     for fold in np.unique(fold_of[fold_of >= 0]):

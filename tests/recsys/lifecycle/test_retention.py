@@ -12,7 +12,7 @@ import pytest
 from recsys.core.configuration import Configuration, load
 from recsys.lifecycle.retention import Leftover, leftovers, remove
 from recsys.models import features
-from recsys.models.classifier.registry import AtHand
+from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, Pointer
 from recsys.storage import shared
@@ -62,8 +62,8 @@ def store(tmp_path: Path) -> Store:
     for number in range(3):
         shared.write_json(made.home, made.home / "classifier" / f"c{number}" / "trained.json", {})
         age(made.home / "classifier" / f"c{number}", 9 - number)
-    at_hand = AtHand("c0", "r", ("Pens",), 0.9, "run", "1")
-    shared.write_json(made.home, made.home / "classifier" / "at-hand.json", asdict(at_hand))
+    current = Classifier("c0", "r", ("Pens",), 0.9, "run", "1")
+    shared.write_json(made.home, made.home / "classifier" / "at-hand.json", asdict(current))
     return made
 
 

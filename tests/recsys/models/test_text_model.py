@@ -14,7 +14,7 @@ from recsys.core.configuration import Configuration
 from recsys.ingest.catalogue import read_catalogue
 from recsys.models.classifier.calibration import Calibration, coverage_at, threshold_for
 from recsys.models.labels import tree
-from recsys.models.text_model import LONGEST, TextModel, has_text
+from recsys.models.text_model import LONGEST_TEXT, TextModel, has_text
 
 WATCH, SHIRT, LAMP = 0, 1, 2
 NAMES = [
@@ -68,7 +68,7 @@ def test_case_width_and_ligatures_make_no_difference(model: TextModel) -> None:
 
 
 def test_a_very_long_text_is_cut_and_what_comes_first_counts(model: TextModel) -> None:
-    start = "Steel Watch ".ljust(LONGEST, ".")
+    start = "Steel Watch ".ljust(LONGEST_TEXT, ".")
     assert np.array_equal(*model.logits([start, start + "Shirt " * 1_000_000], [None, None]))
 
 

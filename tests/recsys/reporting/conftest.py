@@ -16,7 +16,7 @@ import pytest
 
 from recsys.core.configuration import Configuration
 from recsys.models import features
-from recsys.models.classifier.registry import AtHand
+from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding.serving import Serving
 from recsys.storage.store import SCHEMAS, Store, digest
 
@@ -38,9 +38,9 @@ def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
 
 
-def train(store: Store, threshold: float | None = 0.9, **predicted: tuple[str, float]) -> AtHand:
+def train(store: Store, threshold: float | None = 0.9, **predicted: tuple[str, float]) -> Classifier:
     """Put a classifier at hand that predicts product_id=(label, confidence), with `-` written as `_`."""
-    model = AtHand("model-1", "recipe", ("Clothing", "Footwear", "Watches"), threshold, "run", "1")
+    model = Classifier("model-1", "recipe", ("Clothing", "Footwear", "Watches"), threshold, "run", "1")
     folder = store.home / "classifier"
     folder.mkdir(exist_ok=True)
     (folder / "at-hand.json").write_text(json.dumps(asdict(model)), encoding="utf-8")

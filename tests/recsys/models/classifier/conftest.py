@@ -30,7 +30,7 @@ class Trained:
     """A shop, its classifier, and the epochs that were told of."""
 
     shop: Shop
-    model: registry.AtHand
+    model: registry.Classifier
     epochs: list[int]
 
 

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, whatever the evidence, and thresholds that hold on rows that come later."""
+"""Calibrated probabilities for every combination of scores, and thresholds whose precision holds on new rows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from recsys.models.classifier.calibration import (
-    FEWEST,
+    MIN_ROWS,
     Calibration,
     coverage_at,
     evidence,
@@ -21,12 +22,7 @@ from recsys.models.classifier.calibration import (
 LABELS = 4
 
 
-def softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def drawn(rows: int, seed: int, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+def draw_scores(rows: int, seed: int, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
     """Return scores (rows, LABELS) and labels that are drawn with exactly the scores' softmax."""
     random = np.random.default_rng(seed)
     scores = random.normal(0, spread, (rows, LABELS))
@@ -34,207 +30,200 @@ def drawn(rows: int, seed: int, spread: float = 2.0) -> tuple[np.ndarray, np.nda
     return scores, (scores + gumbel).argmax(axis=1)
 
 
-def yes(rows: int) -> np.ndarray:
-    return np.ones(rows, bool)
+def only(scores: np.ndarray, rows: np.ndarray, missing: float = np.nan) -> np.ndarray:
+    """Return the scores with another value in all rows but these (n,) bool."""
+    return np.where(rows[:, None], scores, missing)
 
 
-def no(rows: int) -> np.ndarray:
-    return np.zeros(rows, bool)
-
-
-def loss(chances: np.ndarray, truth: np.ndarray) -> float:
-    return float(-np.log(chances[np.arange(len(truth)), truth]).mean())
+def loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    return float(-np.log(probabilities[np.arange(len(truth)), truth]).mean())
 
 
 # --- probabilities --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 7.0, 1e6])
-def test_the_temperature_is_found_again(temperature: float) -> None:
-    scores, truth = drawn(5_000, seed=1)
-    of_picture = Calibration.fit(scores * temperature, None, yes(5_000), no(5_000), truth)
-    of_text = Calibration.fit(None, scores * temperature, no(5_000), yes(5_000), truth)
+def test_the_fit_recovers_the_temperature(temperature: float) -> None:
+    scores, truth = draw_scores(5_000, seed=1)
+    of_picture = Calibration.fit(scores * temperature, None, truth)
+    of_text = Calibration.fit(None, scores * temperature, truth)
     assert 1 / of_picture.picture == pytest.approx(temperature, rel=0.06)
     assert of_text.text == pytest.approx(of_picture.picture, rel=1e-6)
-    chances = of_picture.probabilities(scores * temperature, None, yes(5_000), no(5_000))
-    right = chances.argmax(axis=1) == truth
-    assert expected_calibration_error(chances.max(axis=1), right) < 0.02
+    probabilities = of_picture.probabilities(scores * temperature, None)
+    correct = probabilities.argmax(axis=1) == truth
+    assert expected_calibration_error(probabilities.max(axis=1), correct) < 0.02
 
 
-def test_both_together_are_better_than_either_alone_and_calibrated() -> None:
+def test_picture_and_text_together_are_better_than_either_alone_and_calibrated() -> None:
     random = np.random.default_rng(2)
-    picture, truth = drawn(8_000, seed=3, spread=1.5)
+    picture, truth = draw_scores(8_000, seed=3, spread=1.5)
     one_hot = np.eye(LABELS)[truth]
-    text = 2 * one_hot + random.normal(0, 1.2, one_hot.shape)  # a second, independent witness
+    text = 2 * one_hot + random.normal(0, 1.2, one_hot.shape)  # independent of the picture
     fit, new = slice(0, 4_000), slice(4_000, 8_000)
-    present, absent = yes(4_000), no(4_000)
-    made = Calibration.fit(5 * picture[fit], text[fit] / 3, present, present, truth[fit])
-    both = made.probabilities(5 * picture[new], text[new] / 3, present, present)
-    alone = [
-        made.probabilities(5 * picture[new], None, present, absent),
-        made.probabilities(None, text[new] / 3, absent, present),
-    ]
-    assert loss(both, truth[new]) < 0.8 * min(loss(each, truth[new]) for each in alone)
-    right = both.argmax(axis=1) == truth[new]
-    assert right.mean() > max((each.argmax(axis=1) == truth[new]).mean() for each in alone)
-    assert expected_calibration_error(both.max(axis=1), right) < 0.02
+    calibration = Calibration.fit(5 * picture[fit], text[fit] / 3, truth[fit])
+    both = calibration.probabilities(5 * picture[new], text[new] / 3)
+    alone = [calibration.probabilities(5 * picture[new], None), calibration.probabilities(None, text[new] / 3)]
+    assert loss(both, truth[new]) < 0.8 * min(loss(probabilities, truth[new]) for probabilities in alone)
+    correct = both.argmax(axis=1) == truth[new]
+    assert correct.mean() > max((probabilities.argmax(axis=1) == truth[new]).mean() for probabilities in alone)
+    assert expected_calibration_error(both.max(axis=1), correct) < 0.02
 
 
-def test_one_witness_heard_twice_is_not_believed_twice() -> None:
-    scores, truth = drawn(5_000, seed=4)
-    made = Calibration.fit(scores, scores, yes(5_000), yes(5_000), truth)
-    assert sum(made.both) == pytest.approx(1, rel=0.06)
+def test_the_same_scores_twice_count_once() -> None:
+    scores, truth = draw_scores(5_000, seed=4)
+    assert sum(Calibration.fit(scores, scores, truth).both) == pytest.approx(1, rel=0.06)
 
 
-def test_a_witness_that_knows_nothing_gets_no_weight() -> None:
-    scores, truth = drawn(5_000, seed=5)
+def test_scores_that_are_noise_get_no_weight() -> None:
+    scores, truth = draw_scores(5_000, seed=5)
     noise = np.random.default_rng(6).normal(0, 2, scores.shape)
-    made = Calibration.fit(noise, scores, yes(5_000), yes(5_000), truth)
-    assert 0 <= made.both[0] < 0.05
-    assert 0 <= made.picture < 0.05
-    misled = Calibration.fit(-scores, None, yes(5_000), no(5_000), truth)
+    calibration = Calibration.fit(noise, scores, truth)
+    assert 0 <= calibration.both[0] < 0.05
+    assert 0 <= calibration.picture < 0.05
+    misled = Calibration.fit(-scores, None, truth)
     assert misled.picture == 0
-    assert np.allclose(misled.probabilities(scores, None, yes(5_000), no(5_000)), 1 / LABELS)
+    assert np.allclose(misled.probabilities(scores, None), 1 / LABELS)
 
 
-def test_each_row_is_judged_by_the_evidence_that_it_has() -> None:
-    picture, truth = drawn(400, seed=7)
+def test_each_row_gets_the_probabilities_of_the_scores_that_it_has() -> None:
+    picture, truth = draw_scores(400, seed=7)
     text = picture + np.random.default_rng(8).normal(0, 1, picture.shape)
     prior = np.array([0.7, 0.1, 0.1, 0.1])
-    made = Calibration.fit(picture, text, yes(400), yes(400), truth, np.log(prior))
+    calibration = Calibration.fit(picture, text, truth, np.log(prior))
     has_picture, has_text = np.array([True, True, False, False]), np.array([True, False, True, False])
-    told = evidence(picture[:4], text[:4], has_picture, has_text)
-    assert told.tolist() == ["both", "picture", "text", "none"]
-    chances = made.probabilities(picture[:4], text[:4], has_picture, has_text)
-    assert chances.dtype == np.float64
-    assert np.allclose(chances[1], softmax(made.picture * picture[1:2]))
-    assert np.allclose(chances[2], softmax(made.text * text[2:3]))
-    assert np.allclose(chances[0], softmax(made.both[0] * picture[:1] + made.both[1] * text[:1]))
-    assert np.allclose(chances[3], prior)
-    assert evidence(None, text[:4], has_picture, has_text).tolist() == ["text", "none", "text", "none"]
+    rows = only(picture[:4], has_picture), only(text[:4], has_text)
+    assert evidence(*rows).tolist() == ["both", "picture", "text", "none"]
+    probabilities = calibration.probabilities(*rows)
+    assert probabilities.dtype == np.float64
+    assert np.allclose(probabilities[1], softmax(calibration.picture * picture[1]))
+    assert np.allclose(probabilities[2], softmax(calibration.text * text[2]))
+    assert np.allclose(probabilities[0], softmax(calibration.both[0] * picture[0] + calibration.both[1] * text[0]))
+    assert np.allclose(probabilities[3], prior)
+    assert evidence(None, rows[1]).tolist() == ["text", "none", "text", "none"]
 
 
-def test_what_lacks_the_evidence_has_no_say_in_the_fit() -> None:
-    picture, truth = drawn(600, seed=9)
+def test_rows_without_scores_do_not_change_the_fit() -> None:
+    picture, truth = draw_scores(600, seed=9)
     text = picture + np.random.default_rng(10).normal(0, 1, picture.shape)
     has_picture, has_text = np.arange(600) % 3 > 0, np.arange(600) % 2 > 0
-    made = Calibration.fit(picture, text, has_picture, has_text, truth)
-    spoilt = [np.where(has[:, None], scores, bad) for has, scores, bad in
-              ((has_picture, picture, 1e9), (has_text, text, np.nan))]  # fmt: skip
-    assert Calibration.fit(*spoilt, has_picture, has_text, truth) == made
-    only = Calibration.fit(picture[has_picture], None, yes(400), no(400), truth[has_picture])
-    assert only.picture == made.picture
+    calibration = Calibration.fit(only(picture, has_picture), only(text, has_text), truth)
+    assert Calibration.fit(only(picture, has_picture, np.inf), only(text, has_text, -np.inf), truth) == calibration
+    fewer = Calibration.fit(picture[has_picture], None, truth[has_picture])
+    assert fewer.picture == calibration.picture
 
 
-def test_scores_that_are_not_finite_are_no_evidence_and_give_no_nan() -> None:
+def test_scores_that_are_not_finite_count_as_missing_and_give_no_nan() -> None:
     scores = np.array([[np.nan, 0, 0, 0], [np.inf, 0, 0, 0], [-np.inf, 0, 0, 0], [1e300, -1e300, 0, 0]])
-    assert evidence(scores, None, yes(4), no(4)).tolist() == ["none", "none", "none", "picture"]
-    chances = Calibration((0.25,) * 4).probabilities(scores, None, yes(4), no(4))
-    assert np.allclose(chances.sum(axis=1), 1)
-    assert chances[:3].tolist() == [[0.25] * 4] * 3
-    assert chances[3].tolist() == [1, 0, 0, 0]
+    assert evidence(scores, None).tolist() == ["none", "none", "none", "picture"]
+    probabilities = Calibration((0.25,) * 4).probabilities(scores, None)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert probabilities[:3].tolist() == [[0.25] * 4] * 3
+    assert probabilities[3].tolist() == [1, 0, 0, 0]
 
 
-def test_perfect_validation_does_not_make_the_model_certain() -> None:
-    for rows in (FEWEST, 100, 10_000):
+def test_a_fit_on_correct_rows_only_does_not_make_the_model_certain() -> None:
+    for rows in (MIN_ROWS, 100, 10_000):
         truth = np.arange(rows) % LABELS
         scores = 3 * np.eye(LABELS)[truth]
-        made = Calibration.fit(scores, scores, yes(rows), yes(rows), truth)
-        for present in ((yes(rows), no(rows)), (yes(rows), yes(rows))):
-            doubt = 1 - made.probabilities(scores, scores, *present).max(axis=1)
+        calibration = Calibration.fit(scores, scores, truth)
+        for text in (None, scores):
+            doubt = 1 - calibration.probabilities(scores, text).max(axis=1)
             assert (doubt > 0.5 / rows).all(), rows
             assert (doubt < 5 / rows).all(), rows
 
 
-def test_with_few_rows_scores_are_taken_as_they_are_and_both_share_the_say() -> None:
-    scores, truth = drawn(FEWEST - 1, seed=11)
-    present = yes(FEWEST - 1)
-    assert Calibration.fit(9 * scores, scores, present, present, truth) == Calibration((0.25,) * 4)
-    empty = Calibration.fit(scores[:0], scores[:0], present[:0], present[:0], truth[:0])
-    assert empty.probabilities(scores[:0], None, present[:0], present[:0]).shape == (0, LABELS)
+def test_with_few_rows_a_single_weight_is_1_and_both_get_half() -> None:
+    scores, truth = draw_scores(MIN_ROWS - 1, seed=11)
+    assert Calibration.fit(9 * scores, scores, truth) == Calibration((0.25,) * 4)
+    empty = Calibration.fit(scores[:0], scores[:0], truth[:0])
+    assert empty.probabilities(scores[:0], None).shape == (0, LABELS)
 
 
-def test_scores_that_are_all_equal_or_missing_are_no_trouble() -> None:
+def test_equal_or_missing_scores_are_no_error() -> None:
     truth = np.arange(100) % LABELS
-    flat = Calibration.fit(np.zeros((100, LABELS)), None, yes(100), no(100), truth)
-    assert np.allclose(flat.probabilities(np.zeros((100, LABELS)), None, yes(100), no(100)), 0.25)
-    assert Calibration.fit(None, None, no(100), no(100), truth, np.zeros(LABELS)) == Calibration((0.25,) * 4)
+    flat = Calibration.fit(np.zeros((100, LABELS)), None, truth)
+    assert np.allclose(flat.probabilities(np.zeros((100, LABELS)), None), 0.25)
+    assert Calibration.fit(None, None, truth, np.zeros(LABELS)) == Calibration((0.25,) * 4)
     with pytest.raises(ValueError, match="nothing to calibrate"):
-        Calibration.fit(None, None, no(100), no(100), truth)
+        Calibration.fit(None, None, truth)
 
 
 def test_a_calibration_survives_json() -> None:
-    scores, truth = drawn(500, seed=12)
-    made = Calibration.fit(scores, scores / 3, yes(500), yes(500), truth, [0, 1, 2, 3])
-    assert Calibration.from_dict(json.loads(json.dumps(asdict(made)))) == made
+    scores, truth = draw_scores(500, seed=12)
+    calibration = Calibration.fit(scores, scores / 3, truth, [0, 1, 2, 3])
+    assert Calibration.from_dict(json.loads(json.dumps(asdict(calibration)))) == calibration
 
 
 # --- thresholds -----------------------------------------------------------------------------------------------------
 
 
-def judged(rows: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the confidences of a calibrated model, most of them high, and whether it was right."""
+def draw_predictions(rows: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the confidences of a calibrated model, most of them high, and whether its predictions are correct."""
     confidence = 1 - 0.5 * random.beta(0.3, 4, rows)
     return confidence, random.random(rows) < confidence
 
 
-NEW = judged(100_000, np.random.default_rng(99))[0]
+NEW = draw_predictions(100_000, np.random.default_rng(99))[0]
 
 
 def precision_on_new_rows(threshold: float) -> float:
-    """Return the precision that `judged` comes to in the long run: its confidence is its chance of being right."""
+    """Return the expected precision of `draw_predictions`: the mean confidence at the threshold or above."""
     return float(NEW[threshold <= NEW].mean())
 
 
 @pytest.mark.parametrize("rows", [1_500, 10_000])
 def test_the_precision_at_the_chosen_threshold_holds_on_new_rows(rows: int) -> None:
     random = np.random.default_rng(rows)
-    held, lucky = [], []
+    chosen, naive = [], []
     for _ in range(100):
-        confidence, correct = judged(rows, random)
+        confidence, correct = draw_predictions(rows, random)
         threshold = threshold_for(confidence, correct, 0.99)
         assert threshold is not None
-        held.append(precision_on_new_rows(threshold))
+        chosen.append(precision_on_new_rows(threshold))
         order = np.argsort(-confidence)
         reached = np.flatnonzero(correct[order].cumsum() / np.arange(1, rows + 1) >= 0.99)
-        lucky.append(precision_on_new_rows(confidence[order][reached[-1]]))
-    assert np.mean(held) >= 0.99
-    assert np.mean(np.array(held) >= 0.99) >= 0.85  # 0.9, as is asked for, but for the luck of 100 draws
-    assert np.mean(np.array(lucky) >= 0.99) < 0.65  # the naive choice: a coin's toss
+        naive.append(precision_on_new_rows(confidence[order][reached[-1]]))
+    assert np.mean(chosen) >= 0.99
+    assert np.mean(np.array(chosen) >= 0.99) >= 0.85  # the required 0.9, less the chance of 100 draws
+    assert np.mean(np.array(naive) >= 0.99) < 0.65  # the lowest threshold on these rows: about every other time
 
 
-def test_of_few_rows_a_threshold_that_fails_is_chosen_at_most_once_in_ten() -> None:
+def test_with_few_rows_at_most_one_threshold_in_ten_fails() -> None:
     random = np.random.default_rng(0)
-    chosen = [threshold_for(*judged(300, random), 0.99) for _ in range(200)]
-    failed = [threshold is not None and precision_on_new_rows(threshold) < 0.99 for threshold in chosen]
-    assert any(threshold is not None for threshold in chosen)
+    thresholds = [threshold_for(*draw_predictions(300, random), 0.99) for _ in range(200)]
+    failed = [threshold is not None and precision_on_new_rows(threshold) < 0.99 for threshold in thresholds]
+    assert any(threshold is not None for threshold in thresholds)
     assert np.mean(failed) <= 0.12
 
 
-def test_more_rows_buy_a_lower_threshold() -> None:
+def test_more_rows_give_a_lower_threshold() -> None:
     random = np.random.default_rng(0)
-    low, high = (threshold_for(*judged(rows, random), 0.99) for rows in (20_000, 1_000))
+    low, high = (threshold_for(*draw_predictions(rows, random), 0.99) for rows in (20_000, 1_000))
     assert low is not None
     assert high is not None
     assert low < high
 
 
-def test_rows_that_stand_or_fall_together_count_as_fewer_so_that_the_precision_holds() -> None:
+def test_rows_of_one_group_count_as_fewer_so_that_the_precision_holds() -> None:
     random = np.random.default_rng(1)
-    by_row, by_group = [], []
+    by_row: list[float | None] = []
+    by_group: list[float | None] = []
     for _ in range(100):
-        confidence, correct = judged(5_000, random)
+        confidence, correct = draw_predictions(5_000, random)
         times = np.where(random.random(5_000) < 0.02, 15, 1)  # one product in fifty has fifteen variants
         rows = np.repeat(confidence, times), np.repeat(correct, times)
         by_row.append(threshold_for(*rows))
         by_group.append(threshold_for(*rows, groups=np.repeat(np.arange(5_000), times)))
-    holds = [np.mean([precision_on_new_rows(each) >= 0.99 for each in chosen]) for chosen in (by_row, by_group)]
+    holds = [
+        np.mean([threshold is not None and precision_on_new_rows(threshold) >= 0.99 for threshold in thresholds])
+        for thresholds in (by_row, by_group)
+    ]
     assert holds[1] >= 0.85
     assert holds[1] > holds[0] + 0.05
 
 
 def test_groups_of_one_row_change_nothing() -> None:
-    confidence, correct = judged(3_000, np.random.default_rng(2))
+    confidence, correct = draw_predictions(3_000, np.random.default_rng(2))
     assert threshold_for(confidence, correct, groups=np.arange(3_000)) == threshold_for(confidence, correct)
 
 
@@ -242,14 +231,14 @@ def test_groups_of_one_row_change_nothing() -> None:
     ("confidence", "correct"),
     [
         ([], []),
-        ([0.9] * 229, [True] * 229),  # one too few to be sure
+        ([0.9] * 229, [True] * 229),  # one too few to be certain
         ([0.9] * 1_000, [True] * 900 + [False] * 100),
         ([np.nan] * 1_000, [True] * 1_000),
         (np.linspace(0, 1, 1_000), [False] * 1_000),
     ],
-    ids=["no rows", "too few rows", "too often wrong", "no confidence", "never right"],
+    ids=["no rows", "too few rows", "too often wrong", "no confidence", "never correct"],
 )
-def test_without_a_threshold_that_reaches_it_nothing_is_filled(confidence: list[float], correct: list[bool]) -> None:
+def test_if_no_threshold_reaches_the_precision_nothing_is_filled(confidence: list[float], correct: list[bool]) -> None:
     threshold = threshold_for(confidence, correct, 0.99)
     assert threshold is None
     filled = coverage_at(confidence, correct, threshold)
@@ -257,7 +246,7 @@ def test_without_a_threshold_that_reaches_it_nothing_is_filled(confidence: list[
     assert np.isnan(filled.precision)
 
 
-def test_equal_confidences_are_let_through_together_or_not_at_all() -> None:
+def test_equal_confidences_are_on_one_side_of_the_threshold() -> None:
     assert threshold_for([0.9] * 230, [True] * 230) == 0.9
     confidence, correct = [0.9] * 500 + [0.8] * 500, [True] * 500 + [True, False] * 250
     assert threshold_for(confidence, correct) == 0.9
@@ -265,21 +254,21 @@ def test_equal_confidences_are_let_through_together_or_not_at_all() -> None:
     assert coverage_at(confidence, correct, 0.8) == (1.0, 0.75)
 
 
-def test_an_error_at_the_very_top_does_not_stop_the_search() -> None:
+def test_an_error_at_the_highest_confidence_does_not_stop_the_search() -> None:
     confidence = np.linspace(1, 0.5, 2_000)
     threshold = threshold_for(confidence, np.arange(2_000) != 0)
     assert threshold == 0.5
 
 
-def test_a_modest_precision_still_takes_some_rows() -> None:
-    assert threshold_for([0.9] * (FEWEST - 1), [True] * (FEWEST - 1), precision=0.5) is None
-    assert threshold_for([0.9] * FEWEST, [True] * FEWEST, precision=0.5) == 0.9
+def test_a_low_precision_still_needs_the_minimum_number_of_rows() -> None:
+    assert threshold_for([0.9] * (MIN_ROWS - 1), [True] * (MIN_ROWS - 1), precision=0.5) is None
+    assert threshold_for([0.9] * MIN_ROWS, [True] * MIN_ROWS, precision=0.5) == 0.9
 
 
 # --- reliability ----------------------------------------------------------------------------------------------------
 
 
-def test_reliability_counts_each_range_of_confidence() -> None:
+def test_reliability_counts_the_predictions_of_each_range() -> None:
     table = reliability([0.05, 0.91, 0.95, 1.0, 0.55, np.nan], [False, True, True, False, True, True])
     assert table.to_dict("list") == {
         "low": [0.0, 0.5, 0.9],
@@ -291,7 +280,7 @@ def test_reliability_counts_each_range_of_confidence() -> None:
     assert reliability([0.1, 0.9], [True, True], bins=2)["examples"].tolist() == [1, 1]
 
 
-def test_the_calibration_error_is_the_mean_distance_weighted_by_rows() -> None:
+def test_the_calibration_error_is_the_mean_difference_weighted_by_rows() -> None:
     assert expected_calibration_error([0.9] * 10, [True] * 9 + [False]) == pytest.approx(0)
     assert expected_calibration_error([0.8] * 3 + [0.3], [True] * 3 + [False]) == pytest.approx((3 * 0.2 + 0.3) / 4)
     assert expected_calibration_error([], []) == 0

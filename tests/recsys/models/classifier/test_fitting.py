@@ -34,14 +34,14 @@ def test_a_training_of_text_alone_tells_how_far_it_is(tmp_path: Path) -> None:
     with progress.listen(steps):
         fitted = written(10, tmp_path)
     assert steps.total == steps.done == 6  # five folds, and all
-    assert fitted.unjudged == () and list(fitted.judgements) == ["text"]
-    assert fitted.judgements["text"].accuracy == 1
+    assert fitted.unevaluated == () and list(fitted.reports) == ["text"]
+    assert fitted.reports["text"].accuracy == 1
 
 
 def test_labels_of_one_product_each_can_be_told_apart_and_not_be_judged(tmp_path: Path) -> None:
     fitted = written(1, tmp_path)
-    assert fitted.unjudged == ("Footwear", "Jewellery", "Watches")
-    assert fitted.judgements == {} and fitted.model.threshold is None
+    assert fitted.unevaluated == ("Footwear", "Jewellery", "Watches")
+    assert fitted.reports == {} and fitted.model.threshold is None
     assert fitted.predictions["label"].isna().all()
     said = fitted.model.predict(np.empty((0, 0)), np.array([False]), ["a leather shoe"], [None])
     assert said["label"].tolist() == ["Footwear"]
@@ -70,8 +70,8 @@ def test_pictures_that_tell_nothing_leave_the_text(tmp_path: Path) -> None:
     with progress.listen(steps):
         pictures = Pictures(pd.DataFrame(told), rows, alike)
         fitted = fit(examples, pictures, load_recipe("default"), Configuration(), "v", tmp_path)
-    assert list(fitted.judgements) == ["text"] and fitted.judgements["text"].accuracy == 1
+    assert list(fitted.reports) == ["text"] and fitted.reports["text"].accuracy == 1
     assert fitted.model.head is None and fitted.model.text is not None
     assert steps.done == steps.total
     (note,) = notes
-    assert "only names and brands are gone by" in note and "collapsed" in note
+    assert "using names and brands only" in note and "collapsed" in note

@@ -72,7 +72,7 @@ def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_product
     assert [column["name"] for column in inputs] == ["name", "brand", "picture"] and inputs[2]["type"] == "binary"
 
     (new,) = shop.add(1, "no label of this shop", jpegs=jpegs[:1])
-    loaded = registry.loaded(shop.store.home, model.version)
+    loaded = registry.load_classifier(shop.store.home, model.version)
     for shard in ledger.missing(shop.store, shop.configuration, model.version):
         counted = ledger.predict_shard(shop.store, shard, shop.configuration, loaded)
         assert (counted.picture, counted.none) == (1, 0)
@@ -89,4 +89,4 @@ def test_weights_that_cannot_be_had_are_said_before_anything_is_begun(tmp_path: 
     with pytest.raises(WeightsError, match=r"mine\.toml.*nowhere\.weights\.h5: no such weights file") as failure:
         registry.train(shop.store, shop.configuration)
     assert "\n" not in str(failure.value)
-    assert registry.at_hand(shop.store.home) is None and not (shop.store.home / "mlflow").exists()
+    assert registry.current_classifier(shop.store.home) is None and not (shop.store.home / "mlflow").exists()

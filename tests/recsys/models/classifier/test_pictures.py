@@ -9,9 +9,8 @@ import pytest
 
 from recsys.core.configuration import Augmentation, Balance, Configuration
 from recsys.core.errors import ConfigurationError
-from recsys.models import examples
-from recsys.models import grouping as split
-from recsys.models.classifier.pictures import Pictures, learned_from, of_training
+from recsys.models import examples, grouping
+from recsys.models.classifier.pictures import Pictures, inputs_key, training_pictures
 from recsys.models.classifier.recipe import Recipe, load_recipe
 from recsys.vision.augmentation import augment
 from recsys.vision.square import decode_squared
@@ -46,8 +45,10 @@ def configuration() -> Configuration:
 
 
 def pictures(shop: Shop, configuration: Configuration, recipe: Recipe) -> Pictures:
-    ground = learned_from(shop.store, configuration, DEFAULT)
-    return of_training(shop.store, configuration, recipe, examples.training_set(shop.store, configuration, ground))
+    ground = inputs_key(shop.store, configuration, DEFAULT)
+    return training_pictures(
+        shop.store, configuration, recipe, examples.training_set(shop.store, configuration, ground)
+    )
 
 
 def sizes(found: Pictures, origin: str) -> list[int]:
@@ -58,8 +59,8 @@ def sizes(found: Pictures, origin: str) -> list[int]:
 def test_a_head_learns_from_all_features_there_are(shop: Shop, configuration: Configuration) -> None:
     found = pictures(shop, configuration, DEFAULT)
     assert sizes(found, "catalogue") == [20, 5, 4]
-    assert found.own.all() and len(found.groups) == 30
-    assert isinstance(found.shown, np.ndarray) and found.shown.shape == (29, 16)
+    assert found.from_catalogue.all() and len(found.groups) == 30
+    assert isinstance(found.inputs, np.ndarray) and found.inputs.shape == (29, 16)
     assert found.frame["example"].tolist() == [*range(25), *range(26, 30)]
 
 
@@ -77,9 +78,12 @@ def test_a_materialised_set_is_cut_then_grown_by_scraped_and_augmented_pictures(
         [0, 2, 0],
         [0, 1, 5],
     ]
-    assert found.own.sum() == 17 and not found.own[(found.frame["origin"] != "catalogue").to_numpy()].any()
+    assert (
+        found.from_catalogue.sum() == 17
+        and not found.from_catalogue[(found.frame["origin"] != "catalogue").to_numpy()].any()
+    )
     again = pictures(shop, configuration, original(25))
-    assert again.frame.equals(found.frame) and again.shown == found.shown
+    assert again.frame.equals(found.frame) and again.inputs == found.inputs
 
 
 def test_what_was_added_is_on_its_groups_side_of_every_split(shop: Shop, configuration: Configuration) -> None:
@@ -93,22 +97,22 @@ def test_what_was_added_is_on_its_groups_side_of_every_split(shop: Shop, configu
     assert frame[frame["origin"] != "scraped"].groupby("group")["fold"].nunique().max() == 1
     first, second = frame.loc[frame["origin"] == "scraped", "fold"]  # one is a product's photo, one is like none
     twin = own.loc[own["label"] == "Footwear", "fold"].iloc[0]
-    assert (first, second) == (twin, split.TRAINING)
+    assert (first, second) == (twin, grouping.TRAINING)
 
 
 def test_a_network_sees_pictures_as_they_are_and_augmented_ones_by_their_seed(
     shop: Shop, configuration: Configuration
 ) -> None:
     found = pictures(shop, configuration, original(40))
-    assert isinstance(found.shown, list)
+    assert isinstance(found.inputs, list)
     rows = np.flatnonzero(found.frame["origin"] == "augmented")[:3]
     seeds = found.frame["seed"].to_numpy()[rows]
-    plain = np.stack([decode_squared(found.shown[row]) for row in rows])
-    varied = found.load(256, Augmentation())(rows)
+    plain = np.stack([decode_squared(found.inputs[row]) for row in rows])
+    varied = found.loader(256, Augmentation())(rows)
     np.testing.assert_array_equal(varied, augment(plain, seeds, Augmentation()))
     assert (varied != plain).mean() > 0.1
-    np.testing.assert_array_equal(found.load(256, Augmentation())(np.array([0]))[0], decode_squared(found.shown[0]))
-    assert found.load(64, Augmentation())(rows).shape == (3, 64, 64, 3)
+    np.testing.assert_array_equal(found.loader(256, Augmentation())(np.array([0]))[0], decode_squared(found.inputs[0]))
+    assert found.loader(64, Augmentation())(rows).shape == (3, 64, 64, 3)
 
 
 def test_a_set_that_cannot_be_as_small_as_asked_is_an_error(shop: Shop, configuration: Configuration) -> None:
@@ -120,7 +124,7 @@ def test_a_change_is_another_training_where_it_matters_and_nowhere_else(
     shop: Shop, configuration: Configuration, tmp_path: Path
 ) -> None:
     def ground(changed: Configuration, recipe: Recipe) -> str:
-        return learned_from(shop.store, changed, recipe)
+        return inputs_key(shop.store, changed, recipe)
 
     grown, cut = original(25), DEFAULT.model_copy(update={"balance": True})
     balanced = configuration.model_copy(update={"balance": Balance(random_seed=1)})

@@ -71,9 +71,9 @@ def runs(home: Path) -> list[Any]:
     return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
-def predict(shop: Shop, model: registry.AtHand) -> list[str]:
+def predict(shop: Shop, model: registry.Classifier) -> list[str]:
     """Run the stage of the predictions, and return the products that it had to judge."""
-    loaded = registry.loaded(shop.store.home, model.version)
+    loaded = registry.load_classifier(shop.store.home, model.version)
     shards = ledger.missing(shop.store, shop.configuration, model.version)
     for shard in shards:
         ledger.predict_shard(shop.store, shard, shop.configuration, loaded)
@@ -122,7 +122,7 @@ def test_the_registered_model_answers_anybody_who_loads_it_from_mlflow(trained):
 def test_the_same_examples_and_recipe_train_nothing(trained):
     shop = trained.shop
     again = registry.train(shop.store, shop.configuration, lambda epoch, figures: pytest.fail("it trained"))
-    assert again == trained.model == registry.at_hand(shop.store.home)
+    assert again == trained.model == registry.current_classifier(shop.store.home)
     assert len(runs(shop.store.home)) == 1
 
 
@@ -135,7 +135,7 @@ def test_gaps_are_filled_by_a_prediction_that_is_sure_and_each_product_is_judged
     rows = filled(shop.store)
     assert len(rows) and (rows["confidence"] >= model.threshold).all()
     assert all(KINDS[row.label] in row.name for row in rows.itertuples(index=False))
-    assert registry.fits(shop.store, shop.configuration, model)
+    assert registry.is_up_to_date(shop.store, shop.configuration, model)
 
 
 def test_what_the_classifier_filled_teaches_it_nothing(copied):
@@ -151,7 +151,7 @@ def test_one_new_product_is_judged_by_the_model_at_hand_and_trains_nothing(copie
     predict(shop, model)
     (new,) = shop.add(1, "Footwear", top_level="Something quite else")
     shop.label()
-    assert registry.fits(shop.store, shop.configuration, model)
+    assert registry.is_up_to_date(shop.store, shop.configuration, model)
     assert predict(shop, model) == [new]
     row = shop.store.read("predictions", where=f"product_id = '{new}'").to_pylist()[0]
     assert (row["label"], row["evidence"], row["fold"]) == ("Footwear", "both", None)
@@ -170,7 +170,7 @@ def test_another_label_in_the_catalogue_asks_for_a_training(copied):
     changed = load(None, {"labels": labels, "classifier": {"recipe": str(QUICK)}}, environ={})
     copied.shop.configuration = changed
     copied.shop.label()
-    assert not registry.fits(copied.shop.store, changed, copied.model)
+    assert not registry.is_up_to_date(copied.shop.store, changed, copied.model)
 
 
 def test_another_recipe_is_another_run_and_the_old_model_stays(copied, tmp_path):
@@ -178,20 +178,20 @@ def test_another_recipe_is_another_run_and_the_old_model_stays(copied, tmp_path)
     other = tmp_path / "other.toml"
     other.write_text(QUICK.read_text().replace(f"epochs = {EPOCHS}", "epochs = 1"))
     changed = settings(recipe=str(other))
-    assert not registry.fits(shop.store, changed, first)
+    assert not registry.is_up_to_date(shop.store, changed, first)
     second = registry.train(shop.store, changed)
     assert second.version != first.version and second.registered != first.registered
     assert len(runs(shop.store.home)) == 2
     for model in (first, second):
         assert (registry.folder(shop.store.home) / model.version / "model" / "classifier.json").exists()
-    assert registry.at_hand(shop.store.home) == second
+    assert registry.current_classifier(shop.store.home) == second
 
 
 def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(shop):
     home = shop.store.home
     train_until_killed(home, "in the second fold")
     (killed,) = runs(home)
-    assert killed.info.status == "RUNNING" and registry.at_hand(home) is None
+    assert killed.info.status == "RUNNING" and registry.current_classifier(home) is None
     epochs: list[str] = []
     model = registry.train(shop.store, shop.configuration, lambda epoch, figures: epochs.append(min(figures)))
     (run,) = runs(home)
@@ -210,14 +210,14 @@ def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path
     for where in ("before it is written down", "before its run ends"):
         train_until_killed(home, where)
         (run,) = runs(home)
-        assert run.info.status == "RUNNING" and registry.at_hand(home) is None
+        assert run.info.status == "RUNNING" and registry.current_classifier(home) is None
     model = registry.train(shop.store, shop.configuration, lambda epoch, figures: pytest.fail("it trained"))
     (run,) = runs(home)
     assert (run.info.run_id, run.info.status) == (model.run_id, "FINISHED")
     client = mlflow.MlflowClient(tracking_uri(home))
     assert len(client.search_model_versions(f"name = '{MODEL_NAME}'")) == 1
     assert client.get_model_version_by_alias(MODEL_NAME, "champion").run_id == model.run_id
-    assert registry.at_hand(home) == model
+    assert registry.current_classifier(home) == model
     assert not (registry.folder(home) / model.version / "checkpoints").exists()
 
 
@@ -230,18 +230,18 @@ def test_a_damaged_or_missing_model_says_so_and_the_next_training_mends_it(copie
     else:
         next(place.rglob(damage)).write_bytes(b"{")
     with pytest.raises(TrainingError, match=r"damaged or missing \(.*\); run 'recsys train classifier'") as failure:
-        registry.loaded(home, version)
+        registry.load_classifier(home, version)
     assert str(place) in str(failure.value) and "\n" not in str(failure.value)
     assert not (place.parent / "trained.json").exists()  # so that it is trained again
 
 
 def test_what_is_asked_of_some_products_is_what_is_known_of_them_all(trained):
     store, configuration = trained.shop.store, trained.shop.configuration
-    everything = examples.described(store, configuration)
+    everything = examples.classifier_inputs(store, configuration)
     keys = everything["product_id"].iloc[[3, 50, 7]].tolist()
     expected = everything[everything["product_id"].isin(keys)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(examples.described(store, configuration, keys), expected)
-    assert examples.described(store, configuration, []).empty
+    pd.testing.assert_frame_equal(examples.classifier_inputs(store, configuration, keys), expected)
+    assert examples.classifier_inputs(store, configuration, []).empty
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_too_little_to_learn_from_is_said_in_one_line(tmp_path, kinds, told):
     with pytest.raises(TrainingError, match=told) as failure:
         registry.train(shop.store, shop.configuration)
     assert "\n" not in str(failure.value)
-    assert registry.at_hand(shop.store.home) is None
+    assert registry.current_classifier(shop.store.home) is None
 
 
 def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path, mlflow_tables):

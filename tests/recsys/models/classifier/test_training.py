@@ -20,10 +20,10 @@ import pytest
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import TrainingError
-from recsys.models import grouping as split
+from recsys.models import grouping
 from recsys.models.classifier.network import build_head
 from recsys.models.classifier.recipe import Network, Recipe, load_recipe
-from recsys.models.classifier.training import PATIENCE, Examples, diagnose, train_head, train_network
+from recsys.models.classifier.training import PATIENCE, ExampleBatches, diagnose, train_head, train_network
 from recsys.models.labels.tree import assign
 from recsys.vision import backbones
 from recsys.vision.perceptual_hash import fingerprint
@@ -69,13 +69,13 @@ def weights(model: keras.Model) -> np.ndarray:
 # --- examples -------------------------------------------------------------------------------------------------------
 
 
-def seen(data: Examples, epoch: int) -> list[int]:
+def seen(data: ExampleBatches, epoch: int) -> list[int]:
     return [row for step in range(data.steps) for row in data[epoch * data.steps + step][0].tolist()]
 
 
 def test_the_order_follows_from_seed_and_epoch_alone(truth: np.ndarray) -> None:
-    def examples(seed: int) -> Examples:
-        return Examples(np.copy, truth, LABELS, np.arange(10, N), 32, seed=seed)
+    def examples(seed: int) -> ExampleBatches:
+        return ExampleBatches(np.copy, truth, LABELS, np.arange(10, N), 32, seed=seed)
 
     resumed = examples(5)
     resumed.first_epoch = 2
@@ -85,36 +85,36 @@ def test_the_order_follows_from_seed_and_epoch_alone(truth: np.ndarray) -> None:
 
 
 def test_without_a_seed_the_rows_keep_their_order(truth: np.ndarray) -> None:
-    data = Examples(np.copy, truth, LABELS, np.arange(7, 60), 32)
+    data = ExampleBatches(np.copy, truth, LABELS, np.arange(7, 60), 32)
     assert seen(data, 0) == seen(data, 4) == list(range(7, 60))
 
 
 def test_balanced_labels_weigh_the_same_however_many_examples_they_have() -> None:
     truth = np.array([0] * 90 + [1] * 9 + [2])
-    data = Examples(np.copy, truth, 3, np.arange(100), 100, balanced=True)
+    data = ExampleBatches(np.copy, truth, 3, np.arange(100), 100, balanced=True)
     _, targets, given = data[0]
     totals = (targets * given[:, None]).sum(axis=0)
     assert totals.tolist() == pytest.approx([100 / 3] * 3, rel=1e-5)
-    assert data.guess == pytest.approx(np.log(3))
+    assert data.prior_loss == pytest.approx(np.log(3))
 
 
 def test_guessing_is_as_good_as_the_labels_are_unevenly_frequent() -> None:
     even, uneven = np.array([0, 1] * 50), np.array([0] * 90 + [1] * 10)
-    assert Examples(np.copy, even, 2, np.arange(100), 10).guess == pytest.approx(np.log(2))
+    assert ExampleBatches(np.copy, even, 2, np.arange(100), 10).prior_loss == pytest.approx(np.log(2))
     expected = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
-    assert Examples(np.copy, uneven, 2, np.arange(100), 10).guess == pytest.approx(expected)
+    assert ExampleBatches(np.copy, uneven, 2, np.arange(100), 10).prior_loss == pytest.approx(expected)
 
 
 def test_smoothing_takes_from_the_label_and_gives_to_all(truth: np.ndarray) -> None:
-    targets = Examples(np.copy, truth, LABELS, np.arange(N), N, smoothing=0.3)[0][1]
+    targets = ExampleBatches(np.copy, truth, LABELS, np.arange(N), N, smoothing=0.3)[0][1]
     np.testing.assert_allclose(targets[0], [0.8, 0.1, 0.1], atol=1e-6)
 
 
 # --- what leads nowhere ---------------------------------------------------------------------------------------------
 
 
-def train(model: keras.Model, data: Examples, epochs: int, folder: Path, **how: Any) -> History:
-    aim = functools.partial(diagnose, guess=data.guess)
+def train(model: keras.Model, data: ExampleBatches, epochs: int, folder: Path, **how: Any) -> History:
+    aim = functools.partial(diagnose, prior_loss=data.prior_loss)
     return fit(model, data, epochs, checkpoint_folder=folder, seed=1, diagnose=aim, **how)
 
 
@@ -124,7 +124,7 @@ def test_a_diverging_training_stops_and_says_what_to_try(
 ) -> None:
     noise = np.random.default_rng(0).normal(size=(N, SIZE)).astype(np.float32)
     model = build_head(SIZE, LABELS, recipe(learning_rate=learning_rate))
-    data = Examples(noise.__getitem__, np.roll(truth, 1), LABELS, np.arange(N), 32, seed=1)
+    data = ExampleBatches(noise.__getitem__, np.roll(truth, 1), LABELS, np.arange(N), 32, seed=1)
     with pytest.raises(TrainingError, match=r"diverges: .* in epoch \d+; use a recipe with a lower learning_rate"):
         train(model, data, 60, tmp_path)
 
@@ -132,7 +132,7 @@ def test_a_diverging_training_stops_and_says_what_to_try(
 def test_a_loss_that_is_no_number_stops_at_once(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
     broken = features.copy()
     broken[5, 5] = np.nan
-    data = Examples(broken.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
+    data = ExampleBatches(broken.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
     with pytest.raises(TrainingError, match="is nan in epoch 1"):
         train(build_head(SIZE, LABELS, recipe()), data, 6, tmp_path)
     assert not (tmp_path / "checkpoint.npz").exists()
@@ -142,9 +142,9 @@ def test_a_collapsed_training_stops_when_patience_ends(truth: np.ndarray, tmp_pa
     """A network whose features died: all pictures look the same to it."""
     dead = np.zeros((N, SIZE), np.float32)
     model = build_head(SIZE, LABELS, recipe())
-    data = Examples(dead.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
+    data = ExampleBatches(dead.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
     reported: list[int] = []
-    with pytest.raises(TrainingError, match=r"collapsed: its loss is 1\.1 in epoch 11, as it was 10 epochs before"):
+    with pytest.raises(TrainingError, match=r"collapsed: its loss is 1\.1 in epoch 11, no lower than 10 epochs before"):
         train(model, data, 60, tmp_path, on_epoch=lambda epoch, _: reported.append(epoch))
     assert len(reported) == PATIENCE
 
@@ -188,7 +188,7 @@ def test_no_example_is_judged_by_a_model_that_saw_it(folds: np.ndarray, tmp_path
 def test_what_is_never_held_out_or_not_validated_has_no_logits(
     features: np.ndarray, truth: np.ndarray, folds: np.ndarray, tmp_path: Path
 ) -> None:
-    folds[:10] = split.TRAINING
+    folds[:10] = grouping.TRAINING
     validated = np.arange(N) < 100
     once = recipe(epochs=1, folds=5)
     trained = train_head(features, truth, LABELS, once, folds, checkpoint_folder=tmp_path, validated=validated)
@@ -198,7 +198,7 @@ def test_what_is_never_held_out_or_not_validated_has_no_logits(
 def test_the_model_of_a_single_split_is_the_one_that_was_validated(
     features: np.ndarray, truth: np.ndarray, tmp_path: Path
 ) -> None:
-    held_out = np.where(np.arange(N) < 24, 0, split.TRAINING)
+    held_out = np.where(np.arange(N) < 24, 0, grouping.TRAINING)
     trained = train_head(features, truth, LABELS, recipe(folds=1), held_out, checkpoint_folder=tmp_path)
     assert list(trained.history) == ["fold_1"]
     np.testing.assert_allclose(trained.model.predict(features[:24], verbose=0), trained.logits[:24], atol=1e-5)
@@ -218,7 +218,7 @@ def test_a_label_with_one_example_is_no_error(features: np.ndarray, folds: np.nd
 def test_fewer_than_two_labels_are_an_error(
     features: np.ndarray, folds: np.ndarray, tmp_path: Path, examples: int
 ) -> None:
-    with pytest.raises(TrainingError, match=r"cannot start: .* examples of two labels at least"):
+    with pytest.raises(TrainingError, match=r"cannot start: .* examples of at least two labels"):
         train_head(
             features[:examples],
             np.zeros(examples, int),
@@ -292,7 +292,7 @@ def train_tiny(images: np.ndarray, folder: Path, augmentation: keras.Model | Non
         np.arange(len(images)) % 2,
         2,
         network(**changes),
-        np.where(np.arange(len(images)) < 12, 0, split.TRAINING),
+        np.where(np.arange(len(images)) < 12, 0, grouping.TRAINING),
         checkpoint_folder=folder,
         augmentation=augmentation,
         backbone=tiny_backbone(),
@@ -360,12 +360,12 @@ def test_on_real_photos_the_picture_alone_tells_the_label(
         ]
     )
     prints = [fingerprint(image) for image in images]
-    groups = split.groups(catalogue["product_name"], catalogue["brand"], prints)
+    groups = grouping.assign_groups(catalogue["product_name"], catalogue["brand"], prints)
     features = backbones.FeatureExtractor("efficientnet_lite0", batch_size=8)(images)
 
     began = time.monotonic()
     default = load_recipe("default")
-    folds = split.folds(truth, groups, default.folds, default.seed)
+    folds = grouping.assign_folds(truth, groups, default.folds, default.seed)
     trained = train_head(features, truth, len(labels), default, folds, checkpoint_folder=tmp_path)
     seconds = time.monotonic() - began
     accuracy = float((trained.logits.argmax(axis=1) == truth).mean())
