@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cli import _run
-from tests.recsys.evaluation.conftest import DrawnShop
+from tests.recsys.conftest import DrawnShop
 
 Recsys = Callable[..., tuple[int, str, str]]
 

@@ -29,7 +29,7 @@ from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, backbone_version
 from recsys.storage import shared
 from recsys.storage.store import SCHEMAS, Store, embeddings_schema
-from tests.recsys.evaluation.conftest import DrawnShop
+from tests.recsys.conftest import DrawnShop
 
 
 @pytest.fixture

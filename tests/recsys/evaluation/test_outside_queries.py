@@ -13,7 +13,7 @@ from recsys.evaluation.evaluation_set import BACKBONE, RANDOM, EvaluationSet, lo
 from recsys.evaluation.outside_queries import SkippedRow, with_outside_queries
 from recsys.evaluation.retrieval_metrics import Metric, compute_metrics
 from recsys.evaluation.scoreboard import scoreboard
-from tests.recsys.evaluation.conftest import DrawnShop
+from tests.recsys.conftest import DrawnShop
 
 
 @pytest.fixture
