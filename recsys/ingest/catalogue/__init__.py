@@ -1,9 +1,11 @@
-"""The catalogue: a shop's export comes in, is normalised and checked, and is merged into the `products` table.
+"""Read a shop's export, normalise and validate it, and merge it into the `products` table.
 
 source.py     a path or URL -> a plain local file
 cells.py      one cell -> a text, a price, a category path, image URLs
-reading.py    a plain file -> `Reading`: the products, the rows set aside, the digest
+table.py      a plain file -> `Table`: the configured cells of each row, with line numbers
+reading.py    a `Table` -> `Reading`: the products, the rejected rows, the digest
 products.py   a `Reading` -> the store's `products` table, and back
+intake.py     the stage: all of the above in order
 """
 
 from recsys.ingest.catalogue.products import CatalogueChange, active_products, update_products

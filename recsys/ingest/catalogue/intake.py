@@ -1,4 +1,4 @@
-"""The catalogue stage: read the source, set bad rows aside, merge the rest, remember what was read."""
+"""The catalogue stage: read the source, reject bad rows, merge the products, record the catalogue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recsys.ingest.catalogue.source import display_name
 from recsys.storage.store import SCHEMAS, Store
 
 REJECTS = "rejects.csv"
-"""In the home: the rows of the last catalogue that were set aside, with line, column and reason."""
+"""File in the home: the rejected rows of the last catalogue, with line, column and reason."""
 
 
 def take_in(store: Store, source: str, configuration: Configuration, now: datetime) -> CatalogueChange:
@@ -25,10 +25,10 @@ def take_in(store: Store, source: str, configuration: Configuration, now: dateti
         store: of the home.
         source: a path or an http(s) URL.
         configuration: its `catalogue` section.
-        now: time-zone aware; the moment that changes are dated by.
+        now: the time of the changes, time-zone aware.
 
     Raises:
-        CatalogueError: the catalogue cannot be read, or too many of its rows are bad; the store is as it was.
+        CatalogueError: the catalogue cannot be read, or has too many bad rows; the store is unchanged.
         HomeError: the store cannot be written to.
     """
     reading = read_catalogue(source, configuration, store.home / "scratch")
@@ -54,6 +54,6 @@ def take_in(store: Store, source: str, configuration: Configuration, now: dateti
 
 
 def _is_news(store: Store, digest: str, change: CatalogueChange) -> bool:
-    """Return whether this is another catalogue than the one that was read last."""
+    """Return whether this catalogue differs from the one that was read last."""
     readings = store.read("catalogues", ["catalogue_digest", "read_at"]).sort_by([("read_at", "descending")])
     return bool(change.written) or not len(readings) or readings["catalogue_digest"][0].as_py() != digest

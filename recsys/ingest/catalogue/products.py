@@ -1,4 +1,4 @@
-"""The `products` table: a reading is merged into it, and only rows that differ are written."""
+"""Merge a catalogue into the `products` table, writing only rows that differ, and read it back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from recsys.ingest.catalogue.reading import Reading
 from recsys.storage.store import SCHEMAS, Store
 
 ACTIVE = "removed IS NULL"
-"""The filter of the products that the catalogue lists."""
+"""SQL filter of the products that the current catalogue lists."""
 
 
 @dataclass(frozen=True)
 class CatalogueChange:
-    """How many products each thing happened to; a product that returned is not counted as changed too.
+    """Counts of products by what changed. A product that returned is not counted as changed.
 
-    `restocked` are those of which nothing else changed than whether they are in stock, either way.
+    `restocked` counts products of which only the stock flag changed, in either direction.
     """
 
     new: int = 0
@@ -36,26 +36,26 @@ class CatalogueChange:
 
     @property
     def written(self) -> int:
-        """How many rows the commit wrote."""
+        """Number of rows that the commit wrote."""
         return self.new + self.changed + self.removed + self.returned + self.restocked
 
 
 def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueChange:
-    """Merge a reading into `products` in one commit, and return what changed; without a change nothing is written.
+    """Merge a reading into `products` in one commit and return the counts; without a change nothing is written.
 
-    A product whose row is not among the valid ones any more is marked as removed, never deleted. Its place in the
-    file alone is no change: it stays as it was when its row was last written.
+    A product without a valid row is marked as removed, never deleted. A new position in the file alone is not a
+    change: the stored position is updated with the next change of the row.
 
     Args:
         store: of the home.
-        reading: the catalogue as it is now.
-        now: time-zone aware; becomes `first_seen`, `changed` or `removed`.
+        reading: the current catalogue.
+        now: the value of `first_seen`, `changed` or `removed`, time-zone aware.
 
     Raises:
         HomeError: the store cannot be written to.
     """
-    known = ["product_id", "row_digest", "in_stock", "first_seen", "changed", "removed"]
-    stored = store.read("products", known).to_pandas()
+    columns = ["product_id", "row_digest", "in_stock", "first_seen", "changed", "removed"]
+    stored = store.read("products", columns).to_pandas()
     stored = stored.rename(columns={"row_digest": "stored_digest", "in_stock": "stored_stock"})
     rows = reading.products.merge(stored, on="product_id", how="left", validate="one_to_one")
     new = rows["stored_digest"].isna()
@@ -73,12 +73,7 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
 
     gone = stored.loc[stored["removed"].isna() & ~stored["product_id"].isin(rows["product_id"]), "product_id"]
     if not gone.empty:
-        listed = store.read("products", where=ACTIVE)
-        leaving = listed.filter(pc.is_in(listed["product_id"], pa.array(gone.tolist(), pa.string())))
-        column = leaving.schema.get_field_index("removed")
-        at = pa.array([moment.to_pydatetime()] * leaving.num_rows, leaving.schema.field(column).type)
-        leaving = leaving.set_column(column, "removed", at)
-        written = pa.concat_tables([written, leaving.select(written.schema.names).cast(written.schema)])
+        written = pa.concat_tables([written, _removed_rows(store, gone, moment, written.schema)])
     if written.num_rows:
         store.write("products", written)
     return CatalogueChange(
@@ -91,23 +86,32 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
     )
 
 
+def _removed_rows(store: Store, product_ids: pd.Series, moment: pd.Timestamp, schema: pa.Schema) -> pa.Table:
+    """Return the stored rows of these products, marked as removed at `moment`."""
+    listed = store.read("products", where=ACTIVE)
+    rows = listed.filter(pc.is_in(listed["product_id"], pa.array(product_ids.tolist(), pa.string())))
+    index = rows.schema.get_field_index("removed")
+    removed = pa.array([moment.to_pydatetime()] * rows.num_rows, rows.schema.field(index).type)
+    return rows.set_column(index, "removed", removed).select(schema.names).cast(schema)
+
+
 def active_products(store: Store, columns: Sequence[str] | None = None, where: str | None = None) -> pd.DataFrame:
     """Return the products that the catalogue lists, in its order.
 
     Args:
         store: of the home.
-        columns: those of the `products` table to read (default: all). List columns hold Python lists.
-        where: a filter, built with `store.literal` or `store.among` (default: all).
+        columns: columns of the `products` table (default: all). List columns hold Python lists.
+        where: an SQL filter, built with `literal` or `among` (default: all products).
     """
-    asked = list(columns) if columns is not None else SCHEMAS["products"].names
-    wanted = f"{ACTIVE} AND {where}" if where else ACTIVE
-    table = store.read("products", list(dict.fromkeys([*asked, "position", "product_id"])), wanted)
+    selected = list(columns) if columns is not None else SCHEMAS["products"].names
+    condition = f"{ACTIVE} AND {where}" if where else ACTIVE
+    table = store.read("products", list(dict.fromkeys([*selected, "position", "product_id"])), condition)
     table = table.sort_by([("position", "ascending"), ("product_id", "ascending")])
-    return frame_of(table.select(asked))
+    return frame_of(table.select(selected))
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
-    """Return an Arrow table as a frame whose list columns hold Python lists, not arrays."""
+    """Convert an Arrow table to a frame whose list columns hold Python lists, not arrays."""
     lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
     frame = table.drop_columns(lists).to_pandas()
     for name in lists:
@@ -116,6 +120,6 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
 
 
 def _table(rows: pd.DataFrame) -> pa.Table:
-    """Return rows as the `products` table has them."""
+    """Convert rows to the schema of the `products` table."""
     schema = SCHEMAS["products"]
     return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)

@@ -1,4 +1,4 @@
-"""A catalogue's file becomes its products, the rows that were set aside, and a digest of what was accepted."""
+"""Turn a catalogue file into its products, the rejected rows, and a digest of the accepted rows."""
 
 from __future__ import annotations
 
@@ -31,27 +31,29 @@ DTYPES: dict[str, Any] = {
     "image_urls": "object",
     "in_stock": "object",
 }
-"""Of what is read from a row."""
+"""dtypes of the columns that are read from a row."""
 
-LONGEST_ID = 256  # characters
+LONGEST_ID = 256
+"""Maximum length of a product id, characters."""
 PRICE_BELOW = 1e12
+"""Upper bound of a price, exclusive, in the shop's currency."""
 DUPLICATE = "duplicate id"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a catalogue holds.
+    """The contents of a catalogue.
 
     Attributes:
         products: the valid products, in the order of the file: product_id, position (int64, row of the file from 0),
             name, brand, category_path (list of str), price, retail_price (float64, null where unknown), image_urls
-            (list of str), in_stock (bool, None where unknown), row_digest (of all but in_stock, which changes by the
-            hour and has nothing computed anew).
-        rows: how many rows the file has.
-        rejects: what was set aside and why: line (int64, from 1; of Parquet the row), column (the file's name for
-            it), value (shortened), reason. A row with two faults is listed twice.
-        digest: 32 hex digits of all products, whatever their order.
-        notes: sentences for the person who runs it.
+            (list of str), in_stock (bool, None where unknown), row_digest (of all columns but in_stock, which changes
+            every hour and on which no computed result depends).
+        rows: number of rows in the file.
+        rejects: the rejected rows: line (int64, from 1; for Parquet the row), column (its name in the file), value
+            (shortened), reason. A row with two faults is listed twice.
+        digest: 32 hex digits over all products, independent of their order.
+        notes: sentences for the user.
     """
 
     products: pd.DataFrame
@@ -62,26 +64,26 @@ class Reading:
 
     @property
     def duplicates(self) -> int:
-        """How many rows repeat the id of an earlier one."""
+        """Number of rows that repeat the id of an earlier row."""
         return int((self.rejects["reason"] == DUPLICATE).sum())
 
     @property
     def rejected(self) -> int:
-        """How many rows are bad, repeated ids apart."""
+        """Number of bad rows, without rows that repeat an id."""
         return int(self.rejects.loc[self.rejects["reason"] != DUPLICATE, "line"].nunique())
 
 
 def read_catalogue(
     source: str, configuration: Configuration, scratch: Path, *, timeout_s: float = HTTP_TIMEOUT_S
 ) -> Reading:
-    """Return the products of a catalogue, normalised and validated.
+    """Read the products of a catalogue, normalised and validated.
 
-    Bad rows are set aside while their share is at most `catalogue.rejected_share`. Of rows with one id the first
-    valid one is kept; the others are set aside too, but are not counted as bad.
+    Bad rows are rejected while their share is at most `catalogue.rejected_share`; above it the catalogue is refused.
+    Of rows with the same id the first valid one is used; the others are rejected too, but do not count as bad.
 
     Args:
         source: a path, a file:// or an http(s):// URL of a CSV, .csv.gz, .csv.zip or Parquet file.
-        configuration: names the columns, separators and limits (`catalogue`).
+        configuration: columns, separators and limits (section `catalogue`).
         scratch: a folder for downloads, emptied afterwards.
         timeout_s: seconds to wait for a server.
 
@@ -106,10 +108,10 @@ def read_catalogue(
     duplicates = [
         Reject(table.lines[row], "id", table.columns["id"][row], DUPLICATE) for row in frame.index[repeated].tolist()
     ]
-    _tell_rejects(table, rejects, configuration, name)
+    _note_or_refuse(table, rejects, configuration, name)
     if duplicates:
         table.notes.append(
-            f"rows set aside because they repeat an earlier id: {len(duplicates)}, the first at "
+            f"{len(duplicates)} rows are rejected because they repeat an earlier id, the first at "
             f"{table.unit} {duplicates[0].line}"
         )
     frame = frame[~repeated].reset_index(drop=True)
@@ -125,10 +127,10 @@ def read_catalogue(
 
 
 def write_rejects(reading: Reading, path: Path) -> None:
-    """Write the rows that were set aside as CSV, safe to open in a spreadsheet; without any, remove the file.
+    """Write the rejected rows as CSV, safe to open in a spreadsheet; remove the file when there are none.
 
     Raises:
-        HomeError: it cannot be written.
+        HomeError: the file cannot be written.
     """
     try:
         if reading.rejects.empty:
@@ -140,47 +142,52 @@ def write_rejects(reading: Reading, path: Path) -> None:
 
 
 def _normalise(table: Table, configuration: Configuration) -> tuple[pd.DataFrame, list[Reject]]:
-    """Return the frame of `Reading.products`, one row for each of the table's, and the cells that cannot be read."""
+    """Return the frame of `Reading.products`, a row for each of the table's rows, and the cells that do not parse."""
     settings = configuration.catalogue
     faults: list[Reject] = []
-    nothing = [None] * len(table.lines)
+    empty = [None] * len(table.lines)
 
-    def read(key: str, parse: Callable[[Any], T | None], otherwise: str) -> list[T | None]:
-        values: list[T | None] = []
-        for line, cell in zip(table.lines, table.columns.get(key, nothing), strict=True):
-            try:
-                values.append(parse(cell))
-            except (ValueError, TypeError):
-                faults.append(Reject(line, key, cell, otherwise))
-                values.append(None)
-        return values
+    def parse_price(cell: Any) -> float | None:
+        return cells.price(cell, settings.decimal, settings.currency)
 
-    def prices(key: str) -> list[float | None]:
-        no_price = f"not a price (catalogue.decimal is '{settings.decimal}')"
-        return read(key, lambda cell: cells.price(cell, settings.decimal, settings.currency), no_price)
-
+    price_reason = f"not a price (catalogue.decimal is '{settings.decimal}')"
+    stock_reason = "neither a word for in or out of stock nor a number of pieces"
     trees, images = table.columns["category_tree"], table.columns["images"]
     columns: dict[str, list[Any]] = {
         "product_id": [str(cell).strip() if cell is not None else "" for cell in table.columns["id"]],
-        "name": [cells.text(cell) for cell in table.columns.get("name", nothing)],
-        "brand": [cells.text(cell) for cell in table.columns.get("brand", nothing)],
+        "name": [cells.text(cell) for cell in table.columns.get("name", empty)],
+        "brand": [cells.text(cell) for cell in table.columns.get("brand", empty)],
         "category_path": [cells.category_path(cell, settings.tree_separator) for cell in trees],
-        "price": prices("price"),
-        "retail_price": prices("retail_price"),
+        "price": _parse_column(table, "price", parse_price, price_reason, faults),
+        "retail_price": _parse_column(table, "retail_price", parse_price, price_reason, faults),
         "image_urls": [cells.image_urls(cell, settings.image_separator) for cell in images],
     }
     digests = [digest([json.dumps(row)]) for row in zip(*columns.values(), strict=True)]
     frame = pd.DataFrame({name: pd.Series(column, dtype=DTYPES[name]) for name, column in columns.items()})
     frame.insert(1, "position", pd.Series(table.positions, dtype="int64"))
-    no_stock = "neither a word for in or out of stock nor a number of pieces"
-    frame["in_stock"] = pd.Series(read("in_stock", cells.in_stock, no_stock), dtype=DTYPES["in_stock"])
+    in_stock = _parse_column(table, "in_stock", cells.in_stock, stock_reason, faults)
+    frame["in_stock"] = pd.Series(in_stock, dtype=DTYPES["in_stock"])
     frame["row_digest"] = pd.Series(digests, dtype="str")
     return frame, faults
 
 
+def _parse_column(
+    table: Table, key: str, parse: Callable[[Any], T | None], reason: str, faults: list[Reject]
+) -> list[T | None]:
+    """Return the parsed cells of a column; append a fault with this reason for each cell that does not parse."""
+    values: list[T | None] = []
+    for line, cell in zip(table.lines, table.columns.get(key, [None] * len(table.lines)), strict=True):
+        try:
+            values.append(parse(cell))
+        except (ValueError, TypeError):
+            faults.append(Reject(line, key, cell, reason))
+            values.append(None)
+    return values
+
+
 def _validate(frame: pd.DataFrame, table: Table) -> list[Reject]:
-    """Return every fault of the normalised rows (pandera, lazily: all of them and not only the first)."""
-    import pandera.pandas as pandera  # a second to import, so only here
+    """Return all faults of the normalised rows."""
+    import pandera.pandas as pandera  # here, since it takes a second to import
 
     price = pandera.Column(
         float,
@@ -203,7 +210,7 @@ def _validate(frame: pd.DataFrame, table: Table) -> list[Reject]:
             "images": pandera.Column(int, pandera.Check.ge(1, error="no http(s) image URL")),
         }
     )
-    judged = pd.DataFrame(
+    validated = pd.DataFrame(
         {
             "id": frame["product_id"],
             "price": frame["price"],
@@ -212,7 +219,7 @@ def _validate(frame: pd.DataFrame, table: Table) -> list[Reject]:
         }
     )
     try:
-        schema.validate(judged, lazy=True)
+        schema.validate(validated, lazy=True)  # lazy: report all faults, not only the first
     except pandera.errors.SchemaErrors as errors:
         cases = errors.failure_cases
         return [
@@ -222,12 +229,12 @@ def _validate(frame: pd.DataFrame, table: Table) -> list[Reject]:
     return []
 
 
-def _tell_rejects(table: Table, rejects: list[Reject], configuration: Configuration, name: str) -> None:
-    """Note how many rows are bad and which come first, or refuse the catalogue where they are too many."""
+def _note_or_refuse(table: Table, rejects: list[Reject], configuration: Configuration, name: str) -> None:
+    """Add a note with the number of bad rows and the first of them; refuse the catalogue when there are too many."""
     if not rejects:
         return
     bad = len({reject.line for reject in rejects})
-    first = _tell_first(rejects, table.unit, configuration)
+    first = _first_faults(rejects, table.unit, configuration)
     share = (bad + table.lost_lines) / (table.rows + table.lost_lines)
     allowed = configuration.catalogue.rejected_share
     if share > allowed:
@@ -235,17 +242,17 @@ def _tell_rejects(table: Table, rejects: list[Reject], configuration: Configurat
             f"catalogue {name}: {bad} of {table.rows} rows are bad ({share:.1%}; catalogue.rejected_share allows "
             f"{allowed:.1%}): {first}"
         )
-    table.notes.append(f"{bad} of {table.rows} rows are bad and set aside: {first}")
+    table.notes.append(f"{bad} of {table.rows} rows are bad and rejected: {first}")
 
 
-def _tell_first(rejects: list[Reject], unit: str, configuration: Configuration, count: int = 5) -> str:
-    """Return `line 7, discounted_price: 'x' is not a price; ...` for the first few."""
+def _first_faults(rejects: list[Reject], unit: str, configuration: Configuration, count: int = 5) -> str:
+    """Return `line 7, discounted_price: 'x' is not a price; ...` for the first faults."""
     names = configuration.catalogue.columns.model_dump()
-    told = []
+    messages = []
     for reject in sorted(rejects, key=lambda reject: reject.line)[:count]:
-        where = f"{unit} {reject.line}" + (f", {names[reject.key]}" if reject.key else "")
-        told.append(f"{where}: {shorten(reject.value, 60)!r} {reject.reason}")
-    return "; ".join(told) + (f"; and {len(rejects) - count} more" if len(rejects) > count else "")
+        location = f"{unit} {reject.line}" + (f", {names[reject.key]}" if reject.key else "")
+        messages.append(f"{location}: {shorten(reject.value, 60)!r} {reject.reason}")
+    return "; ".join(messages) + (f"; and {len(rejects) - count} more" if len(rejects) > count else "")
 
 
 def _rejects_frame(rejects: list[Reject], configuration: Configuration) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A plain CSV or Parquet file becomes the cells that the configuration asks for, each row knowing its line."""
+"""Read the configured columns of a plain CSV or Parquet file, with the line number of each row."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OPTIONAL = ("name", "brand", "retail_price", "in_stock")
 """Keys of `catalogue.columns`."""
 
 PARQUET_BATCH = 1024
-"""Rows unfolded at once: what a Parquet bomb gets to before it is stopped."""
+"""Rows decoded at once; bounds the memory that a Parquet bomb can take before the size check stops it."""
 
 
 @dataclass(frozen=True)
 class Reject:
-    """One fault of one row; `key` is that of `catalogue.columns`, or empty where the row as a whole is meant."""
+    """One fault of one row; `key` is a key of `catalogue.columns`, or empty for a fault of the whole row."""
 
     line: int
     key: str
@@ -37,20 +37,31 @@ class Reject:
 
 @dataclass
 class Table:
-    """The cells of a file that the configuration asks for, rows that are none already apart."""
+    """The configured cells of a file; malformed rows are in `rejects`.
 
-    lines: list[int] = field(default_factory=list)  # of each row: where it starts, from 1
-    positions: list[int] = field(default_factory=list)  # of each row: its number among all, from 0
-    columns: dict[str, list[Any]] = field(default_factory=dict)  # key of catalogue.columns -> cells
+    Attributes:
+        lines: the first line of each row, from 1.
+        positions: the index of each row among all rows of the file, from 0.
+        columns: cells by key of `catalogue.columns`.
+        rejects: malformed rows.
+        rows: number of rows in the file, malformed ones included.
+        lost_lines: lines inside malformed rows, as after a quote that is never closed.
+        unit: what `lines` counts: "line" (CSV) or "row" (Parquet).
+        notes: sentences for the user.
+    """
+
+    lines: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     rows: int = 0
-    lost_lines: int = 0  # swallowed by a quote that is never closed
+    lost_lines: int = 0
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
 
 
 def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Decode the bytes that an encoding refuses as Windows-1252: exports mix the two, often within one file."""
+    """Decode invalid bytes as Windows-1252: exports often mix it with UTF-8 in one file."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
@@ -60,15 +71,15 @@ codecs.register_error("windows-1252", _as_windows_1252)
 
 
 def _text_encoding(path: Path, name: str, encoding: str) -> tuple[str, str]:
-    """Return the encoding to read a file in, and what to do with bytes that are not valid in it.
+    """Return the encoding of a file and the error handler for bytes that are invalid in it.
 
-    A byte order mark outranks the configured encoding.
+    A byte order mark takes precedence over the configured encoding.
     """
     with path.open("rb") as file:
-        start = file.read(3)
-    if start == codecs.BOM_UTF8:
+        prefix = file.read(3)
+    if prefix == codecs.BOM_UTF8:
         encoding = "utf-8-sig"
-    elif start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+    elif prefix[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         encoding = "utf-16"
     for errors in ("strict", "windows-1252"):
         try:
@@ -80,23 +91,23 @@ def _text_encoding(path: Path, name: str, encoding: str) -> tuple[str, str]:
                         )
             return encoding, errors
         except LookupError as error:
-            raise ConfigurationError(f"catalogue.encoding: '{encoding}' is no text encoding; try utf-8") from error
+            raise ConfigurationError(f"catalogue.encoding: '{encoding}' is not a text encoding; try utf-8") from error
         except UnicodeError:
             continue
     raise CatalogueError(f"catalogue {name} is not a text file in {encoding}; set catalogue.encoding")
 
 
 def read_csv(path: Path, name: str, configuration: Configuration) -> Table:
-    """Return the cells of a CSV; a row with another number of fields than the header is set aside."""
+    """Read the configured cells of a CSV; reject rows whose number of fields differs from the header's."""
     settings = configuration.catalogue
     table = Table()
     encoding, errors = _text_encoding(path, name, settings.encoding)
     if errors != "strict":
         table.notes.append(
-            f"{name} is not valid {encoding}: what is not was read as Windows-1252; "
-            "set catalogue.encoding if names look odd"
+            f"{name} is not valid {encoding}: the invalid bytes were read as Windows-1252; "
+            "set catalogue.encoding if names look wrong"
         )
-    kept: list[tuple[str, ...]] = []
+    picked: list[tuple[str, ...]] = []
     with path.open(encoding=encoding, errors=errors, newline="") as file:
         records = _records(csv.reader(file, delimiter=settings.delimiter))
         header = next((record for _, _, record in records if not isinstance(record, str) and any(record)), None)
@@ -110,7 +121,7 @@ def read_csv(path: Path, name: str, configuration: Configuration) -> Table:
                 if not any(record):  # an empty line
                     continue
                 if len(record) == len(names):
-                    kept.append(pick(record))
+                    picked.append(pick(record))
                     table.lines.append(first)
                     table.positions.append(table.rows)
                     table.rows += 1
@@ -124,12 +135,12 @@ def read_csv(path: Path, name: str, configuration: Configuration) -> Table:
             table.rejects.append(Reject(first, "", record, reason))
             table.rows += 1
             table.lost_lines += last - first
-    table.columns = {key: [row[place] for row in kept] for place, key in enumerate(indexes)}
+    table.columns = {key: [row[index] for row in picked] for index, key in enumerate(indexes)}
     return table
 
 
 def _records(reader: Any) -> Iterator[tuple[int, int, list[str] | str]]:
-    """Yield (first line, last line, fields) of each record; a string in place of the fields says what is wrong."""
+    """Yield (first line, last line, fields) of each record; instead of fields, the error message of a bad one."""
     while True:
         first = reader.line_num + 1
         try:
@@ -142,12 +153,12 @@ def _records(reader: Any) -> Iterator[tuple[int, int, list[str] | str]]:
 
 
 def read_parquet(path: Path, name: str, configuration: Configuration) -> Table:
-    """Return the cells of a Parquet file; its rows are counted from 1."""
+    """Read the configured cells of a Parquet file; rows are counted from 1."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = Table(unit="row")
-    unpacked = 0  # bytes; the sizes in the file's metadata say nothing of what its dictionaries unfold to
+    unpacked = 0  # bytes; the sizes in the metadata do not include what dictionary encoding expands to
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -172,12 +183,12 @@ def read_parquet(path: Path, name: str, configuration: Configuration) -> Table:
 
 
 def _column_indexes(names: list[str], name: str, configuration: Configuration) -> dict[str, int]:
-    """Return where each column of `catalogue.columns` stands in the file; optional ones may be absent."""
+    """Return the file's index of each column of `catalogue.columns`; optional ones may be absent."""
     settings = configuration.catalogue
-    wanted = settings.columns.model_dump()
-    missing = [key for key in REQUIRED if wanted[key] not in names]
+    configured = settings.columns.model_dump()
+    missing = [key for key in REQUIRED if configured[key] not in names]
     if missing:
-        shown = [shorten(column, 40) for column in names[:40]]
+        listed = [shorten(column, 40) for column in names[:40]]
         if names and names[0].lstrip().startswith("<"):
             raise CatalogueError(f"catalogue {name} is a web page, not a table; check the address")
         other = next((sign for sign in ";\t|," if len(names) == 1 and sign in names[0]), None)
@@ -186,18 +197,18 @@ def _column_indexes(names: list[str], name: str, configuration: Configuration) -
                 f"catalogue {name} has one column with {other!r} in its name: is that the separator? "
                 f"Set catalogue.delimiter to {other!r} (it is {settings.delimiter!r})"
             )
-        lacking = ", ".join(f"'{wanted[key]}'{_suggestion(wanted[key], key, names)}" for key in missing)
+        lacking = ", ".join(f"'{configured[key]}'{_suggestion(configured[key], key, names)}" for key in missing)
         keys = ", ".join(f"catalogue.columns.{key}" for key in missing)
-        raise CatalogueError(f"catalogue {name} has no column {lacking}; set {keys}; found: {', '.join(shown)}")
-    used = {key: column for key, column in wanted.items() if column in names}
+        raise CatalogueError(f"catalogue {name} has no column {lacking}; set {keys}; found: {', '.join(listed)}")
+    used = {key: column for key, column in configured.items() if column in names}
     for key, column in used.items():
         if names.count(column) > 1:
             raise CatalogueError(f"catalogue {name} has the column '{column}' (catalogue.columns.{key}) twice")
     return {key: names.index(used[key]) for key in chain(REQUIRED, OPTIONAL) if key in used}
 
 
-def _suggestion(wanted: str, key: str, names: list[str]) -> str:
-    """Return ` (did you mean 'x'?)`, by the likeness of the names or the key's own."""
+def _suggestion(column: str, key: str, names: list[str]) -> str:
+    """Return ` (did you mean 'x'?)` with the name nearest to the configured column or to its key, else nothing."""
     folded = {name.casefold().replace(" ", "_"): name for name in names}
-    close = difflib.get_close_matches(wanted.casefold(), folded, 1) or difflib.get_close_matches(key, folded, 1)
+    close = difflib.get_close_matches(column.casefold(), folded, 1) or difflib.get_close_matches(key, folded, 1)
     return f" (did you mean '{shorten(folded[close[0]], 40)}'?)" if close else ""

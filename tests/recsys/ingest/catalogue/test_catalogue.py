@@ -1,4 +1,4 @@
-"""The catalogue: what is read, what is set aside, what is refused with which words, and what the store is told."""
+"""The catalogue: reading, rejected rows, refused files and their messages, and the merge into the store."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def ten(**changes_of_first: str) -> list[dict[str, str]]:
     return [row(0, **changes_of_first), *(row(number) for number in range(1, 10))]
 
 
-# --- what is read ---------------------------------------------------------------------------------------------------
+# --- reading ---------------------------------------------------------------------------------------------------
 
 
 def test_a_row_comes_out_normalised(read: Any) -> None:
@@ -112,7 +112,7 @@ def test_name_brand_and_retail_price_may_be_absent(read: Any) -> None:
     assert products[["name", "brand", "retail_price"]].isna().all(axis=None)
 
 
-def test_another_shops_export_is_read_by_configuration_alone(read: Any) -> None:
+def test_the_export_of_another_shop_is_read_with_configured_columns(read: Any) -> None:
     text = (
         "Artikel;Titel;Warengruppe;Preis;Bilder;Marke\n"
         "A-1;Regenjacke;Mode/Jacken;1.299,50 €;https://b.example/1.jpg|https://b.example/2.jpg;Über\n"
@@ -142,7 +142,7 @@ def parquet(frame: pd.DataFrame) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["catalogue.csv.gz", "catalogue.csv.zip", "catalogue.parquet", "no-suffix-at-all"])
-def test_packed_files_hold_the_same_products_as_the_csv_whatever_their_name(read: Any, name: str) -> None:
+def test_compressed_files_give_the_products_of_the_csv_under_any_name(read: Any, name: str) -> None:
     text = csv_text(ten(discounted_price=""))
     expected = read(text)
     frame = pd.DataFrame(ten())
@@ -167,7 +167,7 @@ def test_a_byte_order_mark_does_not_hide_the_first_column(read: Any) -> None:
     assert read("\ufeff" + csv_text(ten())).rows == 10
 
 
-def test_a_utf_16_export_with_its_mark_is_read(read: Any) -> None:
+def test_a_utf_16_export_with_a_byte_order_mark_is_read(read: Any) -> None:
     assert read(csv_text(ten(product_name="Mütze")).encode("utf-16")).products["name"][0] == "Mütze"
 
 
@@ -191,7 +191,7 @@ def test_line_ends_of_every_system_are_read(read: Any, line_end: str) -> None:
     assert read(csv_text(ten()).replace("\r\n", line_end)).rows == 10
 
 
-def test_the_digest_is_of_the_products_and_not_of_their_order(read: Any) -> None:
+def test_the_digest_is_independent_of_the_order_of_products(read: Any) -> None:
     rows = ten()
     first = read(csv_text(rows))
     assert read(csv_text(rows[::-1])).digest == first.digest
@@ -204,7 +204,7 @@ def test_the_digest_is_of_the_products_and_not_of_their_order(read: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("written", "decimal", "amount"),
+    ("cell", "decimal", "amount"),
     [
         ("1299", ".", 1299.0), ("1299.", ".", 1299.0), ("₹ 1,299.00", ".", 1299.0), ("Rs. 1,299", ".", 1299.0),
         ("Rs.1,29,900/-", ".", 129900.0), ("US$ 12.50", ".", 12.5), ("EUR 1'299.00", ".", 1299.0),
@@ -213,21 +213,21 @@ def test_the_digest_is_of_the_products_and_not_of_their_order(read: Any) -> None
         (None, ".", None), (float("nan"), ".", None), (12.5, ",", 12.5), (12, ".", 12.0),
     ],
 )  # fmt: skip
-def test_prices_are_read_as_shops_write_them(written: Any, decimal: str, amount: float | None) -> None:
-    assert cells.price(written, decimal, "₹") == amount
+def test_prices_are_read_as_shops_write_them(cell: Any, decimal: str, amount: float | None) -> None:
+    assert cells.price(cell, decimal, "₹") == amount
 
 
 @pytest.mark.parametrize(
-    ("written", "decimal"),
+    ("cell", "decimal"),
     [("12,50", "."), ("1.299,50", "."), ("1299.50", ","), ("1299-1499", "."), ("20%", "."), ("ask us", "."),
      ("1e3", "."), ("(5.00)", "."), ("1,29", "."), ("from 99", "."), ("9" * 100, "."), ("٫", ".")],
 )  # fmt: skip
-def test_what_is_no_price_or_one_of_the_other_decimal_sign_is_refused(written: str, decimal: str) -> None:
+def test_a_cell_that_is_not_a_price_is_an_error(cell: str, decimal: str) -> None:
     with pytest.raises(ValueError, match="not a price"):
-        cells.price(written, decimal, "₹")
+        cells.price(cell, decimal, "₹")
 
 
-def test_a_currency_sign_of_the_shops_own_is_known_from_the_configuration() -> None:
+def test_a_configured_currency_sign_is_accepted() -> None:
     assert cells.price("kr 1.299,00", ",", "kr") == 1299.0
     with pytest.raises(ValueError, match="not a price"):
         cells.price("kr 1.299,00", ",", "₹")
@@ -242,14 +242,14 @@ def test_a_currency_sign_of_the_shops_own_is_known_from_the_configuration() -> N
     behind=st.booleans(),
     grouped=st.booleans(),
 )
-def test_a_price_written_in_any_style_is_read_back(
+def test_a_price_in_any_style_is_parsed_to_its_amount(
     cents: int, decimal: str, blank: str, sign: str, behind: bool, grouped: bool
 ) -> None:
     whole, fraction = divmod(cents, 100)
-    written = f"{whole:,}" if grouped else str(whole)
-    written = written.replace(",", "," if decimal == "." else ".") + f"{decimal}{fraction:02d}"
-    written = f"{written}{blank}{sign}" if behind else f"{sign}{blank}{written}"
-    assert cells.price(written, decimal, "₹") == float(f"{whole}.{fraction:02d}")
+    cell = f"{whole:,}" if grouped else str(whole)
+    cell = cell.replace(",", "," if decimal == "." else ".") + f"{decimal}{fraction:02d}"
+    cell = f"{cell}{blank}{sign}" if behind else f"{sign}{blank}{cell}"
+    assert cells.price(cell, decimal, "₹") == float(f"{whole}.{fraction:02d}")
 
 
 @pytest.mark.parametrize(
@@ -275,23 +275,23 @@ def test_a_tree_is_read_back_from_its_json(parts: list[str]) -> None:
 
 @examples(deadline=None, max_examples=60)  # a busy machine is no failure
 @given(st.text())
-def test_no_cell_makes_a_reader_fail(cell: str) -> None:
+def test_no_cell_raises_an_unexpected_error(cell: str) -> None:
     assert all(cells.category_path(cell))
     assert all(url.lower().startswith("http") for url in cells.image_urls(cell))
     cells.text(cell)
 
 
-def test_image_urls_are_told_from_what_is_none() -> None:
+def test_only_http_urls_are_image_urls() -> None:
     assert cells.image_urls("no picture") == []
     assert cells.image_urls("ftp://a/1.jpg | HTTP://a/2.jpg |") == ["HTTP://a/2.jpg"]
     assert cells.image_urls("['http://a/1.jpg', 'http://a/2.jpg']") == ["http://a/1.jpg", "http://a/2.jpg"]
     assert cells.image_urls('["http://a/1.jpg", "http://a/2.j') == ["http://a/1.jpg", "http://a/2.j"]
 
 
-# --- what is set aside ----------------------------------------------------------------------------------------------
+# --- rejected rows ----------------------------------------------------------------------------------------------
 
 
-def test_bad_rows_are_set_aside_with_line_column_value_and_reason(read: Any) -> None:
+def test_bad_rows_are_rejected_with_line_column_value_and_reason(read: Any) -> None:
     rows = [
         row(0, product_name="two\nlines"),  # lines 2 and 3
         row(1, discounted_price="cheap"),  # line 4
@@ -322,17 +322,17 @@ def test_bad_rows_are_set_aside_with_line_column_value_and_reason(read: Any) -> 
     assert reading.products["product_id"].tolist() == ["id-0", "id-7"]
     assert reading.products["position"].tolist() == [0, 7]
     assert (reading.rows, reading.rejected, reading.duplicates) == (9, 7, 0)
-    assert "7 of 9 rows are bad and set aside: line 4, discounted_price: 'cheap' not a price" in reading.notes[0]
+    assert "7 of 9 rows are bad and rejected: line 4, discounted_price: 'cheap' not a price" in reading.notes[0]
 
 
-def test_line_numbers_count_the_newlines_and_blank_lines_before_them(read: Any) -> None:
+def test_line_numbers_include_blank_lines_and_newlines_in_cells(read: Any) -> None:
     rows = ten(product_name="a\nb\r\nc")
     text = csv_text(rows).replace("id-3", "\r\n\r\nid-3").replace("105", "free")
     # header 1, first row 2-4, rows 1 and 2 on 5 and 6, two blank lines, row 3 on 9, row 4 on 10, row 5 on 11
     assert read(text, rejected_share=0.1).rejects["line"].tolist() == [11]
 
 
-def test_of_two_rows_with_one_id_the_first_is_kept_and_the_other_is_not_bad(read: Any) -> None:
+def test_of_two_rows_with_one_id_the_first_is_used_and_the_second_is_not_bad(read: Any) -> None:
     rows = [
         row(0),
         row(1, uniq_id="id-0"),
@@ -346,10 +346,10 @@ def test_of_two_rows_with_one_id_the_first_is_kept_and_the_other_is_not_bad(read
     assert reading.rejects["line"].tolist() == [3, 4, 6]
     assert reading.rejects["reason"].tolist()[::2] == ["duplicate id", "duplicate id"]
     assert (reading.rejected, reading.duplicates) == (1, 2)
-    assert "rows set aside because they repeat an earlier id: 2, the first at line 3" in reading.notes
+    assert "2 rows are rejected because they repeat an earlier id, the first at line 3" in reading.notes
 
 
-def test_too_many_bad_rows_are_refused_and_the_first_are_named(read: Any) -> None:
+def test_too_many_bad_rows_refuse_the_catalogue_and_name_the_first(read: Any) -> None:
     rows = ten(discounted_price="12,50")
     with pytest.raises(CatalogueError) as refused:
         read(csv_text(rows))
@@ -360,7 +360,7 @@ def test_too_many_bad_rows_are_refused_and_the_first_are_named(read: Any) -> Non
     assert read(csv_text(rows), rejected_share=0.1).rejected == 1
 
 
-def test_a_quote_left_open_is_not_one_bad_row_but_all_that_it_swallowed(read: Any) -> None:
+def test_an_open_quote_counts_every_line_that_it_covers(read: Any) -> None:
     plain = {"product_category_tree": "Clothing >> Shirts", "image": "http://shop.example/1.jpg"}
     rows = [row(number, **plain) for number in range(40)]
     text = csv_text(rows).replace("Shirt 20,", '"Shirt 20,')
@@ -368,7 +368,7 @@ def test_a_quote_left_open_is_not_one_bad_row_but_all_that_it_swallowed(read: An
         read(text)
 
 
-def test_a_field_beyond_all_measure_is_one_bad_row(read: Any) -> None:
+def test_an_oversized_field_is_one_bad_row(read: Any) -> None:
     rows = [row(0), row(1, product_name="x" * 200_000), row(2)]
     reading = read(csv_text(rows), rejected_share=0.5)
     assert reading.products["product_id"].tolist() == ["id-0", "id-2"]
@@ -376,7 +376,7 @@ def test_a_field_beyond_all_measure_is_one_bad_row(read: Any) -> None:
     assert "field larger than field limit" in reading.rejects["reason"][0]
 
 
-def test_bad_rows_of_parquet_are_told_by_their_row(read: Any) -> None:
+def test_bad_rows_of_parquet_are_reported_by_row_number(read: Any) -> None:
     frame = pd.DataFrame(ten())
     frame["discounted_price"] = [-1.0, float("inf"), *([None] * 8)]
     reading = read(parquet(frame), rejected_share=0.2)
@@ -384,7 +384,7 @@ def test_bad_rows_of_parquet_are_told_by_their_row(read: Any) -> None:
     assert "row 1, discounted_price: '-1.0' not above 0" in reading.notes[0]
 
 
-def test_the_rejects_file_is_safe_in_a_spreadsheet_and_goes_when_all_is_well(read: Any, tmp_path: Path) -> None:
+def test_the_rejects_file_is_safe_in_a_spreadsheet_and_removed_without_rejects(read: Any, tmp_path: Path) -> None:
     path = tmp_path / "home" / "rejects.csv"
     write_rejects(read(csv_text(ten(discounted_price='=HYPERLINK("http://x")')), rejected_share=0.1), path)
     with path.open(newline="") as file:
@@ -402,7 +402,7 @@ def test_the_rejects_file_is_safe_in_a_spreadsheet_and_goes_when_all_is_well(rea
     write_rejects(read(csv_text(ten())), path)
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
+# --- refused files ------------------------------------------------------------------------------------------------
 
 GZIPPED = gzip.compress(csv_text(ten()).encode())
 REFUSED: dict[str, tuple[str | bytes, str, str]] = {
@@ -432,7 +432,7 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
 
 
 @pytest.mark.parametrize(("content", "name", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_file_that_is_no_catalogue_is_refused_in_one_clear_line(
+def test_a_file_that_is_not_a_catalogue_is_refused_in_one_line(
     read: Any, content: str | bytes, name: str, message: str
 ) -> None:
     with pytest.raises(CatalogueError, match=message) as refused:
@@ -441,7 +441,7 @@ def test_a_file_that_is_no_catalogue_is_refused_in_one_clear_line(
     assert name in str(refused.value)
 
 
-def test_a_missing_column_is_named_with_its_key_what_was_found_and_a_suggestion(read: Any) -> None:
+def test_a_missing_column_is_reported_with_key_found_columns_and_suggestion(read: Any) -> None:
     header = [{"discounted_price": "Discounted Price", "image": "img"}.get(name, name) for name in HEADER]
     with pytest.raises(CatalogueError) as refused:
         read(csv_text([], header))
@@ -451,7 +451,7 @@ def test_a_missing_column_is_named_with_its_key_what_was_found_and_a_suggestion(
     assert "found: uniq_id, product_name, product_category_tree, retail_price, Discounted Price, img, brand" in message
 
 
-def test_only_bad_rows_are_refused_even_where_any_share_is_allowed(read: Any) -> None:
+def test_a_catalogue_of_only_bad_rows_is_refused_at_any_allowed_share(read: Any) -> None:
     with pytest.raises(CatalogueError, match="has no valid row"):
         read(csv_text([row(1, image="")]), rejected_share=1)
 
@@ -469,12 +469,12 @@ def test_only_bad_rows_are_refused_even_where_any_share_is_allowed(read: Any) ->
         ("x" * 5000, "cannot be read|does not exist"),
     ],
 )
-def test_a_source_that_is_no_file_is_refused(tmp_path: Path, source: str, message: str) -> None:
+def test_a_source_that_is_not_a_file_is_refused(tmp_path: Path, source: str, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         read_catalogue(source.format(tmp_path), Configuration(), tmp_path / "scratch")
 
 
-def test_an_unknown_encoding_is_an_error_of_the_configuration(read: Any) -> None:
+def test_an_unknown_encoding_is_a_configuration_error(read: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"catalogue.encoding: 'utf-99'"):
         read(csv_text(ten()), encoding="utf-99")
 
@@ -494,7 +494,7 @@ def test_a_catalogue_larger_than_allowed_once_unpacked_is_refused(read: Any, tmp
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_while_unpacking_is_an_error_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_while_decompressing_is_a_home_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c.csv.gz"
     path.write_bytes(GZIPPED)
     write = catalogue_source._write
@@ -507,18 +507,18 @@ def test_a_full_disk_while_unpacking_is_an_error_of_the_home(tmp_path: Path, mon
 
 
 class Shop(BaseHTTPRequestHandler):
-    """Answers each path with one way in which a shop's server behaves; counts what it is asked."""
+    """Answers each path with one behaviour of a shop's server; counts the requests."""
 
-    asked: dict[str, int]
+    requests: dict[str, int]
     released: threading.Event
     content = csv_text(ten()).encode()
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        self.asked[path] = self.asked.get(path, 0) + 1
+        self.requests[path] = self.requests.get(path, 0) + 1
         if path == "/404.csv":
             self.send_error(404)
-        elif path == "/busy-once.csv" and self.asked[path] == 1:
+        elif path == "/busy-once.csv" and self.requests[path] == 1:
             self.send_error(503)
         elif path == "/hangs.csv":
             self.released.wait(20)
@@ -547,12 +547,12 @@ class Shop(BaseHTTPRequestHandler):
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, int]]]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(catalogue_source, "HTTP_RETRIES", 1)
-    asked: dict[str, int] = {}
+    requests: dict[str, int] = {}
     released = threading.Event()
-    handler = type("Handler", (Shop,), {"asked": asked, "released": released})
+    handler = type("Handler", (Shop,), {"requests": requests, "released": released})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
         released.set()
         server.shutdown()
 
@@ -564,12 +564,12 @@ def test_a_catalogue_is_read_over_http_and_the_download_is_deleted(shop: Any, tm
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_a_server_that_is_busy_for_a_moment_is_asked_again(shop: Any, tmp_path: Path) -> None:
+def test_a_temporary_server_error_is_retried(shop: Any, tmp_path: Path) -> None:
     assert read_catalogue(f"{shop[0]}/busy-once.csv", Configuration(), tmp_path).rows == 10
     assert shop[1] == {"/busy-once.csv": 2}
 
 
-def test_a_404_is_told_and_not_asked_for_again(shop: Any, tmp_path: Path) -> None:
+def test_a_404_is_reported_and_not_retried(shop: Any, tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match=r"/404.csv was answered with 404 Not Found; check the URL"):
         read_catalogue(f"{shop[0]}/404.csv", Configuration(), tmp_path)
     assert shop[1] == {"/404.csv": 1}
@@ -584,14 +584,14 @@ def test_a_message_never_shows_the_credentials_of_a_url(shop: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("path", ["/hangs.csv", "/stalls.csv"])
-def test_a_server_that_hangs_is_given_up_after_the_time_out(shop: Any, tmp_path: Path, path: str) -> None:
+def test_a_hanging_server_fails_after_the_timeout(shop: Any, tmp_path: Path, path: str) -> None:
     start = time.monotonic()
     with pytest.raises(CatalogueError, match=r"cannot be fetched \(no answer within 0.3 s\)"):
         read_catalogue(shop[0] + path, Configuration(), tmp_path, timeout_s=0.3)
     assert time.monotonic() - start < 5
 
 
-def test_a_download_that_ends_early_is_not_taken_for_the_whole(shop: Any, tmp_path: Path) -> None:
+def test_a_truncated_download_is_an_error(shop: Any, tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="cannot be fetched"):
         read_catalogue(f"{shop[0]}/short.csv", Configuration(), tmp_path, timeout_s=2)
     assert list(tmp_path.iterdir()) == []
@@ -604,7 +604,7 @@ def test_a_download_larger_than_allowed_is_stopped(shop: Any, tmp_path: Path, pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_is_not_there_is_told(tmp_path: Path, shop: Any) -> None:
+def test_an_unreachable_server_is_reported(tmp_path: Path, shop: Any) -> None:
     with pytest.raises(CatalogueError, match=r"cannot be fetched \(.*[Rr]efused"):
         read_catalogue("http://127.0.0.1:9/c.csv", Configuration(), tmp_path)
 
@@ -628,7 +628,7 @@ def stored(store: Store) -> pd.DataFrame:
 def test_a_first_catalogue_is_stored_whole_and_in_its_order(read: Any, store: Store) -> None:
     reading = read(csv_text([row(3), row(1, brand="", discounted_price=""), row(2)]))
     change = update_products(store, reading, MONDAY)
-    assert (change.new, change.written) == (3, 3)
+    assert (change.new, change.cell) == (3, 3)
     products = active_products(store)
     assert products["product_id"].tolist() == ["id-3", "id-1", "id-2"]
     pd.testing.assert_frame_equal(products[reading.products.columns.tolist()], reading.products)
@@ -639,7 +639,7 @@ def test_a_first_catalogue_is_stored_whole_and_in_its_order(read: Any, store: St
     assert store.count("products", "brand IS NULL") == 1
 
 
-def test_only_the_columns_that_are_asked_for_are_read(read: Any, store: Store) -> None:
+def test_only_the_selected_columns_are_read(read: Any, store: Store) -> None:
     update_products(store, read(csv_text(ten())), MONDAY)
     assert active_products(store, ["image_urls", "price"]).columns.tolist() == ["image_urls", "price"]
     assert active_products(store, ["category_path"])["category_path"][0] == ["Clothing", "Shirts"]
@@ -654,11 +654,11 @@ def test_the_same_catalogue_again_writes_nothing(read: Any, store: Store) -> Non
     update_products(store, read(csv_text(ten())), MONDAY)
     before = versions(store)
     change = update_products(store, read(csv_text(ten()[::-1])), TUESDAY)  # in another order, too
-    assert (change.unchanged, change.written) == (10, 0)
+    assert (change.unchanged, change.cell) == (10, 0)
     assert versions(store) == before
 
 
-def test_new_changed_and_removed_products_are_told_apart_in_one_commit(read: Any, store: Store) -> None:
+def test_new_changed_and_removed_products_are_counted_in_one_commit(read: Any, store: Store) -> None:
     update_products(store, read(csv_text([row(0), row(1), row(2)])), MONDAY)
     before = versions(store)
     change = update_products(store, read(csv_text([row(3), row(0), row(1, discounted_price="5")])), TUESDAY)
@@ -674,10 +674,10 @@ def test_new_changed_and_removed_products_are_told_apart_in_one_commit(read: Any
     assert active_products(store)["product_id"].tolist() == ["id-0", "id-3", "id-1"]
 
 
-def test_a_product_that_comes_back_is_returned_with_its_history(read: Any, store: Store) -> None:
+def test_a_returned_product_has_its_history(read: Any, store: Store) -> None:
     update_products(store, read(csv_text([row(0), row(1), row(2)])), MONDAY)
     assert update_products(store, read(csv_text([row(0)])), TUESDAY).removed == 2
-    assert update_products(store, read(csv_text([row(0)])), TUESDAY).written == 0  # gone already
+    assert update_products(store, read(csv_text([row(0)])), TUESDAY).cell == 0  # gone already
     change = update_products(store, read(csv_text([row(0), row(1), row(2, discounted_price="5")])), WEDNESDAY)
     assert (change.returned, change.changed, change.new, change.unchanged) == (2, 0, 0, 1)
     table = stored(store)
@@ -693,7 +693,7 @@ def test_a_product_whose_row_became_bad_is_no_longer_listed(read: Any, store: St
     assert (change.removed, change.unchanged) == (1, 9)
 
 
-def test_what_is_in_stock_is_kept_and_has_nothing_else_taken_for_changed(read: Any, store: Store) -> None:
+def test_a_stock_change_is_stored_and_is_not_a_content_change(read: Any, store: Store) -> None:
     def stocked(*cells: str) -> Reading:
         return read(csv_text([row(n, in_stock=cell) for n, cell in enumerate(cells)], [*HEADER, "in_stock"]))
 
@@ -701,12 +701,12 @@ def test_what_is_in_stock_is_kept_and_has_nothing_else_taken_for_changed(read: A
     assert update_products(store, first, MONDAY).new == 6
     assert active_products(store)["in_stock"].tolist() == [True, False, True, False, True, None]
     change = update_products(store, stocked("no", "out_of_stock", "yes", "3", "0.0", "sold out"), TUESDAY)
-    assert (change.restocked, change.changed, change.unchanged, change.written) == (4, 0, 2, 4)
+    assert (change.restocked, change.changed, change.unchanged, change.cell) == (4, 0, 2, 4)
     assert active_products(store)["in_stock"].tolist() == [False, False, True, True, False, False]
     assert (stored(store)["changed"] == pd.Timestamp(MONDAY)).all()  # so no training waits for it
 
 
-def test_a_word_for_the_stock_that_nobody_knows_sets_its_row_aside(read: Any) -> None:
+def test_an_unknown_stock_word_rejects_its_row(read: Any) -> None:
     rows = [row(n, in_stock=cell) for n, cell in enumerate(["yes", "perhaps", "inf"])]
     reading = read(csv_text(rows, [*HEADER, "in_stock"]), rejected_share=1)
     assert reading.products["product_id"].tolist() == ["id-0"]
