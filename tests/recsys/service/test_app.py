@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from schemathesis.core.result import Ok
 
 from recsys.core.configuration import Configuration
 from recsys.service import create_service
@@ -147,6 +148,7 @@ def test_generated_requests_never_cause_an_internal_error(store: Store) -> None:
         schema.config.update(base_url=f"http://127.0.0.1:{service.port}")
 
         for operation in schema.get_all_operations():
+            assert isinstance(operation, Ok)
 
             @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
             @given(case=operation.ok().as_strategy())

@@ -43,8 +43,7 @@ def test_all_but_probes_and_the_page_need_the_key(store: Store) -> None:
     locked = with_settings(api_key="s3cret")
     with serving(store.home, locked) as service:
         assert {service.get(path).status for path in ("/products", "/products/p1/similar", "/metrics")} == {401}
-        assert {service.get("/products", {"X-API-Key": key}).status for key in ("", "s3cre", "s3cret ")} <= {401, 200}
-        assert service.get("/products", {"X-API-Key": "wrong"}).status == 401
+        assert {service.get("/products", {"X-API-Key": key}).status for key in ("", "s3cre", "wrong")} == {401}
         assert service.get("/products", {"X-API-Key": "s3cret"}).status == 200
         assert {service.get(path).status for path in ("/", "/page/page.js", "/health", "/ready")} <= {200, 503}
     assert "s3cret" not in repr(locked)
