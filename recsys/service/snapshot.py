@@ -108,7 +108,8 @@ class Snapshot:
 
     def category_path(self, row: int) -> list[str]:
         """Return the category path of the product at a row."""
-        return list(self.frame["category_path"].iloc[row] or ())
+        path = self.frame["category_path"].iloc[row]
+        return [] if path is None else list(path)
 
     def label_counts(self) -> list[tuple[str, int]]:
         """Return the labels and their numbers of products, the most frequent first."""

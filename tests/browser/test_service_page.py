@@ -1,4 +1,4 @@
-"""The service's page in a real browser, over a real server: what a merchandiser does, and what must never happen."""
+"""The service's page in a real browser, over a real server: the tasks of a merchandiser, and hostile input."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def name_of(number: int) -> str:
 
 
 def picture_of(number: int) -> bytes:
-    """Return a JPEG of a coloured block that no other product has."""
+    """Return a JPEG of random coloured blocks."""
     rng = np.random.default_rng(number)
     blocks = rng.integers(0, 255, (4, 4, 3), np.uint8).repeat(40, 0).repeat(40, 1)
     return encode(np.pad(blocks, ((48, 48), (48, 48), (0, 0)), constant_values=255), 95)
 
 
 def fill(home: Path) -> None:
-    """Make a small shop whose features are drawn by lot, but for one product, whose are its picture's."""
+    """Create a small shop with random features; product 6 has the features of its image."""
     store = Store(home)
 
     def write(table: str, rows: list[dict[str, Any]]) -> None:
@@ -101,16 +101,16 @@ def fill(home: Path) -> None:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the small shop over loopback, and give its address."""
+    """Serve the small shop on the loopback interface, and return its address."""
     home = tmp_path_factory.mktemp("page") / "home"
     fill(home)
-    with serving(home) as at:
-        yield at
+    with serving(home) as url:
+        yield url
 
 
 @contextlib.contextmanager
 def serving(home: Path) -> Iterator[str]:
-    """Run a real server over a home while the context lasts, and give its address."""
+    """Run a real server over a home, and return its address."""
     server = uvicorn.Server(uvicorn.Config(create_service(home, CONFIGURATION), port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -126,7 +126,7 @@ def serving(home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=20_000)  # where other tests have the cores
+    expect.set_options(timeout=20_000)  # other tests may use all cores
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         yield browser
@@ -135,41 +135,41 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page that is open, what its browser complained of, and where it asked."""
+    """An open page, the messages on its console, and the URLs that it requested."""
 
     page: Page
     address: str
-    complaints: list[str] = field(default_factory=list)
-    forgiven: list[tuple[str, ...]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    expected: list[tuple[str, ...]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
-    def to(self, **wanted: Any) -> Page:
-        self.page.goto(f"{self.address}/?{urlencode(wanted)}" if wanted else f"{self.address}/")
+    def open(self, **params: Any) -> Page:
+        self.page.goto(f"{self.address}/?{urlencode(params)}" if params else f"{self.address}/")
         expect(self.page.locator("[aria-busy]")).to_have_count(0)
         return self.page
 
-    def forgive(self, *words: str) -> None:
-        """Expect complaints with all of these words, sooner or later; one must come.
+    def expect_message(self, *words: str) -> None:
+        """Wait for a console message with all of these words, and accept all messages with them.
 
-        A browser tells of an answer that it does not like after the page has it, and a page asks for
-        several things, so that more of the same may follow.
+        A browser logs a failed response after the page has received it, and a page sends several requests, so more
+        messages of this kind can follow.
         """
-        self.forgiven.append(words)
-        until = time.monotonic() + 10
-        while not any(has(words, complaint) for complaint in self.complaints):
-            assert time.monotonic() < until, (words, self.complaints)
+        self.expected.append(words)
+        deadline = time.monotonic() + 10
+        while not any(has_all(words, message) for message in self.messages):
+            assert time.monotonic() < deadline, (words, self.messages)
             self.page.wait_for_timeout(20)
 
-    def unforgiven(self) -> list[str]:
-        return [line for line in self.complaints if not any(has(words, line) for words in self.forgiven)]
+    def unexpected_messages(self) -> list[str]:
+        return [message for message in self.messages if not any(has_all(words, message) for words in self.expected)]
 
 
-def complaint_of(line: ConsoleMessage) -> str:
-    return f"{line.type}: {line.text} ({line.location['url']})"
+def describe(message: ConsoleMessage) -> str:
+    return f"{message.type}: {message.text} ({message.location['url']})"
 
 
-def has(words: tuple[str, ...], complaint: str) -> bool:
-    return all(word in complaint for word in words)
+def has_all(words: tuple[str, ...], message: str) -> bool:
+    return all(word in message for word in words)
 
 
 Open = Callable[..., Visit]
@@ -177,32 +177,32 @@ Open = Callable[..., Visit]
 
 @pytest.fixture
 def visit(browser: Browser, address: str) -> Iterator[Open]:
-    """Give a function that opens a page; at the end none may have complained or asked another host."""
+    """Return a function that opens a browser tab; at the end check its console and that it requested no other host."""
     visits: list[Visit] = []
 
-    def open_(to: str = address, **options: Any) -> Visit:
+    def new_visit(url: str = address, **options: Any) -> Visit:
         context = browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce", "locale": "en-GB", **options})
         context.set_default_timeout(15_000)
-        visit = Visit(context.new_page(), to)
-        visit.page.on("console", lambda line: visit.complaints.append(complaint_of(line)))
-        visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-        visit.page.on("dialog", lambda dialog: visit.complaints.append(f"dialog: {dialog.message}"))
-        visit.page.on("request", lambda request: visit.asked.append(request.url))
+        visit = Visit(context.new_page(), url)
+        visit.page.on("console", lambda message: visit.messages.append(describe(message)))
+        visit.page.on("pageerror", lambda error: visit.messages.append(str(error)))
+        visit.page.on("dialog", lambda dialog: visit.messages.append(f"dialog: {dialog.message}"))
+        visit.page.on("request", lambda request: visit.requests.append(request.url))
         visits.append(visit)
         return visit
 
-    yield open_
+    yield new_visit
     for visit in visits:
         visit.page.context.close()
     for visit in visits:
-        assert visit.unforgiven() == []
-        assert [url for url in visit.asked if not url.startswith((f"{visit.address}/", "blob:", "data:"))] == []
+        assert visit.unexpected_messages() == []
+        assert [url for url in visit.requests if not url.startswith((f"{visit.address}/", "blob:", "data:"))] == []
 
 
 def similar(address: str, number: int, **rule: Any) -> list[str]:
-    """Return what the service itself recommends for a product, by name."""
-    asked = {"top": TOP, **rule}
-    with urlopen(f"{address}/products/{quote(id_of(number), safe='')}/similar?{urlencode(asked)}") as reply:
+    """Return the names of the products that the service recommends for a product."""
+    params = {"top": TOP, **rule}
+    with urlopen(f"{address}/products/{quote(id_of(number), safe='')}/similar?{urlencode(params)}") as reply:
         return [item["name"] for item in json.load(reply)["recommendations"]]
 
 
@@ -210,9 +210,9 @@ def names(page: Page, tiles: str = "#recommendations") -> list[str]:
     return page.locator(f"{tiles} h3").all_text_contents()
 
 
-def test_a_shop_is_browsed_by_pages_and_labels_with_prices_in_view(visit: Open) -> None:
-    page = visit().to()
-    expect(page.locator("#found")).to_have_text("1–24 of 40 products")
+def test_products_are_browsed_by_page_and_label_with_prices(visit: Open) -> None:
+    page = visit().open()
+    expect(page.locator("#count")).to_have_text("1–24 of 40 products")
     assert names(page, "#products") == [name_of(i) for i in range(24)]
     costs = page.locator("#products .cost strong").all_text_contents()
     assert costs[0] == "₹99.50" and costs[WITHOUT_PRICE] == "no price"
@@ -221,38 +221,38 @@ def test_a_shop_is_browsed_by_pages_and_labels_with_prices_in_view(visit: Open) 
     assert first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 256
 
     page.get_by_role("link", name="Next page").click()
-    expect(page.locator("#found")).to_have_text("25–40 of 40 products")
+    expect(page.locator("#count")).to_have_text("25–40 of 40 products")
     expect(page.locator("h1:visible")).to_be_focused()
     assert names(page, "#products") == [name_of(i) for i in range(24, 40)]
     page.reload()
-    expect(page.locator("#found")).to_have_text("25–40 of 40 products")
+    expect(page.locator("#count")).to_have_text("25–40 of 40 products")
 
     page.locator("#labels").get_by_text(KINDS[1]).click()
     expect(page.locator("h1:visible")).to_have_text(KINDS[1])
     expect(page.locator("#labels [aria-current]")).to_have_text(f"{KINDS[1]} 19")
     assert set(page.locator("#products .label").all_text_contents()) == {KINDS[1]}
     page.locator("#browse-level").select_option("4")
-    expect(page.locator("#found")).to_contain_text("product")
+    expect(page.locator("#count")).to_contain_text("product")
     expect(page.locator("#products .cost span").first).to_have_text("level 4 of 4")
 
 
-def test_a_search_finds_while_it_is_typed_and_says_when_there_is_nothing(visit: Open) -> None:
-    page = visit().to()
+def test_a_search_updates_while_typing_and_reports_no_match(visit: Open) -> None:
+    page = visit().open()
     box = page.get_by_role("searchbox")
     box.fill("brass")
-    expect(page.locator("#found")).to_have_text("10 products")
+    expect(page.locator("#count")).to_have_text("10 products")
     assert names(page, "#products") == [name_of(i) for i in range(10, 20)]
     expect(box).to_be_focused()
-    expect(page.locator("#spoken")).to_have_text("10 products")
+    expect(page.locator("#status")).to_have_text("10 products")
     box.fill("a unicorn")
-    expect(page.locator("#nothing")).to_contain_text("“a unicorn”")
+    expect(page.locator("#no-products")).to_contain_text("“a unicorn”")
     page.get_by_role("link", name="Show all products").click()
-    expect(page.locator("#found")).to_have_text("1–24 of 40 products")
+    expect(page.locator("#count")).to_have_text("1–24 of 40 products")
     assert box.input_value() == ""
 
 
-def test_a_product_shows_its_facts_and_what_is_similar_and_why(visit: Open, address: str) -> None:
-    page = visit().to()
+def test_a_product_shows_its_facts_and_similar_products_with_reasons(visit: Open, address: str) -> None:
+    page = visit().open()
     page.get_by_role("link", name=name_of(1), exact=True).click()
     expect(page.locator("#recommendations [data-id]")).to_have_count(TOP)
     assert page.title().startswith(name_of(1))
@@ -272,8 +272,8 @@ def test_a_product_shows_its_facts_and_what_is_similar_and_why(visit: Open, addr
     expect(page.locator("h1:visible")).to_have_text(similar(address, 1)[2])
 
 
-def test_a_slider_acts_at_once_by_keyboard_and_the_order_is_the_services(visit: Open, address: str) -> None:
-    page = visit().to(product="p1")
+def test_a_slider_works_by_keyboard_and_shows_the_services_order(visit: Open, address: str) -> None:
+    page = visit().open(product="p1")
     before = names(page)
     slider = page.get_by_role("slider", name="Colour")
     slider.focus()
@@ -281,55 +281,55 @@ def test_a_slider_acts_at_once_by_keyboard_and_the_order_is_the_services(visit: 
     expect(slider.locator("xpath=../output")).to_contain_text("4 · ")
     page.get_by_role("slider", name="Price").focus()
     page.keyboard.press("Home")
-    asked = {"colour_weight": 4, "price_weight": 0}
-    wanted = similar(address, 1, **asked)
-    assert wanted != before
-    expect(page.locator("#recommendations h3")).to_have_text(wanted)
+    weights = {"colour_weight": 4, "price_weight": 0}
+    expected = similar(address, 1, **weights)
+    assert expected != before
+    expect(page.locator("#recommendations h3")).to_have_text(expected)
 
-    page.get_by_role("slider", name="How wide").fill("40")
-    wanted = similar(address, 1, **asked, filter=40)
-    expect(page.locator("#recommendations h3")).to_have_text(wanted)
+    page.get_by_role("slider", name="Candidates").fill("40")
+    expected = similar(address, 1, **weights, filter=40)
+    expect(page.locator("#recommendations h3")).to_have_text(expected)
     page.wait_for_url("**filter=40**")
-    page.reload()  # the address has the settings
-    expect(page.locator("#recommendations h3")).to_have_text(wanted)
+    page.reload()  # the URL contains the settings
+    expect(page.locator("#recommendations h3")).to_have_text(expected)
 
     page.get_by_role("button", name="Reset").click()
     expect(page.locator("#recommendations h3")).to_have_text(before)
     expect(page.get_by_role("button", name="Reset")).to_be_disabled()
 
 
-def test_an_answer_that_comes_late_does_not_replace_a_newer_one(visit: Open, address: str) -> None:
-    page = visit().to(product="p1")
-    late: list[Route] = []
+def test_a_late_answer_does_not_replace_a_newer_one(visit: Open, address: str) -> None:
+    page = visit().open(product="p1")
+    held: list[Route] = []
 
     def hold(route: Route) -> None:
-        late.append(route)
+        held.append(route)
 
     page.route("**/similar?**colour_weight=4**", hold)
     slider = page.get_by_role("slider", name="Colour")
     slider.fill("4")
-    while not late:
+    while not held:
         page.wait_for_timeout(20)
     slider.fill("0")
-    wanted = similar(address, 1, colour_weight=0)
-    expect(page.locator("#recommendations h3")).to_have_text(wanted)
+    expected = similar(address, 1, colour_weight=0)
+    expect(page.locator("#recommendations h3")).to_have_text(expected)
     page.unroute_all(behavior="ignoreErrors")
     page.wait_for_timeout(100)
-    assert names(page) == wanted
+    assert names(page) == expected
 
 
-def test_filters_narrow_the_answer(visit: Open, address: str) -> None:
-    page = visit().to(product="p1", filter=40)
+def test_filters_restrict_the_similar_products(visit: Open, address: str) -> None:
+    page = visit().open(product="p1", filter=40)
     page.locator("#level").select_option("2")
     page.get_by_label("Not from Bolt").check()
     page.get_by_label("In stock only").check()
-    wanted = similar(address, 1, filter=40, price_level=2, brand_not="Bolt", in_stock="true")
-    expect(page.locator("#recommendations h3")).to_have_text(wanted)
+    expected = similar(address, 1, filter=40, price_level=2, brand_not="Bolt", in_stock="true")
+    expect(page.locator("#recommendations h3")).to_have_text(expected)
     assert set(page.locator("#recommendations .cost span").all_text_contents()) == {"level 2 of 4"}
 
 
-def test_what_is_sold_out_says_so_and_can_be_left_out(visit: Open, address: str) -> None:
-    page = visit().to(product="p1", filter=40)
+def test_sold_out_products_are_marked_and_can_be_left_out(visit: Open, address: str) -> None:
+    page = visit().open(product="p1", filter=40)
     sold_out = page.locator("#recommendations .cost", has_text="sold out")
     expect(sold_out.first).to_be_visible()
     page.get_by_label("In stock only").check()
@@ -340,13 +340,13 @@ def test_what_is_sold_out_says_so_and_can_be_left_out(visit: Open, address: str)
     expect(page.get_by_label("In stock only")).to_be_checked()
 
 
-def test_back_and_forward_and_reload_show_what_was_there(visit: Open) -> None:
-    page = visit().to(q="glass")
+def test_back_forward_and_reload_restore_the_view(visit: Open) -> None:
+    page = visit().open(q="glass")
     page.get_by_role("link", name=name_of(29), exact=True).click()
     expect(page.locator("h1:visible")).to_have_text(name_of(29))
     expect(page.locator("#recommendations [data-id]")).to_have_count(TOP)
     page.go_back()
-    expect(page.locator("#found")).to_have_text("10 products")
+    expect(page.locator("#count")).to_have_text("10 products")
     expect(page.get_by_role("link", name=name_of(29), exact=True)).to_be_focused()
     assert page.get_by_role("searchbox").input_value() == "glass"
     page.go_forward()
@@ -367,8 +367,8 @@ SENT = """async () => {
 }"""
 
 
-def test_a_photo_finds_the_product_that_it_shows(visit: Open, address: str, tmp_path: Path) -> None:
-    large = tmp_path / "large.png"  # 2,400 × 1,800, sent as a JPEG of 1,024 × 768
+def test_a_photo_finds_its_product(visit: Open, address: str, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"  # uploaded as a JPEG of 1,024 × 768
     with Image.open(io.BytesIO(picture_of(6))) as image:
         image.resize((2400, 1800)).save(large)
     small = tmp_path / "small.jpg"
@@ -376,7 +376,7 @@ def test_a_photo_finds_the_product_that_it_shows(visit: Open, address: str, tmp_
 
     opened = visit()
     opened.page.add_init_script(RECORD)
-    page = opened.to(photo=1)
+    page = opened.open(photo=1)
     page.get_by_label("Choose a photo").set_input_files(small)
     expect(page.locator("#recommendations [data-id]")).to_have_count(TOP)
     assert page.locator("#recommendations li").first.get_attribute("data-id") == "p6"
@@ -398,14 +398,14 @@ def test_a_photo_finds_the_product_that_it_shows(visit: Open, address: str, tmp_
     expect(page.locator("#recommendations [data-id]")).to_have_count(TOP)
 
 
-def test_a_photo_is_dropped_or_pasted_anywhere(visit: Open) -> None:
+def test_a_photo_can_be_dropped_or_pasted_anywhere(visit: Open) -> None:
     make = """async (address) => {
       const blob = await (await fetch(address)).blob();
       const transfer = new DataTransfer();
       transfer.items.add(new File([blob], "dropped.jpg", { type: "image/jpeg" }));
       return transfer;
     }"""
-    page = visit().to()
+    page = visit().open()
     transfer = page.evaluate_handle(make, "/images/p6")
     page.dispatch_event("main", "drop", {"dataTransfer": transfer})
     expect(page.locator("#recommendations [data-id]").first).to_have_attribute("data-id", "p6")
@@ -419,28 +419,30 @@ def test_a_photo_is_dropped_or_pasted_anywhere(visit: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "told"),
+    ("name", "body", "message"),
     [
-        ("notes.txt", b"not a picture", "notes.txt is not a picture"),
-        ("broken.jpg", b"\xff\xd8\xff\xe0 cut short", "broken.jpg cannot be read as a picture"),
+        ("notes.txt", b"not a picture", "notes.txt is not an image"),
+        ("broken.jpg", b"\xff\xd8\xff\xe0 cut short", "broken.jpg cannot be read as an image"),
     ],
 )
-def test_a_wrong_file_is_refused_in_words(visit: Open, tmp_path: Path, name: str, body: bytes, told: str) -> None:
-    page = visit().to(photo=1)
-    wrong = tmp_path / name
-    wrong.write_bytes(body)
-    page.get_by_label("Choose a photo").set_input_files(wrong)
-    expect(page.get_by_role("alert")).to_contain_text(told)
+def test_a_wrong_file_is_refused_with_a_message(
+    visit: Open, tmp_path: Path, name: str, body: bytes, message: str
+) -> None:
+    page = visit().open(photo=1)
+    file = tmp_path / name
+    file.write_bytes(body)
+    page.get_by_label("Choose a photo").set_input_files(file)
+    expect(page.get_by_role("alert")).to_contain_text(message)
     expect(page.locator("#drop")).to_be_visible()
 
 
-def test_what_the_service_refuses_is_told_and_can_be_tried_again(visit: Open) -> None:
+def test_an_error_of_the_service_is_shown_and_can_be_retried(visit: Open) -> None:
     opened = visit()
-    page = opened.to(product="nobody")
+    page = opened.open(product="missing")
     expect(page.get_by_role("alert")).to_contain_text("not in the catalogue")
-    opened.forgive("404", "/nobody")
+    opened.expect_message("404", "/missing")
 
-    page = opened.to(product="p1")
+    page = opened.open(product="p1")
     shown = names(page)
     page.route("**/similar?**", lambda route: route.abort())
     page.get_by_role("slider", name="Look").fill("0")
@@ -450,21 +452,21 @@ def test_what_the_service_refuses_is_told_and_can_be_tried_again(visit: Open) ->
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("alert")).to_be_empty()
     expect(page.locator("#recommendations [aria-busy]")).to_have_count(0)
-    opened.forgive("net::ERR_FAILED", "/similar?")
+    opened.expect_message("net::ERR_FAILED", "/similar?")
 
 
-def test_an_empty_home_says_so(visit: Open, tmp_path: Path) -> None:
+def test_an_empty_home_is_reported(visit: Open, tmp_path: Path) -> None:
     with serving(tmp_path / "none") as empty:
         opened = visit(empty)
-        page = opened.to()
+        page = opened.open()
         expect(page.get_by_role("alert")).to_contain_text("no shop")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
-        expect(page.locator(".waiting")).to_have_count(0)
-        opened.forgive("503")
+        expect(page.locator(".placeholder")).to_have_count(0)
+        opened.expect_message("503")
 
 
-def test_what_the_shop_says_is_text_and_odd_ids_are_found(visit: Open) -> None:
-    page = visit().to(page=2)
+def test_names_of_the_shop_are_shown_as_text_and_odd_ids_work(visit: Open) -> None:
+    page = visit().open(page=2)
     page.get_by_role("link", name=HOSTILE, exact=True).click()
     expect(page.locator("h1:visible")).to_have_text(HOSTILE)
     expect(page.locator("#recommendations [data-id]")).to_have_count(TOP)
@@ -476,38 +478,38 @@ def test_what_the_shop_says_is_text_and_odd_ids_are_found(visit: Open) -> None:
     assert page.locator("img[src='x'], main script, #labels b").count() == 0
 
 
-def test_a_script_that_is_not_the_pages_own_would_be_stopped_and_seen(visit: Open) -> None:
+def test_a_foreign_script_is_blocked_and_reported(visit: Open) -> None:
     opened = visit()
-    page = opened.to()
+    page = opened.open()
     page.evaluate(
         "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.x = 1'}))"
     )
     assert page.evaluate("window.x") is None
-    opened.forgive("Content Security Policy")
+    opened.expect_message("Content Security Policy")
 
 
 VIEWS: tuple[dict[str, str], ...] = ({}, {"product": "p1"}, {"photo": "1"})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nobody_is_shut_out(visit: Open, tmp_path: Path, scheme: str) -> None:
+def test_the_page_has_no_serious_accessibility_violation(visit: Open, tmp_path: Path, scheme: str) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(picture_of(6))
     opened = visit(color_scheme=scheme)
     options: dict[str, Any] = {"resultTypes": ["violations"]}
-    if scheme == "dark":  # all but its colours is the same
+    if scheme == "dark":  # only the colours differ
         options["runOnly"] = ["color-contrast"]
     serious: dict[str, list[str]] = {}
     for view in VIEWS:
-        page = opened.to(**view)
+        page = opened.open(**view)
         if "photo" in view:
             page.locator("#file").set_input_files(photo)
             expect(page.locator("#recommendations [data-id]")).to_have_count(TOP)
             expect(page.locator("[aria-busy]")).to_have_count(0)
-        found = axe.Axe().run(page, options=options).response["violations"]
+        violations = axe.Axe().run(page, options=options).response["violations"]
         serious |= {
             f"{view} {fault['id']}": [node["html"] for node in fault["nodes"]]
-            for fault in found
+            for fault in violations
             if fault["impact"] in {"serious", "critical"}
         }
     assert serious == {}
@@ -515,28 +517,28 @@ def test_nobody_is_shut_out(visit: Open, tmp_path: Path, scheme: str) -> None:
 
 MEASURE = """() => {
   const page = document.documentElement;
-  const seen = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility());
-  const outside = seen.filter((element) => element.getBoundingClientRect().right > page.clientWidth + 1);
-  const touched = seen.filter((element) => element.matches("a[href], button, input, select, .check, .drop"))
+  const visible = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility());
+  const outside = visible.filter((element) => element.getBoundingClientRect().right > page.clientWidth + 1);
+  const targets = visible.filter((element) => element.matches("a[href], button, input, select, .check, .drop"))
     .filter((element) => !element.closest(".tile, .skip, .label, .drop, .check") || element.matches(".check, .drop"));
-  const small = touched.filter((element) => element.getBoundingClientRect().height < 44);
+  const small = targets.filter((element) => element.getBoundingClientRect().height < 44);
   return [page.scrollWidth, outside.map((e) => e.outerHTML), small.map((e) => e.outerHTML)];
 }"""
 
 
-def test_it_fits_a_phone_and_a_thumb(visit: Open) -> None:
+def test_the_page_fits_a_phone_with_large_touch_targets(visit: Open) -> None:
     opened = visit(viewport=PHONE, has_touch=True, is_mobile=True)
     for view in (*VIEWS, {"product": ODD_ID}):
-        assert opened.to(**view).evaluate(MEASURE) == [PHONE["width"], [], []]
+        assert opened.open(**view).evaluate(MEASURE) == [PHONE["width"], [], []]
 
 
-def test_nothing_jumps_when_the_products_come(visit: Open) -> None:
+def test_the_layout_is_stable_while_products_load(visit: Open) -> None:
     opened = visit()
     page = opened.page
     held: list[Route] = []
     page.route("**/similar?**", lambda route: held.append(route))
     page.goto(f"{opened.address}/?product=p1")
-    expect(page.locator("#recommendations .waiting")).to_have_count(TOP)
+    expect(page.locator("#recommendations .placeholder")).to_have_count(TOP)
     expect(page.locator("h1:visible")).to_have_text(name_of(1))
     tops = "Array.from(document.querySelectorAll('#recommendations li'), (tile) => tile.getBoundingClientRect().top)"
     while not held:

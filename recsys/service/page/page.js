@@ -1,28 +1,30 @@
-// The shop's page: browse, one product or photo with what is similar, and the sliders of the rule.
+// The shop's page: browse products, see one product or photo with similar products, and change the ranking rule.
 //
-// The address holds what is shown (?q=, ?label=, ?page=; ?product=; ?photo=), so that links, reload and back work.
-// Whatever the shop says is written as text, never as HTML: names are anybody's.
+// The URL contains what is shown (?q=, ?label=, ?page=; ?product=; ?photo=), so that links, reload and back work.
+// Texts of the shop are always set as text, never as HTML: a product name can contain anything.
 
 const PAGE_SIZE = 24;
 const TOP = 12;
-const LEVELS = 4;
-const PAUSE_MS = 80; // between two questions while a slider moves
-const PHOTO_PAUSE_MS = 250; // a photo goes up with each of them
+const PRICE_LEVELS = 4;
+const SLIDER_PAUSE_MS = 80; // between two requests while a slider moves
+const PHOTO_PAUSE_MS = 250; // the same for a photo, which each request uploads
 const TYPING_PAUSE_MS = 200;
-const LONGEST_SIDE = 1024;
-const SENT_AS_IT_IS = 1 << 20; // bytes
-const LARGEST_FILE = 100 << 20;
+const URL_PAUSE_MS = 400; // browsers limit how often a page may change its URL
+const MAX_UPLOAD_SIDE = 1024; // pixels
+const MAX_UNCHANGED_BYTES = 1 << 20; // smaller photos are uploaded without re-encoding
+const MAX_FILE_BYTES = 100 << 20;
 const SLIDERS = [
-  { name: "visual_weight", kind: "look", title: "Look", hint: "how much it counts that the pictures look alike" },
-  { name: "colour_weight", kind: "colour", title: "Colour", hint: "how much it counts that the colours are alike" },
-  { name: "price_weight", kind: "price", title: "Price", hint: "how much it counts that the price levels are near" },
-  { name: "filter", kind: "wide", title: "How wide", hint: "how many of the nearest by look are considered" },
+  { name: "visual_weight", kind: "look", title: "Look", hint: "Weight of the visual similarity." },
+  { name: "colour_weight", kind: "colour", title: "Colour", hint: "Weight of the colour similarity." },
+  { name: "price_weight", kind: "price", title: "Price", hint: "Weight of the price similarity." },
+  { name: "filter", kind: "count", title: "Candidates", hint: "Number of visually nearest products that are ranked." },
 ];
+const WEIGHTS = SLIDERS.slice(0, 3);
 
-const at = (id) => document.getElementById(id);
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+const byId = (id) => document.getElementById(id);
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** What went wrong, in words for the person at the screen. */
+/** An error with a message for the person at the screen. */
 class Problem extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -30,201 +32,206 @@ class Problem extends Error {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------- asking
+// ---------------------------------------------------------------------------------------------------- requests
 
-const waiting = new Map(); // what is asked → how to take the question back
+const controllers = new Map(); // name of a request → its AbortController
 
-/** Take back the question asked before under this name, and return the signal for the new one. */
-function instead(name) {
-  waiting.get(name)?.abort();
-  waiting.set(name, new AbortController());
-  return waiting.get(name).signal;
+/** Abort the request with this name, and return the signal for its replacement. */
+function replaceRequest(name) {
+  controllers.get(name)?.abort();
+  controllers.set(name, new AbortController());
+  return controllers.get(name).signal;
 }
 
-function askNoMore() {
-  for (const question of waiting.values()) question.abort();
+function abortRequests() {
+  for (const controller of controllers.values()) controller.abort();
 }
 
-async function ask(address, options = {}) {
-  let reply;
+async function fetchJson(url, options = {}) {
+  let response;
   try {
-    reply = await fetch(address, options);
+    response = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("The service does not answer. See that it runs and that you are connected, then try again.");
+    throw new Problem("The service does not answer. Check that it is running and that you are online, then try again.");
   }
-  const body = await reply.json().catch((error) => {
+  const body = await response.json().catch((error) => {
     if (error.name === "AbortError") throw error;
     return {};
   });
-  if (!reply.ok) throw new Problem(asSentence(body.detail ?? `the service failed (${reply.status})`), reply.status);
-  return body;
+  if (response.ok) return body;
+  throw new Problem(asSentence(body.detail ?? `the service returned error ${response.status}`), response.status);
 }
 
-const productAddress = (id) => `/products/${encodeURIComponent(id)}`;
-const pictureAddress = (id) => `/images/${encodeURIComponent(id)}`;
+const productUrl = (id) => `/products/${encodeURIComponent(id)}`;
+const imageUrl = (id) => `/images/${encodeURIComponent(id)}`;
 
-let shop = null; // labels, currency, default rule; asked once
+let shop = null; // labels, currency and default rule; requested once
 
 async function loadShop() {
   if (shop) return;
-  const told = await ask("/labels");
-  if (shop) return;
-  shop = told;
-  at("shop").textContent = `${counted(shop.products, "product")} · model ${shop.model}`;
-  at("labels").replaceChildren(
+  const summary = await fetchJson("/labels");
+  if (shop) return; // another call was faster
+  shop = summary;
+  byId("shop").textContent = `${formatCount(shop.products, "product")} · model ${shop.model}`;
+  byId("labels").replaceChildren(
     ...[{ label: null, products: shop.products }, ...shop.labels].map(({ label, products }) => {
       const link = element("a", label ?? "All products");
-      link.href = addressOf({ label });
+      link.href = pageUrl({ label });
       link.dataset.label = label ?? "";
       link.append(" ", element("span", products.toLocaleString()));
       return element("li", link);
     }),
   );
-  for (const select of [at("browse-label"), at("photo-label")]) {
+  for (const select of [byId("browse-label"), byId("photo-label")]) {
     select.append(...shop.labels.map(({ label }) => new Option(label, label)));
   }
-  at("stock").hidden = !shop.knows_stock;
-  startSliders();
+  byId("stock").hidden = !shop.knows_stock;
+  initSliders();
 }
 
-// ---------------------------------------------------------------------------------------------------- words
+// ---------------------------------------------------------------------------------------------------- text
 
 function element(tag, ...contents) {
-  const made = document.createElement(tag);
-  made.append(...contents);
-  return made;
+  const node = document.createElement(tag);
+  node.append(...contents);
+  return node;
 }
 
 function asSentence(text) {
-  const whole = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 
-const counted = (number, noun) => `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
+const formatCount = (number, noun) => `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
 
-function priced(price) {
+function formatPrice(price) {
   const digits = { minimumFractionDigits: Number.isInteger(price) ? 0 : 2, maximumFractionDigits: 2 };
   return shop.currency + price.toLocaleString(undefined, digits);
 }
 
-const levelled = (level) => (Number.isInteger(level) ? `level ${level} of ${LEVELS}` : "no level");
+const formatLevel = (level) => (Number.isInteger(level) ? `level ${level} of ${PRICE_LEVELS}` : "no price level");
 
-/** Write a price and its level, or that there is none left; an unknown price says so. */
-function writeCost(place, { price, price_level: level, in_stock: available }) {
-  const known = price !== null;
-  const words = element("strong", known ? priced(price) : "no price");
-  if (!known) words.className = "unpriced";
-  const told = known || Number.isInteger(level) ? levelled(level) : "";
-  place.replaceChildren(words, element("span", available === false ? "sold out" : told));
+/** Write a price and its level, or that the product is sold out. */
+function writeCost(node, { price, price_level: level, in_stock: inStock }) {
+  const hasPrice = price !== null;
+  const amount = element("strong", hasPrice ? formatPrice(price) : "no price");
+  if (!hasPrice) amount.className = "unpriced";
+  const levelText = hasPrice || Number.isInteger(level) ? formatLevel(level) : "";
+  node.replaceChildren(amount, element("span", inStock === false ? "sold out" : levelText));
 }
 
-let speech = 0;
+let announcing = 0;
 
-/** Tell a screen reader, once nothing new came for a moment. */
-function say(text) {
-  clearTimeout(speech);
-  speech = setTimeout(() => (at("spoken").textContent = text), 400);
+/** Announce a text to screen readers, after a pause without another one. */
+function announce(text) {
+  clearTimeout(announcing);
+  announcing = setTimeout(() => (byId("status").textContent = text), 400);
 }
 
-/** Show what went wrong, and a button where trying again may help. */
-function tell(problem, again) {
-  const words = element("span", problem.message);
-  if (!again || [404, 413, 415, 422].includes(problem.status)) return at("trouble").replaceChildren(words);
+/** Show a problem, with a button where trying again may help. */
+function showProblem(problem, retry) {
+  const message = element("span", problem.message);
+  if (!retry || [404, 413, 415, 422].includes(problem.status)) return byId("problem").replaceChildren(message);
   const button = element("button", "Try again");
   button.type = "button";
-  button.addEventListener("click", again);
-  at("trouble").replaceChildren(words, button);
+  button.addEventListener("click", retry);
+  byId("problem").replaceChildren(message, button);
 }
 
-const allIsWell = () => at("trouble").replaceChildren();
+const clearProblem = () => byId("problem").replaceChildren();
 
-// ---------------------------------------------------------------------------------------------------- addresses
+// ---------------------------------------------------------------------------------------------------- navigation
 
-let entry = newEntry(); // of the browser's history, the one that is shown
-let shownAddress = null;
-const scrolled = new Map(); // entry → how far down it was left
+let historyKey = newHistoryKey(); // of the current entry of the browser's history
+let shownSearch = null; // the query string of the URL that is shown
+const scrollPositions = new Map(); // key of a history entry → pixels
 
-function newEntry() {
+function newHistoryKey() {
   const key = history.state?.key ?? String(Math.random());
   history.replaceState({ key }, "");
   return key;
 }
 
-/** Return what is given as the end of an address; nothing where nothing is. */
-function queryOf(wanted) {
-  const given = Object.entries(wanted).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `?${new URLSearchParams(given)}` : "";
+/** Return the query string for parameters, without the empty ones. */
+function queryString(params) {
+  const entries = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return entries.length ? `?${new URLSearchParams(entries)}` : "";
 }
 
-const addressOf = (wanted) => `/${queryOf(wanted)}`;
+const pageUrl = (params) => `/${queryString(params)}`;
 
-const asked = () => Object.fromEntries(new URLSearchParams(location.search));
+const urlParams = () => Object.fromEntries(new URLSearchParams(location.search));
 
-/** Go to an address of this page; `quietly` leaves the focus where it is. */
-function go(address, { replace = false, quietly = false } = {}) {
-  keepSettings();
-  scrolled.set(entry, scrollY);
-  if (replace || address === location.pathname + location.search) {
-    history.replaceState(history.state, "", address);
+/** Go to a URL of this page. */
+function navigate(url, { replace = false, keepFocus = false } = {}) {
+  saveSettings();
+  scrollPositions.set(historyKey, scrollY);
+  if (replace || url === location.pathname + location.search) {
+    history.replaceState(history.state, "", url);
   } else {
-    entry = String(Math.random());
-    history.pushState({ key: entry }, "", address);
+    historyKey = String(Math.random());
+    history.pushState({ key: historyKey }, "", url);
   }
-  return show({ quietly });
+  return render({ keepFocus });
 }
 
-/** Show what the address says. */
-async function show({ quietly = false, back = false } = {}) {
-  const cameFrom = back ? new URLSearchParams(shownAddress ?? "").get("product") : null;
-  shownAddress = location.search;
-  askNoMore();
-  clearTimeout(keeping);
-  clearTimeout(refreshing);
-  clearTimeout(typing);
+/** Show the view that the URL describes. */
+async function render({ keepFocus = false, back = false } = {}) {
+  const previousProduct = back ? new URLSearchParams(shownSearch ?? "").get("product") : null;
+  shownSearch = location.search;
+  abortRequests();
+  for (const timer of [saving, refreshing, typing]) clearTimeout(timer);
   refreshing = 0;
-  allIsWell();
-  const wanted = asked();
-  const view = wanted.product !== undefined ? showProduct : wanted.photo !== undefined ? showPhoto : showBrowse;
-  if (!quietly && !back) scrollTo(0, 0);
+  clearProblem();
+  if (!keepFocus && !back) scrollTo(0, 0);
+  const params = urlParams();
   try {
-    const heading = await view(wanted);
-    if (back) scrollTo(0, scrolled.get(entry) ?? 0);
-    if (quietly) return;
-    const left = cameFrom && document.querySelector(`section:not([hidden]) [data-id="${CSS.escape(cameFrom)}"] a`);
-    (left || heading).focus({ preventScroll: true });
+    const heading = await chooseView(params)(params);
+    if (back) scrollTo(0, scrollPositions.get(historyKey) ?? 0);
+    if (!keepFocus) (linkTo(previousProduct) || heading).focus({ preventScroll: true });
   } catch (problem) {
     if (problem.name === "AbortError") return;
     if (!(problem instanceof Problem)) throw problem;
-    tell(problem, () => show({ quietly }));
-    if (!quietly) at("view").focus({ preventScroll: true });
+    showProblem(problem, () => render({ keepFocus }));
+    if (!keepFocus) byId("view").focus({ preventScroll: true });
   }
 }
 
-function reveal(view) {
-  for (const section of document.querySelectorAll("main > section")) section.hidden = section !== view;
+function chooseView(params) {
+  if (params.product !== undefined) return showProduct;
+  return params.photo !== undefined ? showPhoto : showBrowse;
 }
 
-function entitle(name) {
-  document.title = name ? `${name} · Visual recommender` : "Visual recommender";
+/** Return the visible link to a product, if there is one. */
+function linkTo(productId) {
+  return productId && document.querySelector(`section:not([hidden]) [data-id="${CSS.escape(productId)}"] a`);
+}
+
+function showSection(id) {
+  for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== id;
+}
+
+function setTitle(text) {
+  document.title = text ? `${text} · Visual recommender` : "Visual recommender";
 }
 
 // ---------------------------------------------------------------------------------------------------- tiles
 
-const tileTemplate = at("tile").content.firstElementChild;
-const seen = new Map(); // product id → its row, so that a product opens with its name at once
+const tileTemplate = byId("tile").content.firstElementChild;
+const knownProducts = new Map(); // product id → its fields, so that a product opens with its name at once
 
 function newTile() {
   return tileTemplate.cloneNode(true);
 }
 
-/** Fill a list with as many grey tiles as are about to come. */
-function drawWaiting(list, count, scores = false) {
+/** Fill a list with grey placeholders. */
+function showPlaceholders(list, count, scores = false) {
   const tiles = Array.from({ length: count }, () => {
     const tile = newTile();
-    tile.classList.add("waiting");
+    tile.classList.add("placeholder");
     tile.setAttribute("aria-hidden", "true");
-    if (scores) tile.append(at("scores").content.cloneNode(true));
+    if (scores) tile.append(byId("scores").content.cloneNode(true));
     return tile;
   });
   list.replaceChildren(...tiles);
@@ -236,30 +243,30 @@ function clear(list) {
   list.removeAttribute("aria-busy");
 }
 
-function fillTile(tile, product, address) {
+function fillTile(tile, product, url) {
   const id = product.product_id;
-  seen.set(id, product);
+  knownProducts.set(id, product);
   if (tile.dataset.id !== id) {
     tile.dataset.id = id;
-    tile.querySelector("img").src = pictureAddress(id);
+    tile.querySelector("img").src = imageUrl(id);
   }
   const link = tile.querySelector("a");
   link.textContent = product.name ?? id;
-  link.href = address;
+  link.href = url;
   tile.querySelector(".label").textContent = product.label ?? "";
   writeCost(tile.querySelector(".cost"), product);
   return tile;
 }
 
-/** Write the scores of a recommendation; prices without a level were not compared. */
-function fillScores(tile, item, comparable) {
+/** Write the scores of a recommendation. Prices without a level have no score. */
+function fillScores(tile, item, queryHasLevel) {
   if (!tile.querySelector(".scores")) {
     tile.prepend(Object.assign(element("span"), { className: "rank" }));
-    tile.append(at("scores").content.cloneNode(true));
+    tile.append(byId("scores").content.cloneNode(true));
   }
   tile.querySelector(".rank").textContent = item.rank;
   tile.querySelector(".why").textContent = item.why;
-  const price = comparable && Number.isInteger(item.price_level) ? item.price_score : null;
+  const price = queryHasLevel && Number.isInteger(item.price_level) ? item.price_score : null;
   for (const [kind, score] of Object.entries({ look: item.visual, colour: item.colour, price })) {
     const row = tile.querySelector(`.scores .${kind}`);
     row.querySelector("dd").textContent = score === null ? "–" : score.toFixed(2);
@@ -267,16 +274,16 @@ function fillScores(tile, item, comparable) {
   }
 }
 
-/** Show tiles in a new order: those that stay glide to their place, those that come fade in. */
+/** Show tiles in a new order: tiles that stay move to their new position, new tiles fade in. */
 function arrange(list, tiles) {
-  const before = new Map(Array.from(list.children, (tile) => [tile, tile.getBoundingClientRect()]));
+  const oldBoxes = new Map(Array.from(list.children, (tile) => [tile, tile.getBoundingClientRect()]));
   list.replaceChildren(...tiles);
-  if (still.matches) return;
+  if (reducedMotion.matches) return;
   for (const tile of tiles) {
-    const was = before.get(tile);
-    const is = tile.getBoundingClientRect();
-    const start = was ? { transform: `translate(${was.left - is.left}px, ${was.top - is.top}px)` } : { opacity: 0 };
-    const moves = !was || was.left !== is.left || was.top !== is.top;
+    const from = oldBoxes.get(tile);
+    const to = tile.getBoundingClientRect();
+    const start = from ? { transform: `translate(${from.left - to.left}px, ${from.top - to.top}px)` } : { opacity: 0 };
+    const moves = !from || from.left !== to.left || from.top !== to.top;
     if (moves) tile.animate([start, {}], { duration: 240, easing: "ease-out" });
   }
 }
@@ -287,38 +294,33 @@ document.addEventListener(
   true,
 );
 
-// ---------------------------------------------------------------------------------------------------- the shop
+// ---------------------------------------------------------------------------------------------------- browse
 
 let typing = 0;
 
 async function showBrowse({ q = "", label = "", price_level = "", page = "1" }) {
-  const list = at("products");
-  const heading = at("browse").querySelector("h1");
-  reveal(at("browse"));
-  if (at("q").value.trim() !== q) at("q").value = q;
-  if (!list.children.length && at("nothing").hidden) drawWaiting(list, PAGE_SIZE);
+  const list = byId("products");
+  const heading = byId("browse").querySelector("h1");
+  showSection("browse");
+  if (byId("q").value.trim() !== q) byId("q").value = q;
+  if (!list.children.length && byId("no-products").hidden) showPlaceholders(list, PAGE_SIZE);
   list.setAttribute("aria-busy", "true");
-  const signal = instead("products");
-  const name = [q && `“${q}”`, label].filter(Boolean).join(" in ");
-  heading.textContent = name || "All products";
-  entitle(name);
+  const signal = replaceRequest("products");
+  const title = [q && `“${q}”`, label].filter(Boolean).join(" in ");
+  heading.textContent = title || "All products";
+  setTitle(title);
   try {
-    const [found] = await Promise.all([
-      ask(`/products${queryOf({ q, label, price_level, page, size: PAGE_SIZE })}`, { signal }),
-      loadShop(),
-    ]);
-    for (const link of at("labels").querySelectorAll("a")) {
-      if (link.dataset.label === label) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
-    choose(at("browse-label"), label);
-    choose(at("browse-level"), price_level);
-    drawFound(found, { q, label, price_level });
+    const url = `/products${queryString({ q, label, price_level, page, size: PAGE_SIZE })}`;
+    const [products] = await Promise.all([fetchJson(url, { signal }), loadShop()]);
+    markLabel(label);
+    select(byId("browse-label"), label);
+    select(byId("browse-level"), price_level);
+    drawProducts(products, { q, label, price_level });
   } catch (problem) {
     if (problem.name !== "AbortError") {
       clear(list);
-      at("found").textContent = "";
-      at("pages").hidden = at("nothing").hidden = true;
+      byId("count").textContent = "";
+      byId("pages").hidden = byId("no-products").hidden = true;
     }
     throw problem;
   } finally {
@@ -327,49 +329,55 @@ async function showBrowse({ q = "", label = "", price_level = "", page = "1" }) 
   return heading;
 }
 
-function drawFound({ total, page, size, products }, wanted) {
-  const first = (page - 1) * size + 1;
-  const several = total > size && products.length > 0;
-  const words = several
-    ? `${first.toLocaleString()}–${(first + products.length - 1).toLocaleString()} of ${counted(total, "product")}`
-    : counted(total, "product");
-  at("found").textContent = words;
-  say(words);
-  at("products").replaceChildren(
-    ...products.map((product) => fillTile(newTile(), product, addressOf({ product: product.product_id }))),
-  );
-  drawNothing(total, products.length, wanted);
-  drawPages(page, Math.ceil(total / size), wanted);
+function markLabel(label) {
+  for (const link of byId("labels").querySelectorAll("a")) {
+    if (link.dataset.label === label) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
 }
 
-function drawNothing(total, shown, { q, label, price_level }) {
-  const nothing = at("nothing");
-  nothing.hidden = shown > 0;
-  if (shown) return;
-  const explain = (words, wayOut, wanted) =>
-    nothing.replaceChildren(element("p", words), Object.assign(element("a", wayOut), { href: addressOf(wanted) }));
+function drawProducts({ total, page, size, products }, params) {
+  const first = (page - 1) * size + 1;
+  const hasRange = total > size && products.length > 0;
+  const range = `${first.toLocaleString()}–${(first + products.length - 1).toLocaleString()} of `;
+  const text = (hasRange ? range : "") + formatCount(total, "product");
+  byId("count").textContent = text;
+  announce(text);
+  byId("products").replaceChildren(
+    ...products.map((product) => fillTile(newTile(), product, pageUrl({ product: product.product_id }))),
+  );
+  byId("no-products").hidden = products.length > 0;
+  if (!products.length) explainNoProducts(total, params);
+  drawPages(page, Math.ceil(total / size), params);
+}
+
+function explainNoProducts(total, { q, label, price_level }) {
+  const explain = (text, linkText, params) => {
+    const link = Object.assign(element("a", linkText), { href: pageUrl(params) });
+    byId("no-products").replaceChildren(element("p", text), link);
+  };
   if (total) {
-    explain("There are fewer pages than that.", "To the first page", { q, label, price_level });
+    explain("This page does not exist.", "Go to the first page", { q, label, price_level });
   } else if (q && (label || price_level)) {
-    explain(`Nothing here is called “${q}”.`, "Search all products", { q });
+    explain(`No product matches “${q}” and the filters.`, "Search all products", { q });
   } else if (q) {
-    explain(`Nothing is called “${q}”. A shorter word may find more.`, "Show all products", {});
+    explain(`No product matches “${q}”. Try a shorter word.`, "Show all products", {});
   } else {
-    explain("There is nothing here.", "Show all products", {});
+    explain("No product matches the filters.", "Show all products", {});
   }
 }
 
 /** Draw links to the first, the last and the nearest pages. */
-function drawPages(page, last, wanted) {
-  const pages = at("pages");
-  pages.hidden = last < 2 || page > last;
-  if (pages.hidden) return;
-  const link = (number, text, words) => {
-    const made = element("a", text);
-    made.href = addressOf({ ...wanted, page: number === 1 ? null : number });
-    made.setAttribute("aria-label", words);
-    if (number === page) made.setAttribute("aria-current", "page");
-    return made;
+function drawPages(page, last, params) {
+  const nav = byId("pages");
+  nav.hidden = last < 2 || page > last;
+  if (nav.hidden) return;
+  const link = (number, text, description) => {
+    const node = element("a", text);
+    node.href = pageUrl({ ...params, page: number === 1 ? null : number });
+    node.setAttribute("aria-label", description);
+    if (number === page) node.setAttribute("aria-current", "page");
+    return node;
   };
   const near = innerWidth < 600 ? 0 : 2;
   const numbers = Array.from({ length: last }, (_, index) => index + 1).filter(
@@ -381,122 +389,124 @@ function drawPages(page, last, wanted) {
   });
   if (page > 1) links.unshift(link(page - 1, "‹", "Previous page"));
   if (page < last) links.push(link(page + 1, "›", "Next page"));
-  pages.replaceChildren(...links);
+  nav.replaceChildren(...links);
 }
 
-function choose(select, value) {
-  select.value = value;
-  if (select.selectedIndex < 0) select.value = "";
+/** Select an option; the first one where no option has the value. */
+function select(node, value) {
+  node.value = value;
+  if (node.selectedIndex < 0) node.value = "";
 }
 
 function search() {
-  const { label, price_level, product, photo } = asked();
-  const q = at("q").value.trim();
+  const { q: shownQuery = "", label, price_level, product, photo } = urlParams();
+  const q = byId("q").value.trim();
   const browsing = product === undefined && photo === undefined;
-  if (browsing && q === (asked().q ?? "")) return;
-  go(addressOf(browsing ? { q, label, price_level } : { q }), { replace: browsing, quietly: true });
+  if (browsing && q === shownQuery) return;
+  navigate(pageUrl(browsing ? { q, label, price_level } : { q }), { replace: browsing, keepFocus: true });
 }
 
-at("search").addEventListener("submit", (event) => {
+byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   search();
 });
-at("q").addEventListener("input", () => {
+byId("q").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(search, TYPING_PAUSE_MS);
 });
-at("narrow").addEventListener("change", () => {
-  const chosen = { label: at("browse-label").value, price_level: at("browse-level").value };
-  go(addressOf({ q: asked().q, ...chosen }), { quietly: true });
+byId("filters").addEventListener("change", () => {
+  const filters = { label: byId("browse-label").value, price_level: byId("browse-level").value };
+  navigate(pageUrl({ q: urlParams().q, ...filters }), { keepFocus: true });
 });
-at("narrow").addEventListener("submit", (event) => event.preventDefault());
+byId("filters").addEventListener("submit", (event) => event.preventDefault());
 
-// ---------------------------------------------------------------------------------------------------- the rule
+// ---------------------------------------------------------------------------------------------------- ranking rule
 
-const inputs = {}; // of the sliders, by the names of the service's parameters
+const sliders = {}; // name of the service's parameter → input
 let refreshing = 0;
-let keeping = 0;
+let saving = 0;
 
-/** Return the coarse step where it reaches the default, else the fine one: what is shown is what counts. */
-const stepOf = (value, coarse, fine) => (Math.abs(value / coarse - Math.round(value / coarse)) < 1e-6 ? coarse : fine);
+/** Return the coarse step if the value is a multiple of it, otherwise the fine one: a slider shows its exact value. */
+const stepFor = (value, coarse, fine) => (Math.abs(value / coarse - Math.round(value / coarse)) < 1e-6 ? coarse : fine);
 
-function drawSliders() {
+function createSliders() {
   for (const { name, kind, title, hint } of SLIDERS) {
-    const made = at("weight").content.firstElementChild.cloneNode(true);
-    made.classList.add(kind);
-    const [label, output, input] = made.children;
+    const node = byId("weight").content.firstElementChild.cloneNode(true);
+    node.classList.add(kind);
+    const [label, output, input] = node.children;
     label.textContent = title;
     label.htmlFor = input.id = name;
     output.htmlFor = name;
-    input.title = asSentence(hint);
-    input.addEventListener("input", changed);
-    inputs[name] = input;
-    at("weights").append(made);
+    input.title = hint;
+    input.addEventListener("input", updateRule);
+    sliders[name] = input;
+    byId("weights").append(node);
   }
 }
 
-/** Let the sliders start at the shop's rule. */
-function startSliders() {
-  const heaviest = Math.max(...SLIDERS.slice(0, 3).map(({ name }) => shop.rule[name]));
-  for (const [name, input] of Object.entries(inputs)) {
+/** Set the sliders to the default rule of the shop. */
+function initSliders() {
+  const largest = Math.max(...WEIGHTS.map(({ name }) => shop.rule[name]));
+  for (const [name, input] of Object.entries(sliders)) {
     const start = shop.rule[name];
     [input.min, input.max, input.step] =
       name === "filter"
-        ? [Math.min(5, start), Math.max(200, start), stepOf(start, 5, 1)]
-        : [0, Math.max(4, Math.ceil(2 * heaviest)), stepOf(start, 0.1, 0.01)];
+        ? [Math.min(5, start), Math.max(200, start), stepFor(start, 5, 1)]
+        : [0, Math.max(4, Math.ceil(2 * largest)), stepFor(start, 0.1, 0.01)];
     input.value = start;
     input.defaultValue = input.value;
   }
-  at("rule").inert = false;
+  byId("rule").inert = false;
 }
 
-/** Write each slider's value beside it: a weight with its share, the width as a count. */
-function writeSliders() {
-  const sum = SLIDERS.slice(0, 3).reduce((total, { name }) => total + inputs[name].valueAsNumber, 0);
-  for (const [name, input] of Object.entries(inputs)) {
+/** Write the value of each slider next to it; for a weight also its share of all weights. */
+function writeSliderValues() {
+  const sum = WEIGHTS.reduce((total, { name }) => total + sliders[name].valueAsNumber, 0);
+  for (const [name, input] of Object.entries(sliders)) {
     const value = input.valueAsNumber;
     const share = sum ? Math.round((100 * value) / sum) : 0;
-    const words = name === "filter" ? `nearest ${value}` : `${+value.toFixed(2)} · ${share} %`;
-    input.previousElementSibling.textContent = words;
-    input.setAttribute("aria-valuetext", words);
+    const text = name === "filter" ? String(value) : `${+value.toFixed(2)} · ${share} %`;
+    input.previousElementSibling.textContent = text;
+    input.setAttribute("aria-valuetext", text);
     input.style.setProperty("--at", `${(100 * (value - input.min)) / (input.max - input.min)}%`);
   }
-  at("reset").disabled = !Object.keys(settings()).length;
+  byId("reset").disabled = !Object.keys(changedSettings()).length;
 }
 
-/** Return what differs from the default, as it stands in the address. */
-function settings() {
-  const given = {};
-  for (const [name, { value, defaultValue }] of Object.entries(inputs)) if (value !== defaultValue) given[name] = value;
-  if (at("level").value) given.price_level = at("level").value;
-  if (at("other-brands").checked) given.other_brands = "1";
-  if (at("in-stock").checked) given.in_stock = "1";
-  return given;
-}
-
-function setSettings(wanted) {
-  for (const [name, input] of Object.entries(inputs)) {
-    const usable = wanted[name] && Number.isFinite(Number(wanted[name]));
-    input.value = usable ? wanted[name] : input.defaultValue;
+/** Return the settings that differ from the default, as parameters of the page's URL. */
+function changedSettings() {
+  const settings = {};
+  for (const [name, { value, defaultValue }] of Object.entries(sliders)) {
+    if (value !== defaultValue) settings[name] = value;
   }
-  choose(at("level"), wanted.price_level ?? "");
-  at("other-brands").checked = wanted.other_brands !== undefined;
-  at("in-stock").checked = wanted.in_stock !== undefined;
-  writeSliders();
+  if (byId("level").value) settings.price_level = byId("level").value;
+  if (byId("other-brands").checked) settings.other_brands = "1";
+  if (byId("in-stock").checked) settings.in_stock = "1";
+  return settings;
 }
 
-/** Put the settings into the address, so that reload and links have them. */
-function keepSettings() {
-  clearTimeout(keeping);
-  const { product, photo } = asked();
-  if (product === undefined && photo === undefined) return;
-  if (!shop) return;
-  history.replaceState(history.state, "", addressOf({ product, photo, ...settings() }));
-  shownAddress = location.search;
+function applySettings(params) {
+  for (const [name, input] of Object.entries(sliders)) {
+    const isNumber = params[name] && Number.isFinite(Number(params[name]));
+    input.value = isNumber ? params[name] : input.defaultValue;
+  }
+  select(byId("level"), params.price_level ?? "");
+  byId("other-brands").checked = params.other_brands !== undefined;
+  byId("in-stock").checked = params.in_stock !== undefined;
+  writeSliderValues();
 }
 
-/** Ask anew, at most once in a pause; browsers allow fewer changes of the address, which follows later. */
-function refreshSoon() {
+/** Put the settings into the URL, for reload and links. */
+function saveSettings() {
+  clearTimeout(saving);
+  const { product, photo } = urlParams();
+  if (!shop || (product === undefined && photo === undefined)) return;
+  history.replaceState(history.state, "", pageUrl({ product, photo, ...changedSettings() }));
+  shownSearch = location.search;
+}
+
+/** Request the recommendations again after a pause, and put the settings into the URL later. */
+function scheduleRefresh() {
   if (current.photo) {
     clearTimeout(refreshing);
     refreshing = 0;
@@ -504,156 +514,169 @@ function refreshSoon() {
   refreshing ||= setTimeout(
     () => {
       refreshing = 0;
-      answer().catch((problem) => {
+      loadRecommendations().catch((problem) => {
         if (problem.name === "AbortError") return;
         if (!(problem instanceof Problem)) throw problem;
-        tell(problem, refreshSoon);
+        showProblem(problem, scheduleRefresh);
       });
     },
-    current.photo ? PHOTO_PAUSE_MS : PAUSE_MS,
+    current.photo ? PHOTO_PAUSE_MS : SLIDER_PAUSE_MS,
   );
-  clearTimeout(keeping);
-  keeping = setTimeout(keepSettings, 400);
+  clearTimeout(saving);
+  saving = setTimeout(saveSettings, URL_PAUSE_MS);
 }
 
-at("rule").addEventListener("submit", (event) => event.preventDefault());
-at("level").addEventListener("change", changed);
-at("other-brands").addEventListener("change", changed);
-at("in-stock").addEventListener("change", changed);
-at("photo-label").addEventListener("change", changed);
-at("photo-price").addEventListener("input", changed);
-at("reset").addEventListener("click", () => {
-  setSettings({});
-  refreshSoon();
-  inputs.visual_weight.focus();
+function updateRule() {
+  writeSliderValues();
+  scheduleRefresh();
+}
+
+byId("rule").addEventListener("submit", (event) => event.preventDefault());
+for (const id of ["level", "other-brands", "in-stock", "photo-label"]) {
+  byId(id).addEventListener("change", updateRule);
+}
+byId("photo-price").addEventListener("input", updateRule);
+byId("reset").addEventListener("click", () => {
+  applySettings({});
+  scheduleRefresh();
+  sliders.visual_weight.focus();
 });
 
-function changed() {
-  writeSliders();
-  refreshSoon();
-}
+// ---------------------------------------------------------------------------------------------------- similar products
 
-// ---------------------------------------------------------------------------------------------------- similar
+let current = {}; // the query whose similar products are shown: {id, brand} or {photo}
+let photo = null; // {blob, name, url}, only in the memory of this window
 
-let current = {}; // whose similar products are shown: {id, brand, level} or {photo}
-let photo = null; // {blob, name, address}; in this window's memory only
-
-async function showProduct({ product: id, ...wanted }) {
-  at("q").value = "";
-  const list = at("recommendations");
-  const picture = at("picture");
-  const heading = at("name");
-  if (current.id !== id || !list.querySelector("[data-id]")) drawWaiting(list, TOP, true);
+async function showProduct({ product: id, ...params }) {
+  const list = byId("recommendations");
+  const heading = byId("name");
+  byId("q").value = "";
+  if (current.id !== id || !list.querySelector("[data-id]")) showPlaceholders(list, TOP, true);
   current = { id };
-  at("similar").classList.remove("start");
-  at("answer").hidden = false;
-  at("none").hidden = at("drop").hidden = at("about").hidden = true;
-  picture.src = pictureAddress(id);
-  picture.alt = "";
-  at("shown").hidden = false;
-  at("shown").classList.remove("none");
-  if (shop && seen.has(id)) writeFacts(seen.get(id));
-  else for (const part of ["kind", "name", "cost", "details"]) at(part).replaceChildren();
-  reveal(at("similar"));
+  byId("similar").classList.remove("start");
+  byId("answer").hidden = false;
+  byId("no-similar").hidden = byId("drop").hidden = byId("about").hidden = true;
+  showQueryImage(imageUrl(id), "");
+  if (shop && knownProducts.has(id)) writeFacts(knownProducts.get(id));
+  else clearFacts("kind", "name", "cost", "details");
+  showSection("similar");
   try {
-    const ready = loadShop().then(() => setSettings(wanted));
-    const [facts] = await Promise.all([ask(productAddress(id), { signal: instead("facts") }), ready]);
+    const ready = loadShop().then(() => applySettings(params));
+    const [facts] = await Promise.all([fetchJson(productUrl(id), { signal: replaceRequest("facts") }), ready]);
     writeFacts(facts);
-    await answer();
+    await loadRecommendations();
   } catch (problem) {
     if (problem.name !== "AbortError") {
-      if (!heading.textContent) heading.textContent = "No such product";
-      at("answer").hidden = problem.status === 404;
-      clear(list);
-      at("similar-heading").textContent = "";
+      if (!heading.textContent) heading.textContent = "Product not found";
+      byId("answer").hidden = problem.status === 404;
+      clearRecommendations();
     }
     throw problem;
   }
   return heading;
+}
+
+function showQueryImage(url, description) {
+  byId("picture").src = url;
+  byId("picture").alt = description;
+  byId("query-image").hidden = false;
+  byId("query-image").classList.remove("none");
+}
+
+function clearFacts(...ids) {
+  for (const id of ids) byId(id).replaceChildren();
+}
+
+function clearRecommendations() {
+  clear(byId("recommendations"));
+  byId("similar-heading").textContent = "";
 }
 
 function writeFacts(facts) {
   const { name, brand, label, category_path: path } = facts;
-  current = { id: facts.product_id, brand, level: facts.price_level };
-  const words = name ?? facts.product_id;
-  entitle(words);
-  at("name").textContent = words;
-  at("picture").alt = words;
-  at("kind").replaceChildren(...(label ? [Object.assign(element("a", label), { href: addressOf({ label }) })] : []));
-  writeCost(at("cost"), facts);
-  const rows = Object.entries({ Brand: brand, Category: path?.join(" › "), Id: facts.product_id });
-  const known = rows.filter(([, value]) => value);
-  at("details").replaceChildren(
-    ...known.map(([term, value]) => element("div", element("dt", term), element("dd", value))),
+  current = { id: facts.product_id, brand };
+  const title = name ?? facts.product_id;
+  setTitle(title);
+  byId("name").textContent = title;
+  byId("picture").alt = title;
+  byId("kind").replaceChildren(...(label ? [Object.assign(element("a", label), { href: pageUrl({ label }) })] : []));
+  writeCost(byId("cost"), facts);
+  const details = Object.entries({ Brand: brand, Category: path?.join(" › "), Id: facts.product_id });
+  byId("details").replaceChildren(
+    ...details
+      .filter(([, value]) => value)
+      .map(([term, value]) => element("div", element("dt", term), element("dd", value))),
   );
-  at("brands").hidden = !brand;
-  at("brands").querySelector("span").textContent = brand ? `Not from ${brand}` : "";
+  byId("brands").hidden = !brand;
+  byId("brands").querySelector("span").textContent = brand ? `Not from ${brand}` : "";
 }
 
-async function showPhoto(wanted) {
-  at("q").value = "";
-  const heading = at("name");
-  const start = photo === null;
-  at("similar").classList.toggle("start", start);
-  at("shown").hidden = start;
-  at("about").hidden = start;
-  at("drop").hidden = at("answer").hidden = false;
-  at("brands").hidden = at("none").hidden = true;
-  for (const part of ["kind", "cost", "details"]) at(part).replaceChildren();
-  heading.textContent = start ? "Find products by a photo" : "Your photo";
-  at("drop").querySelector("strong").textContent = start ? "Choose a photo" : "Choose another photo";
-  entitle(heading.textContent);
-  if (start) {
-    at("cost").textContent = "The shop’s products that look like it, in its colours. JPEG, PNG or WebP.";
+async function showPhoto(params) {
+  const heading = byId("name");
+  const isStart = photo === null;
+  byId("q").value = "";
+  byId("similar").classList.toggle("start", isStart);
+  byId("query-image").hidden = byId("about").hidden = isStart;
+  byId("drop").hidden = byId("answer").hidden = false;
+  byId("brands").hidden = byId("no-similar").hidden = true;
+  clearFacts("kind", "cost", "details");
+  heading.textContent = isStart ? "Find products by photo" : "Your photo";
+  byId("drop").querySelector("strong").textContent = isStart ? "Choose a photo" : "Choose another photo";
+  setTitle(heading.textContent);
+  if (isStart) {
+    byId("cost").textContent = "Finds products with a similar look and similar colours. JPEG, PNG or WebP.";
   } else {
-    at("shown").classList.remove("none");
-    at("picture").src = photo.address;
-    at("picture").alt = `Your photo, ${photo.name}`;
-    if (current.photo !== photo) drawWaiting(at("recommendations"), TOP, true);
+    showQueryImage(photo.url, `Your photo, ${photo.name}`);
+    if (current.photo !== photo) showPlaceholders(byId("recommendations"), TOP, true);
   }
   current = { photo };
-  reveal(at("similar"));
+  showSection("similar");
   await loadShop();
-  at("photo-price").placeholder = shop.currency;
-  setSettings(wanted);
-  if (start) return heading;
+  byId("photo-price").placeholder = shop.currency;
+  applySettings(params);
+  if (isStart) return heading;
   try {
-    await answer();
+    await loadRecommendations();
   } catch (problem) {
-    if (problem.name !== "AbortError") {
-      clear(at("recommendations"));
-      at("similar-heading").textContent = "";
-    }
+    if (problem.name !== "AbortError") clearRecommendations();
     throw problem;
   }
   return heading;
 }
 
-/** Ask for what is similar by the rule that the sliders say, and show it. */
-async function answer() {
+/** Request the recommendations for the current query by the rule of the sliders, and show them. */
+async function loadRecommendations() {
   if (current.photo === null) return;
-  const list = at("recommendations");
-  const signal = instead("answer");
-  const rule = Object.fromEntries(SLIDERS.map(({ name }) => [name, inputs[name].value]));
-  const wanted = { top: Math.min(TOP, rule.filter), ...rule, price_level: at("level").value };
-  if (current.brand && at("other-brands").checked) wanted.brand_not = current.brand;
-  if (at("in-stock").checked) wanted.in_stock = "true";
+  const list = byId("recommendations");
+  const signal = replaceRequest("recommendations");
   list.setAttribute("aria-busy", "true");
   try {
-    const address = `${productAddress(current.id)}/similar${queryOf(wanted)}`;
-    const reply = await (current.photo ? askForPhoto(wanted, signal) : ask(address, { signal }));
-    allIsWell();
-    drawAnswer(reply);
+    const similar = await (current.photo ? fetchForPhoto(signal) : fetchForProduct(signal));
+    clearProblem();
+    drawRecommendations(similar);
   } finally {
     if (!signal.aborted) list.removeAttribute("aria-busy");
   }
 }
 
-function askForPhoto(wanted, signal) {
-  const price = at("photo-price");
-  const about = { label: at("photo-label").value, price: price.validity.valid ? price.value : "" };
+/** Return the parameters of the service for the sliders and the filters. */
+function ruleParams() {
+  const rule = Object.fromEntries(SLIDERS.map(({ name }) => [name, sliders[name].value]));
+  const params = { top: Math.min(TOP, rule.filter), ...rule, price_level: byId("level").value };
+  if (current.brand && byId("other-brands").checked) params.brand_not = current.brand;
+  if (byId("in-stock").checked) params.in_stock = "true";
+  return params;
+}
+
+function fetchForProduct(signal) {
+  return fetchJson(`${productUrl(current.id)}/similar${queryString(ruleParams())}`, { signal });
+}
+
+function fetchForPhoto(signal) {
+  const price = byId("photo-price");
+  const about = { label: byId("photo-label").value, price: price.validity.valid ? price.value : "" };
   const { blob } = current.photo;
-  return ask(`/similar${queryOf({ ...wanted, ...about })}`, {
+  return fetchJson(`/similar${queryString({ ...ruleParams(), ...about })}`, {
     method: "POST",
     body: blob,
     headers: { "Content-Type": blob.type },
@@ -661,128 +684,130 @@ function askForPhoto(wanted, signal) {
   });
 }
 
-function drawAnswer({ query, recommendations: items }) {
-  const list = at("recommendations");
-  const tiles = new Map(Array.from(list.querySelectorAll("[data-id]"), (tile) => [tile.dataset.id, tile]));
-  const given = settings();
-  const comparable = Number.isInteger(query.price_level);
-  if (current.photo) writePhotoFacts(query);
-  arrange(
-    list,
-    items.map((item) => {
-      const id = item.product_id;
-      const tile = fillTile(tiles.get(id) ?? newTile(), item, addressOf({ product: id, ...given }));
-      fillScores(tile, item, comparable);
-      return tile;
-    }),
-  );
-  const words = counted(items.length, "similar product");
-  at("similar-heading").textContent = words;
-  say(items.length ? `${words}, first ${items[0].name ?? items[0].product_id}` : words);
-  at("none").hidden = items.length > 0;
-  at("none").textContent = "No product like this passes the filters. A wider choice may find one.";
+function drawRecommendations({ query, recommendations: items }) {
+  const list = byId("recommendations");
+  const oldTiles = new Map(Array.from(list.querySelectorAll("[data-id]"), (tile) => [tile.dataset.id, tile]));
+  const settings = changedSettings();
+  const queryHasLevel = Number.isInteger(query.price_level);
+  if (current.photo) writePhotoCost(query);
+  const tiles = items.map((item) => {
+    const id = item.product_id;
+    const tile = fillTile(oldTiles.get(id) ?? newTile(), item, pageUrl({ product: id, ...settings }));
+    fillScores(tile, item, queryHasLevel);
+    return tile;
+  });
+  arrange(list, tiles);
+  const text = formatCount(items.length, "similar product");
+  byId("similar-heading").textContent = text;
+  announce(items.length ? `${text}, first ${items[0].name ?? items[0].product_id}` : text);
+  byId("no-similar").hidden = items.length > 0;
+  byId("no-similar").textContent = "No similar product passes the filters. Try more candidates or fewer filters.";
 }
 
-function writePhotoFacts({ price, price_level: level }) {
-  if (price === null || price === undefined) at("cost").replaceChildren();
-  else writeCost(at("cost"), { price, price_level: level });
+function writePhotoCost({ price, price_level }) {
+  if (price === null || price === undefined) clearFacts("cost");
+  else writeCost(byId("cost"), { price, price_level });
 }
 
-// ---------------------------------------------------------------------------------------------------- a photo
+// ---------------------------------------------------------------------------------------------------- photo
 
-/** Return a file as a picture that is quick to send, turned upright, on white. */
-async function prepared(file) {
-  if (file.size > LARGEST_FILE) throw new Problem(`${file.name} is too large. Save it with less than 100 MB.`);
+/** Return a file as an image for upload: scaled down, upright, on white. */
+async function prepareUpload(file) {
+  if (file.size > MAX_FILE_BYTES) throw new Problem(`${file.name} is too large. Choose a file smaller than 100 MB.`);
   if (!file.type.startsWith("image/")) {
-    throw new Problem(`${file.name} is not a picture. Choose a JPEG, PNG or WebP file.`);
+    throw new Problem(`${file.name} is not an image. Choose a JPEG, PNG or WebP file.`);
   }
   const bitmap = await createImageBitmap(file).catch(() => {
-    throw new Problem(`${file.name} cannot be read as a picture. Save it as JPEG, PNG or WebP, then choose it again.`);
+    throw new Problem(`${file.name} cannot be read as an image. Save it as JPEG, PNG or WebP and try again.`);
   });
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
-  const kept = scale === 1 && file.size <= SENT_AS_IT_IS && /^image\/(jpeg|png|webp)$/.test(file.type);
-  if (kept) return file;
+  const scale = Math.min(1, MAX_UPLOAD_SIDE / Math.max(bitmap.width, bitmap.height));
+  const isSmall = scale === 1 && file.size <= MAX_UNCHANGED_BYTES && /^image\/(jpeg|png|webp)$/.test(file.type);
+  return isSmall ? file : encodeJpeg(bitmap, scale);
+}
+
+function encodeJpeg(bitmap, scale) {
   const canvas = element("canvas");
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-  const brush = canvas.getContext("2d");
-  brush.fillStyle = "#fff";
-  brush.fillRect(0, 0, canvas.width, canvas.height);
-  brush.imageSmoothingQuality = "high";
-  brush.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-  return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
 }
 
-/** Take the first of the files that were chosen, dropped or pasted. */
-async function take(files) {
-  const [file] = files;
+/** Show the similar products of the first file that was chosen, dropped or pasted. */
+async function usePhoto([file]) {
   if (!file) return;
   try {
-    const blob = await prepared(file);
-    if (photo) URL.revokeObjectURL(photo.address);
-    photo = { blob, name: file.name, address: URL.createObjectURL(blob) };
-    at("photo-label").value = at("photo-price").value = "";
+    const blob = await prepareUpload(file);
+    if (photo) URL.revokeObjectURL(photo.url);
+    photo = { blob, name: file.name, url: URL.createObjectURL(blob) };
+    byId("photo-label").value = byId("photo-price").value = "";
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (asked().photo === undefined) await go("/?photo=1");
-    return tell(problem);
+    if (urlParams().photo === undefined) await navigate("/?photo=1");
+    return showProblem(problem);
   } finally {
-    at("file").value = "";
+    byId("file").value = "";
   }
-  const { photo: open } = asked();
-  await go(open === undefined ? "/?photo=1" : location.pathname + location.search);
+  await navigate(urlParams().photo === undefined ? "/?photo=1" : location.pathname + location.search);
 }
 
-const holdsFiles = (transfer) => transfer !== null && Array.from(transfer.types).includes("Files");
+const hasFiles = (transfer) => transfer !== null && Array.from(transfer.types).includes("Files");
 
-at("file").addEventListener("change", ({ target }) => take(Array.from(target.files)));
+byId("file").addEventListener("change", ({ target }) => usePhoto(Array.from(target.files)));
 document.addEventListener("paste", (event) => {
   if (!event.clipboardData.files.length) return;
   event.preventDefault();
-  take(Array.from(event.clipboardData.files));
+  usePhoto(Array.from(event.clipboardData.files));
 });
 document.addEventListener("dragover", (event) => {
-  if (!holdsFiles(event.dataTransfer)) return;
+  if (!hasFiles(event.dataTransfer)) return;
   event.preventDefault();
-  document.body.classList.add("dropping");
+  document.body.classList.add("drop-target");
 });
 document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) document.body.classList.remove("dropping");
+  if (!event.relatedTarget) document.body.classList.remove("drop-target");
 });
 document.addEventListener("drop", (event) => {
-  if (!holdsFiles(event.dataTransfer)) return;
+  if (!hasFiles(event.dataTransfer)) return;
   event.preventDefault();
-  document.body.classList.remove("dropping");
-  take(Array.from(event.dataTransfer.files));
+  document.body.classList.remove("drop-target");
+  usePhoto(Array.from(event.dataTransfer.files));
 });
 
 // ---------------------------------------------------------------------------------------------------- start
 
-const icon = Object.assign(element("link"), { rel: "icon", type: "image/svg+xml" });
-const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">
-  <rect x="2" y="3" width="20" height="4.5" rx="1.5" fill="#1f5a5a"/>
-  <rect x="2" y="9.75" width="14" height="4.5" rx="1.5" fill="#c2573a"/>
-  <rect x="2" y="16.5" width="8" height="4.5" rx="1.5" fill="#c49a3a"/>
-</svg>`;
-icon.href = URL.createObjectURL(new Blob([drawing], { type: icon.type }));
-document.head.append(icon);
+function setIcon() {
+  const icon = Object.assign(element("link"), { rel: "icon", type: "image/svg+xml" });
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">
+    <rect x="2" y="3" width="20" height="4.5" rx="1.5" fill="#1f5a5a"/>
+    <rect x="2" y="9.75" width="14" height="4.5" rx="1.5" fill="#c2573a"/>
+    <rect x="2" y="16.5" width="8" height="4.5" rx="1.5" fill="#c49a3a"/>
+  </svg>`;
+  icon.href = URL.createObjectURL(new Blob([svg], { type: icon.type }));
+  document.head.append(icon);
+}
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
-  const plain = !event.button && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-  if (!link || !plain || link.origin !== location.origin || link.pathname !== "/" || link.hash) return;
+  const isPlain = !event.button && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (!link || !isPlain || link.origin !== location.origin || link.pathname !== "/" || link.hash) return;
   event.preventDefault();
-  go(link.pathname + link.search);
+  navigate(link.pathname + link.search);
 });
 
 addEventListener("popstate", () => {
-  if (location.search === shownAddress) return; // the skip link
-  scrolled.set(entry, scrollY);
-  entry = newEntry();
-  show({ back: true });
+  if (location.search === shownSearch) return; // only the fragment changed, by the skip link
+  scrollPositions.set(historyKey, scrollY);
+  historyKey = newHistoryKey();
+  render({ back: true });
 });
 
-drawSliders();
+setIcon();
+createSliders();
 history.scrollRestoration = "manual";
-show({ quietly: true });
+render({ keepFocus: true });

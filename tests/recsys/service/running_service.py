@@ -103,7 +103,7 @@ def fill(home: Path) -> Store:
         [
             {
                 **{"product_id": id_, "position": i, "name": f"Thing {i}", "brand": None, "row_digest": str(i)},
-                **{"category_path": ["Things"], "price": None if i == 3 else 100.0 * (1 + i % 7)},
+                **{"category_path": ["Things", "Small things"], "price": None if i == 3 else 100.0 * (1 + i % 7)},
                 "in_stock": (True, False, None)[i % 3],
             }
             for i, id_ in [*rows, (PRODUCTS, "broken")]

@@ -45,7 +45,7 @@ def test_labels_contain_the_counts_and_the_default_rule(service: Service) -> Non
 @pytest.mark.parametrize("product_id", ["p1", ODD_ID])
 def test_a_product_has_its_category_path(service: Service, product_id: str) -> None:
     product = service.get(f"/products/{quote(product_id, safe='')}").json()
-    assert product["product_id"] == product_id and product["category_path"] == ["Things"]
+    assert product["product_id"] == product_id and product["category_path"] == ["Things", "Small things"]
     assert service.get("/products/missing").status == 404
 
 
