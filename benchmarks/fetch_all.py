@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cli.console import progress_shown
+from cli.console import show_progress
 from recsys.core import progress
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import PendingImagesError
@@ -42,7 +42,7 @@ def main() -> None:
     configuration = load(home)
     shards = missing(Store(home), configuration)
     at_once = configuration.images.shards_at_once
-    with progress_shown(), ThreadPoolExecutor(at_once) as pool:
+    with show_progress(), ThreadPoolExecutor(at_once) as pool:
         progress.begin("images", sum(len(shard.keys) for shard in shards))
         for _ in pool.map(lambda shard: fetch_patiently(home, shard, configuration), shards):
             pass

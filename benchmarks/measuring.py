@@ -34,7 +34,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-from cli.console import err, out, progress_shown, table
+from cli.console import err, out, show_progress, table
 from cli.servers import DIE_WITH_PARENT, LOOPBACK, free_port
 from recsys.core.configuration import Configuration, load
 from recsys.ingest.catalogue.intake import take_in
@@ -161,7 +161,7 @@ def shop_of(options: argparse.Namespace) -> Shop:
     if options.image_host is not None:
         products = _products(options.catalogue, lambda path: Path(path).stem)
         return Shop(products, script=options.image_host, catalogue=options.catalogue)
-    with progress_shown():
+    with show_progress():
         drawn = draw_shop(options.shop, SAMPLE_PRODUCTS)
     return Shop(_products(drawn.catalogue, lambda path: Path(path).name), folder=options.shop)
 

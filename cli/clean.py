@@ -1,58 +1,69 @@
-"""`recsys clean`: what a home has no use for any more goes, or is told."""
+"""`recsys clean`: delete what a home no longer needs."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from cli.console import megabytes, out, table
-from cli.options import HomeOption, JsonOption, use
+from cli.console import megabytes, out, print_json, table
+from cli.options import HomeOption, JsonOption
 from recsys.core.configuration import HOME_DEFAULT, load
+
+if TYPE_CHECKING:
+    from recsys.lifecycle.retention import Leftover
+
+MOST_NAMES = 4
+"""Names of one kind that the terminal lists; JSON has all."""
 
 
 def clean(
     home: HomeOption = HOME_DEFAULT,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go, and how many bytes.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be deleted, and its size.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what the home has no use for any more: old models with their tables, old results of Prefect, long logs.
+    """Delete what the home no longer needs: old models with their tables, old Prefect results, the start of long logs.
 
-    What serves stays, and what a roll-back goes to; section \\[upkeep] of the configuration says how many models and
-    how many days. Old versions of the tables need no cleaning: runs drop them. MLflow's runs stay.
+    The serving model and the models that a rollback returns to stay; the section [upkeep] of the configuration sets how
+    many models and how many days. Runs drop old versions of tables by themselves. MLflow's runs stay.
+
+    Examples:
+        recsys clean --dry-run
+        recsys clean --home my-shop
     """
     from recsys.lifecycle.retention import leftovers, remove
     from recsys.storage.store import Store, lock
 
-    configuration = load(use(home))
-    store = Store(home, read_only=True)  # there is a shop
+    configuration = load(home)
+    store = Store(home, read_only=True)  # raises if the home holds no shop
     if dry_run:
-        going = leftovers(store, configuration)
+        deletable = leftovers(store, configuration)
     else:
         with lock(home):
             store = Store(home)
-            going = leftovers(store, configuration)
-            remove(store, going)
-    freed = sum(each.bytes for each in going)
+            deletable = leftovers(store, configuration)
+            remove(store, deletable)
+    freed = sum(leftover.bytes for leftover in deletable)
     if as_json:
-        told = [{"kind": each.kind, "name": each.name, "why": each.why, "bytes": each.bytes} for each in going]
-        out.print_json(json.dumps({"dry_run": dry_run, "bytes": freed, "leftovers": told}))
-        return
-    if not going:
+        rows = [{"kind": item.kind, "name": item.name, "why": item.why, "bytes": item.bytes} for item in deletable]
+        print_json({"dry_run": dry_run, "bytes": freed, "leftovers": rows})
+    elif not deletable:
         out.print("There is nothing to clean.")
-        return
-    rows = []
-    for kind, why in dict.fromkeys((each.kind, each.why) for each in going):
-        of_kind = [each for each in going if (each.kind, each.why) == (kind, why)]
-        named = ", ".join(each.name for each in of_kind[:SHOWN])
-        more = f" and {len(of_kind) - SHOWN:,} more" if len(of_kind) > SHOWN else ""
-        rows.append((f"{len(of_kind):,}", kind, named + more, why, megabytes(sum(each.bytes for each in of_kind))))
-    title = "Would go" if dry_run else "Gone"
-    out.print(table(title, ["", "what", "which", "why", "MB"], rows, right=["", "MB"]))
-    out.print(Text(f"\n{megabytes(freed)} MB {'would be' if dry_run else 'are'} free again"))
+    else:
+        title = "Would be deleted" if dry_run else "Deleted"
+        out.print(table(title, ["", "kind", "names", "reason", "MB"], _rows(deletable), right=["", "MB"]))
+        out.print(Text(f"\n{megabytes(freed)} MB {'would be' if dry_run else 'are'} freed"))
 
 
-SHOWN = 4
-"""Names of a kind that are printed."""
+def _rows(deletable: Sequence[Leftover]) -> list[tuple[str, ...]]:
+    """Return a row for each kind and reason: count, kind, names, reason, megabytes."""
+    rows: list[tuple[str, ...]] = []
+    for kind, reason in dict.fromkeys((leftover.kind, leftover.why) for leftover in deletable):
+        group = [leftover for leftover in deletable if (leftover.kind, leftover.why) == (kind, reason)]
+        names = ", ".join(leftover.name for leftover in group[:MOST_NAMES])
+        more = f" and {len(group) - MOST_NAMES:,} more" if len(group) > MOST_NAMES else ""
+        size = megabytes(sum(leftover.bytes for leftover in group))
+        rows.append((f"{len(group):,}", kind, names + more, reason, size))
+    return rows

@@ -1,13 +1,15 @@
-"""What people see in a terminal or a log: progress, tables, and text that cannot forge either."""
+"""Output to a terminal or a log: progress, tables, JSON, and text that cannot control the terminal."""
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -20,38 +22,47 @@ from recsys.core import progress
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-LINE_EVERY_S = 10.0
+LINE_INTERVAL_S = 10.0
+"""Interval between progress lines where there is no terminal, seconds."""
+
+UNBROKEN_CHARACTERS = 32
+"""Longest word, in characters, that a table column is made wide enough for; product ids have 32."""
 
 
-def clean(text: Any) -> str:
-    """Return a catalogue's string with control characters taken out, so that it cannot steer the terminal."""
+def printable(text: Any) -> str:
+    """Return a text without control characters, so that a catalogue cannot control the terminal."""
     return "".join(c if unicodedata.category(c)[0] != "C" or c == "\n" else " " for c in str(text))
 
 
 def megabytes(size: int) -> str:
-    """Return bytes as megabytes, for people."""
+    """Return bytes as megabytes with one decimal."""
     return f"{size / 1e6:,.1f}"
 
 
+def print_json(data: Any) -> None:
+    """Print data as JSON; values of other types become strings."""
+    out.print_json(json.dumps(data, default=str))
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
-    """Return a table of plain cells; columns named in `right` are aligned to the right, and no id is broken."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for at, column in enumerate(columns):
-        number = column in right
-        made.add_column(
+    """Return a table of plain text; the columns named in `right` are aligned to the right."""
+    text = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        words = (word for row in rows for word in str(row[index]).split())
+        text.add_column(
             column,
-            justify="right" if number else "left",
-            no_wrap=number,
+            justify="right" if column in right else "left",
+            no_wrap=column in right,
             overflow="fold",
-            min_width=max((len(part) for row in rows for part in str(row[at]).split() if len(part) <= 32), default=0),
+            min_width=max((len(word) for word in words if len(word) <= UNBROKEN_CHARACTERS), default=0),
         )
     for row in rows:
-        made.add_row(*(Text(clean(cell)) for cell in row))
-    return made
+        text.add_row(*(Text(printable(cell)) for cell in row))
+    return text
 
 
 @contextmanager
-def progress_shown() -> Iterator[None]:
+def show_progress() -> Iterator[None]:
     """Show the progress of this process on standard error: bars in a terminal, plain lines elsewhere."""
     if err.is_terminal:
         with Bars() as bars, progress.listen(bars):
@@ -62,7 +73,7 @@ def progress_shown() -> Iterator[None]:
 
 
 class Bars:
-    """A bar a stage, with its rate and the time left."""
+    """Show one bar per stage, with rate and remaining time."""
 
     def __init__(self) -> None:
         columns = (
@@ -89,7 +100,7 @@ class Bars:
         self._tallies[stage] = progress.Tally()
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
-        """Move a bar."""
+        """Advance a bar."""
         if stage in self._tasks:
             self._tallies[stage].advance(stage, items, outcome)
             task = self._progress.tasks[self._tasks[stage]]
@@ -97,60 +108,66 @@ class Bars:
             self._progress.update(self._tasks[stage], advance=items, rate=rate, tally=str(self._tallies[stage]))
 
     def finish(self, stage: str, outcome: str) -> None:
-        """Leave the bar as it ended."""
+        """Remove the rate from a bar."""
         if stage in self._tasks:
             self._progress.update(self._tasks[stage], rate="")
 
     def note(self, sentence: str) -> None:
-        """Say it above the bars."""
-        self._progress.console.print(Text(clean(f"note: {sentence}")))
+        """Print a sentence above the bars."""
+        self._progress.console.print(Text(printable(f"note: {sentence}")))
+
+
+@dataclass
+class _StageProgress:
+    total: int
+    started: float = field(default_factory=time.monotonic)
+    done: int = 0
+    tally: progress.Tally = field(default_factory=progress.Tally)
 
 
 class Lines:
-    """A line when a stage starts, one every few seconds, and one when it ends."""
+    """Print a line when a stage starts, one every `LINE_INTERVAL_S` seconds, and one when it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stages: dict[str, tuple[int, float]] = {}  # total, start
-        self._done: dict[str, int] = {}
-        self._tallies: dict[str, progress.Tally] = {}
-        self._said = 0.0
+        self._stages: dict[str, _StageProgress] = {}
+        self._printed_at = 0.0
 
     def begin(self, stage: str, total: int) -> None:
-        """Say what there is to do."""
+        """Print how many items the stage has."""
         with self._lock:
-            self._stages[stage] = (total, time.monotonic())
-            self._done[stage] = 0
-            self._tallies[stage] = progress.Tally()
-            self._say(f"{stage}: {total:,} to do")
+            self._stages[stage] = _StageProgress(total)
+            self._print(f"{stage}: {total:,} to do")
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
-        """Say how far it is, now and then."""
+        """Count items, and print the progress if the last line is old enough."""
         with self._lock:
             if stage not in self._stages:
                 return
-            self._done[stage] += items
-            tally = self._tallies[stage]
-            tally.advance(stage, items, outcome)
-            total, start = self._stages[stage]
-            now = time.monotonic()
-            if now - self._said > LINE_EVERY_S:
-                done, rate = self._done[stage], self._done[stage] / (now - start)
-                left = (total - done) / rate if rate else 0.0
-                self._say(f"{stage}: {done:,} of {total:,}, {rate:,.0f}/s, about {left:,.0f} s left{tally}")
+            state = self._stages[stage]
+            state.done += items
+            state.tally.advance(stage, items, outcome)
+            timestamp = time.monotonic()
+            if timestamp - self._printed_at > LINE_INTERVAL_S:
+                rate = state.done / (timestamp - state.started)
+                remaining = (state.total - state.done) / rate if rate else 0.0
+                self._print(
+                    f"{stage}: {state.done:,} of {state.total:,}, {rate:,.0f}/s, "
+                    f"about {remaining:,.0f} s left{state.tally}"
+                )
 
     def finish(self, stage: str, outcome: str) -> None:
-        """Say what it did."""
+        """Print what the stage did and how long it took."""
         with self._lock:
-            now = time.monotonic()
-            seconds = now - self._stages.get(stage, (0, now))[1]
-            self._say(f"{stage}: {outcome}, {seconds:.1f} s")
+            state = self._stages.get(stage)
+            seconds = time.monotonic() - state.started if state else 0.0
+            self._print(f"{stage}: {outcome}, {seconds:.1f} s")
 
     def note(self, sentence: str) -> None:
-        """Say it."""
+        """Print a sentence."""
         with self._lock:
-            self._say(clean(f"note: {sentence}"))
+            self._print(printable(f"note: {sentence}"))
 
-    def _say(self, line: str) -> None:
-        self._said = time.monotonic()
+    def _print(self, line: str) -> None:
+        self._printed_at = time.monotonic()
         print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`recsys evaluate`: the scoreboard, by the catalogue's held-out products or by a folder of photos from elsewhere."""
+"""`recsys evaluate`: compare all models on held-out products, or on photos from outside the catalogue."""
 
 from __future__ import annotations
 
@@ -9,114 +9,144 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from cli.console import clean, err, out, progress_shown, table
-from cli.options import HomeOption, JsonOption, use
-from recsys.core.configuration import HOME_DEFAULT, load
+from cli.console import err, out, print_json, printable, show_progress, table
+from cli.options import HomeOption, JsonOption
+from recsys.core.configuration import HOME_DEFAULT, Configuration, load
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from recsys.evaluation.evaluation_set import EvaluationSet
     from recsys.evaluation.outside_queries import SkippedRow
 
-NAMED = 10
-"""Rows that could not be used, of those that the terminal names."""
+MOST_SKIPPED_ROWS = 10
+"""Unusable rows that the terminal lists; JSON has all."""
 
-EPILOG = """[bold]Examples[/bold]
+WITH_INTERVAL = (("precision", 5), ("map_at_r", 0))
+"""Figures printed with their confidence interval: the one that decides between models, and MAP@R."""
 
-recsys evaluate
-
-recsys evaluate --out scoreboard.csv
-
-recsys evaluate --queries customers.csv --images photos/   (columns: file, category_path, price, product_id)
-"""
-
-OTHERS = {
+OTHER_FIGURES = {
     "view": ("same product", "recall at 1 of another photo of the product", "{:.3f}"),
     "colour": ("colour", "mean colour score of the five nearest", "{:.3f}"),
     "price_same": ("price level", "share of the five nearest at the query's price level", "{:.3f}"),
     "price_apart": ("levels apart", "mean difference from the query's price level", "{:.2f}"),
-    "coverage": ("coverage", "share of the products that are among the five nearest of any", "{:.3f}"),
-    "hubness": ("hubness", "skewness of how often each is: 0 is even", "{:.2f}"),
+    "coverage": ("coverage", "share of the products that are among the five nearest of any query", "{:.3f}"),
+    "hubness": ("hubness", "skewness of how often each product is among them; 0 is even", "{:.2f}"),
 }
+"""Figures that belong to no level of the category path: column, meaning, number format."""
 
 
 def evaluate(
     home: HomeOption = HOME_DEFAULT,
     queries: Annotated[
-        Path | None, typer.Option("--queries", help="Ask by photos from elsewhere: a .csv that says what they show.")
+        Path | None, typer.Option("--queries", help="Use photos from outside as queries: a .csv that describes them.")
     ] = None,
     images: Annotated[Path | None, typer.Option("--images", help="The folder of those photos.")] = None,
-    to: Annotated[Path | None, typer.Option("--out", "-o", help="A .csv with all figures and intervals.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write a .csv with all figures and intervals.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge every model at every level of the category path, beside chance, pixels, colours and the raw backbone.
+    """Compare all models at each level of the category path, with chance, pixels, colours and the raw backbone.
 
-    Asked are the products that no training sees, about all others; near-duplicates of a query are no answer. With
-    --queries and --images: photos from elsewhere, about this shop. Intervals are 95 %, by a bootstrap over groups.
+    The queries are products that no training uses; they are compared with all other products, and near-duplicates of a
+    query do not count as matches. With --queries and --images the queries are photos from outside the catalogue.
+    Intervals are 95 %, from a bootstrap over groups of similar products.
+
+    Examples:
+        recsys evaluate
+        recsys evaluate --out scoreboard.csv
+        recsys evaluate --queries customers.csv --images photos/
+            (columns of customers.csv: file, category_path, price, product_id)
     """
-    from recsys.core.errors import ExportError
-    from recsys.evaluation.evaluation_set import load_evaluation_set, trained_models, with_trained_models
-    from recsys.evaluation.outside_queries import photo_embedder, with_outside_queries
     from recsys.evaluation.scoreboard import scoreboard
-    from recsys.storage.spreadsheet import write_csv
-    from recsys.storage.store import Store
 
     if (queries is None) != (images is None):
-        raise typer.BadParameter("--queries says what is on the photos, --images where they are: give both")
-    configuration = load(use(home))
-    store = Store(home, read_only=True)
-    skipped: list[SkippedRow] = []
-    with progress_shown():
-        trained = trained_models(store, configuration)
-        judged = with_trained_models(load_evaluation_set(store, configuration), store, trained)
-        if queries is not None and images is not None:
-            embed = {name: photo_embedder(store, trained[name]) for name in judged.models if name in trained}
-            judged, skipped = with_outside_queries(judged, queries, images, configuration, embed)
-        figures = scoreboard(judged.models, judged.frame, configuration.evaluation, judged.histograms)
-    if to:
-        try:
-            write_csv(figures, to)
-        except OSError as error:
-            raise ExportError(f"cannot write {to}: {error.strerror or error}") from error
+        raise typer.BadParameter("--queries describes the photos, --images is their folder: give both")
+    configuration = load(home)
+    with show_progress():
+        queried, skipped = _load(home, configuration, queries, images)
+        figures = scoreboard(queried.models, queried.frame, configuration.evaluation, queried.histograms)
+    if output:
+        _write(figures, output)
     if as_json:
-        told = {"scoreboard": json.loads(figures.to_json(orient="records")), "skipped": [[*row] for row in skipped]}
-        out.print_json(json.dumps(told))
+        rows = json.loads(figures.to_json(orient="records"))
+        print_json({"scoreboard": rows, "skipped": [[*row] for row in skipped]})
         return
-    for row in skipped[:NAMED]:
-        err.print(Text(clean(f"note: line {row.line}: {row.reason}")), soft_wrap=True)
-    if len(skipped) > NAMED:
-        err.print(Text(f"note: and {len(skipped) - NAMED:,} more rows that could not be used; --json names all"))
-    _show(figures)
-    asked = int(judged.frame["held_out"].sum())
-    listed = len(judged.frame) - (asked if queries else 0)
-    out.print(Text(f"\n{asked:,} pictures asked, about {listed:,}." + (f" All figures: {to}" if to else "")))
+    for row in skipped[:MOST_SKIPPED_ROWS]:
+        err.print(Text(printable(f"note: line {row.line}: {row.reason}")), soft_wrap=True)
+    if len(skipped) > MOST_SKIPPED_ROWS:
+        more = len(skipped) - MOST_SKIPPED_ROWS
+        err.print(Text(f"note: {more:,} more rows could not be used; --json lists all of them"))
+    _print_scoreboard(figures)
+    held_out = int(queried.frame["held_out"].sum())
+    gallery = len(queried.frame) - (held_out if queries else 0)
+    ending = f" All figures: {output}" if output else ""
+    out.print(Text(f"\n{held_out:,} query pictures, compared with {gallery:,} products.{ending}"))
 
 
-def _show(figures: pd.DataFrame) -> None:
-    """Print a table a level, and one of the figures that are of no level."""
+def _load(
+    home: Path, configuration: Configuration, queries: Path | None, images: Path | None
+) -> tuple[EvaluationSet, list[SkippedRow]]:
+    """Return the models with their queries, and the rows of `queries` that could not be used."""
+    from recsys.evaluation.evaluation_set import load_evaluation_set, trained_models, with_trained_models
+    from recsys.evaluation.outside_queries import photo_embedder, with_outside_queries
+    from recsys.storage.store import Store
+
+    store = Store(home, read_only=True)
+    trained = trained_models(store, configuration)
+    queried = with_trained_models(load_evaluation_set(store, configuration), store, trained)
+    if queries is None or images is None:
+        return queried, []
+    embed = {name: photo_embedder(store, trained[name]) for name in queried.models if name in trained}
+    return with_outside_queries(queried, queries, images, configuration, embed)
+
+
+def _write(figures: pd.DataFrame, output: Path) -> None:
+    """Write the figures as CSV.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    from recsys.core.errors import ExportError
+    from recsys.storage.spreadsheet import write_csv
+
+    try:
+        write_csv(figures, output)
+    except OSError as error:
+        raise ExportError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def _print_scoreboard(figures: pd.DataFrame) -> None:
+    """Print one table per level of the category path, and one of the figures that belong to no level."""
     for level, rows in figures[figures["level"] > 0].groupby("level"):
-        queries = int(rows["queries"].max())
-        if not queries:
-            out.print(Text(f"Level {level}: no held-out product has a value that is frequent enough\n"))
-            continue
-        told: list[tuple[str, int]] = list(dict.fromkeys(zip(rows["metric"], rows["k"], strict=True)))
-        names = {(metric, k): _name(metric, k) for metric, k in told if metric != "recall"}
-        names |= {
-            ("recall", k): _name("recall", k) for k in sorted(set(rows["k"])) if k > 1
-        }  # at 1 it is the precision
-        cells = [(model, *(_cell(figure, key) for key in names)) for model, figure in rows.groupby("model", sort=False)]
-        columns = ["model", *names.values()]
-        out.print(table(f"Level {level}, {queries:,} queries", columns, cells, right=columns[1:]))
-        out.print()
-    rest = figures[figures["level"] == 0]
-    shown = [metric for metric in OTHERS if metric in set(rest["metric"])]
+        _print_level(int(str(level)), rows)
+    others = figures[figures["level"] == 0]
+    metrics = [metric for metric in OTHER_FIGURES if metric in set(others["metric"])]
     cells = []
-    for model, rows in rest.groupby("model", sort=False):
-        value = rows.set_index("metric")["value"]
-        cells.append((model, *(OTHERS[metric][2].format(value[metric]) for metric in shown)))
-    columns = ["model", *(OTHERS[metric][0] for metric in shown)]
+    for model, rows in others.groupby("model", sort=False):
+        values = rows.set_index("metric")["value"]
+        cells.append((model, *(OTHER_FIGURES[metric][2].format(values[metric]) for metric in metrics)))
+    columns = ["model", *(OTHER_FIGURES[metric][0] for metric in metrics)]
+    legend = "\n".join(f"{OTHER_FIGURES[metric][0]}: {OTHER_FIGURES[metric][1]}" for metric in metrics)
     out.print(table("The five nearest, and the catalogue", columns, cells, right=columns[1:]))
-    out.print(Text("\n" + "\n".join(f"{OTHERS[metric][0]}: {OTHERS[metric][1]}" for metric in shown), style="dim"))
+    out.print(Text(f"\n{legend}", style="dim"))
+
+
+def _print_level(level: int, rows: pd.DataFrame) -> None:
+    """Print the table of one level of the category path."""
+    queries = int(rows["queries"].max())
+    if not queries:
+        out.print(Text(f"Level {level}: no held-out product has a value that occurs often enough\n"))
+        return
+    figures = dict.fromkeys(zip(rows["metric"], rows["k"], strict=True))
+    names = {(metric, k): _name(metric, k) for metric, k in figures if metric != "recall"}
+    # recall at 1 equals precision at 1
+    names |= {("recall", k): _name("recall", k) for k in sorted(set(rows["k"])) if k > 1}
+    cells = [(model, *(_cell(figure, key) for key in names)) for model, figure in rows.groupby("model", sort=False)]
+    columns = ["model", *names.values()]
+    out.print(table(f"Level {level}, {queries:,} queries", columns, cells, right=columns[1:]))
+    out.print()
 
 
 def _name(metric: str, k: int) -> str:
@@ -124,7 +154,7 @@ def _name(metric: str, k: int) -> str:
 
 
 def _cell(rows: pd.DataFrame, key: tuple[str, int]) -> str:
-    """Return a value, with its interval where it is what models are decided by, or MAP@R."""
+    """Return a value, with its interval if the figure is in `WITH_INTERVAL`."""
     row = rows[(rows["metric"] == key[0]) & (rows["k"] == key[1])].iloc[0]
-    interval = f" ({row['low']:.3f}–{row['high']:.3f})" if key in (("precision", 5), ("map_at_r", 0)) else ""
+    interval = f" ({row['low']:.3f}–{row['high']:.3f})" if key in WITH_INTERVAL else ""
     return f"{row['value']:.3f}{interval}"

@@ -1,111 +1,133 @@
-"""`recsys models`: the embeddings of a shop: which there are, which serves, another in its place."""
+"""`recsys models`: list the embeddings, promote one, roll back."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from cli.console import clean, err, out, progress_shown, table
-from cli.options import HomeOption, JsonOption, use
+from cli.console import err, out, print_json, printable, show_progress, table
+from cli.help import add_command, example_block
+from cli.options import HomeOption, JsonOption
 from recsys.core.configuration import HOME_DEFAULT, load
+
+if TYPE_CHECKING:
+    from recsys.models.embedding.serving import Model, Serving
 
 models = typer.Typer(
     name="models",
-    help="Embeddings: list them, promote one, roll back to the one before.",
+    help="List the embeddings; promote one, or roll back to the previous one.",
     rich_markup_mode="rich",
-    epilog="[bold]Examples[/bold]\n\nrecsys models\n\nrecsys models promote 3f2a...\n\nrecsys models rollback",
+    epilog=example_block("recsys models\nrecsys models promote 0123456789abcdef\nrecsys models rollback"),
 )
 
 
 @models.callback(invoke_without_command=True)
-def show(context: typer.Context, home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
-    """List the trained embeddings: what each is worth, what the gate said, and which serves."""
+def list_models(context: typer.Context, home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
+    """List the trained embeddings: their precision, the decision of the gate, and which one serves."""
     if context.invoked_subcommand is not None:
-        use(home)
         return
     from recsys.models.embedding import serving
     from recsys.storage.store import Store
 
-    configuration = load(use(home))
-    Store(home, read_only=True)
-    known, now = serving.models(home), serving.serving(home, configuration)
-    before = serving.pointer(home).before
+    configuration = load(home)
+    Store(home, read_only=True)  # raises if the home holds no shop
+    trained, current = serving.models(home), serving.serving(home, configuration)
+    previous = serving.pointer(home).before
     note = serving.passed_over(home, configuration)
     if as_json:
-        told = [{**asdict(model), "serves": model.version == now.version} for model in known]
-        out.print_json(json.dumps({"serves": now.version, "before": before, "note": note, "models": told}))
+        rows = [{**asdict(model), "serves": model.version == current.version} for model in trained]
+        print_json({"serves": current.version, "before": previous, "note": note, "models": rows})
         return
-    if known:
-        levels = sorted({level for model in known for level in model.precision})
-        rows = [
-            (
-                *("serves" if model.version == now.version else "", model.version, Path(model.recipe).stem),
-                f"{datetime.fromisoformat(model.trained_at).astimezone():%Y-%m-%d}",
-                *(f"{model.precision[level]:.3f}" if level in model.precision else "–" for level in levels),
-                "promoted" if model.promoted else "refused",
-            )
-            for model in known
-        ]
-        figures = [f"level {level}" for level in levels]
-        columns = ["", "version", "recipe", "trained", *figures, "gate"]
-        out.print(table("Embeddings, with their precision at 5 on held-out products", columns, rows, right=figures))
-        for model in known:
-            out.print(
-                Text(clean(f"\n{model.version}, beside {model.against}: {model.reason}"), style="dim"), soft_wrap=True
-            )
-    serves = f"embedding {now.version}" if now.model else f"the raw backbone, {now.version}"
-    out.print(Text(f"\nServes: {serves}" + ("" if known else "; 'recsys train embedding' trains one")))
-    if before:
-        out.print(Text(f"Before it: {before[-1] or 'the raw backbone'}; 'recsys models rollback' goes back to it"))
+    if trained:
+        _print_models(trained, current.version)
+    hint = "" if trained else "; 'recsys train embedding' trains one"
+    out.print(Text(f"\nServes: {_described(current)}{hint}"))
+    if previous:
+        out.print(Text(f"Previous: {previous[-1] or 'the raw backbone'}; 'recsys models rollback' returns to it"))
     if note:
         err.print(Text(f"note: {note}"), soft_wrap=True)
 
 
-@models.command()
+def _print_models(trained: Sequence[Model], serves: str) -> None:
+    """Print a table of the models, and the reason of each gate decision."""
+    levels = sorted({level for model in trained for level in model.precision})
+    rows = [
+        (
+            "serves" if model.version == serves else "",
+            model.version,
+            Path(model.recipe).stem,
+            f"{datetime.fromisoformat(model.trained_at).astimezone():%Y-%m-%d}",
+            *(f"{model.precision[level]:.3f}" if level in model.precision else "–" for level in levels),
+            "promoted" if model.promoted else "refused",
+        )
+        for model in trained
+    ]
+    figures = [f"level {level}" for level in levels]
+    columns = ["", "version", "recipe", "trained", *figures, "gate"]
+    out.print(table("Embeddings, with their precision at 5 on held-out products", columns, rows, right=figures))
+    for model in trained:
+        reason = f"\n{model.version}, compared with {model.against}: {model.reason}"
+        out.print(Text(printable(reason), style="dim"), soft_wrap=True)
+
+
 def promote(
-    version: Annotated[str, typer.Argument(help="Of an embedding, as 'recsys models' lists it.")],
+    version: Annotated[str, typer.Argument(help="An embedding, as 'recsys models' lists it.")],
     home: HomeOption = HOME_DEFAULT,
-    force: Annotated[bool, typer.Option("--force", help="Also one that the gate refuses.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote it even if it fails the gate.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Have an embedding serve, with its recommendations, if the gate lets it pass beside the one that serves now."""
-    from recsys.lifecycle import promotion as registry
+    """Make an embedding serve, with its recommendations, if it passes the gate against the current one.
+
+    Examples:
+        recsys models promote 0123456789abcdef
+    """
+    from recsys.lifecycle import promotion
     from recsys.models.embedding import serving
     from recsys.storage.store import Store, lock
 
-    configuration = load(use(home))
-    with lock(home), progress_shown():
+    configuration = load(home)
+    with lock(home), show_progress():
         store = Store(home)
-        before = serving.serving(home, configuration)
-        registry.promote(store, configuration, version, force=force)
-        _changed(before.version, serving.serving(home, configuration), as_json)
+        previous = serving.serving(home, configuration)
+        promotion.promote(store, configuration, version, force=force)
+        _print_change(previous, serving.serving(home, configuration), as_json)
 
 
-@models.command()
 def rollback(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
-    """Have the embedding that served before serve again: model, index and recommendations, in one step."""
-    from recsys.lifecycle import promotion as registry
+    """Make the previous embedding serve again: model, index and recommendations, in one step.
+
+    Examples:
+        recsys models rollback
+    """
+    from recsys.lifecycle import promotion
     from recsys.models.embedding import serving
     from recsys.storage.store import Store, lock
 
-    configuration = load(use(home))
-    with lock(home), progress_shown():
+    configuration = load(home)
+    with lock(home), show_progress():
         store = Store(home)
-        before = serving.serving(home, configuration)
-        _changed(before.version, registry.roll_back(store, configuration), as_json)
+        previous = serving.serving(home, configuration)
+        _print_change(previous, promotion.roll_back(store, configuration), as_json)
 
 
-def _changed(before: str, now: Any, as_json: bool) -> None:
+def _print_change(previous: Serving, current: Serving, as_json: bool) -> None:
     if as_json:
-        out.print_json(json.dumps({"served": before, "serves": now.version}))
-    elif before == now.version:
-        out.print(Text(f"{now.version} serves already"))
+        print_json({"served": previous.version, "serves": current.version})
+    elif previous.version == current.version:
+        out.print(Text(f"{current.version} serves already"))
     else:
-        what = "embedding" if now.model else "the raw backbone,"
-        out.print(Text(f"Serves: {what} {now.version}, in place of {before}"))
+        out.print(Text(f"Serves: {_described(current)}, instead of {previous.version}"))
+
+
+def _described(serving: Serving) -> str:
+    return f"embedding {serving.version}" if serving.model else f"the raw backbone, {serving.version}"
+
+
+add_command(models, promote)
+add_command(models, rollback)

@@ -1,6 +1,6 @@
-"""The servers of one home, started as child processes, health-checked, stopped together.
+"""The servers of one home: started as child processes, checked until they answer, stopped together.
 
-Prefect's, a worker that runs what is deployed there, MLflow's, and the service.
+Prefect's server, a worker that runs deployments, MLflow's server, and the service.
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ from recsys.core.tracking import tracking_uri
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 120
+"""Time for a server to answer after its start, seconds."""
 STOP_TIMEOUT_S = 10
-WATCH_S = 0.5
+"""Time for a server to end after a signal, seconds."""
+POLL_INTERVAL_S = 0.5
+"""Interval between checks whether a server still runs, seconds."""
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-FORGET_OLD_RUNS = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
-"""Has Prefect's server drop flow runs, with all that it knows of them, three months after their end."""
+DELETE_OLD_RUNS = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
+"""Makes Prefect's server delete flow runs, with their task runs and events, three months after their end."""
+
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
 try:
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG; elsewhere than on Linux a server may be left over
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG; outside Linux a server may outlive its parent
 except (OSError, AttributeError):
     pass
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Run between this program and a server, so that the kernel ends the server when this program is killed."""
+"""Script that starts a server so that the kernel ends it when this process is killed."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,10 @@ class Server:
     """A server that answers.
 
     Attributes:
-        name: of it.
-        url: where.
-        process: its own; None where it was running already.
-        log: what it says.
+        name: for people.
+        url: its address.
+        process: the child process; None for a server that was running already.
+        log: the file with its output; None for a server that was running already.
     """
 
     name: str
@@ -61,129 +65,159 @@ class Server:
     log: Path | None = None
 
 
+@dataclass(frozen=True)
+class _Command:
+    """How a server is started.
+
+    Attributes:
+        name: for people; in lower case the name of its log.
+        arguments: of the Python interpreter.
+        port: on the loopback interface.
+        health: path that answers 200 once the server is ready.
+        environment: variables besides those of this process.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    port: int
+    health: str
+    environment: Mapping[str, str]
+
+
 def prefect_environment(home: Path) -> dict[str, str]:
-    """Return what makes Prefect keep everything in the home; what the user set already is left as it is."""
-    wanted = {
+    """Return the variables that make Prefect keep its data in the home; variables that are already set win."""
+    settings = {
         **TELEMETRY_OFF,
-        **FORGET_OLD_RUNS,
+        **DELETE_OLD_RUNS,
         "PREFECT_HOME": str((home / "prefect").absolute()),
         "PREFECT_LOCAL_STORAGE_PATH": str((home / "prefect" / "results").absolute()),
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the run tells its own progress
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the command prints its own progress
     }
-    return {key: os.environ.get(key, value) for key, value in wanted.items()}
+    return {name: os.environ.get(name, value) for name, value in settings.items()}
 
 
 @contextlib.contextmanager
 def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
-    """Give a Prefect server for a home, and point this process's Prefect at it.
+    """Provide a Prefect server for a home, and make this process's Prefect use it.
 
-    It is the one that PREFECT_API_URL names, else the one that runs for this home already, else one started here and
-    stopped at the end. Call it before Prefect is imported.
+    The server is the one that PREFECT_API_URL names, else the one that already runs for this home, else one that is
+    started here and stopped at the end. Call this before Prefect is imported.
 
     Args:
         home: the home folder, which holds the server's database.
-        port: where to start one (default: any free port).
+        port: of a server that is started (default: any free port).
 
     Raises:
         ServerError: the named server does not answer, or the new one does not start.
     """
     os.environ.update(prefect_environment(home))
-    named = os.environ.get("PREFECT_API_URL")
-    if named:
-        if not _answers(f"{named}/health"):
-            way = "start it, or unset the variable"
-            if _answers(f"{named.rstrip('/')}/api/health"):
-                way = f"the server's address ends in /api: {named.rstrip('/')}/api"
-            raise ServerError(f"no Prefect server answers at PREFECT_API_URL={named}; {way}")
-        yield Server("Prefect", named.removesuffix("/api"))
+    if api_url := os.environ.get("PREFECT_API_URL"):
+        yield _named_prefect_server(api_url)
         return
-    note = home / "prefect" / "server.json"
-    running = _running(note)
+    record = home / "prefect" / "server.json"
+    running = _recorded_server(record)
     if running is not None:
         os.environ["PREFECT_API_URL"] = f"{running.url}/api"
         yield running
         return
     port = port or free_port()
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
-    url = f"http://{LOOPBACK}:{port}"  # also what notifications say where a run is
-    environment = {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_URL": url, "PREFECT_UI_API_URL": f"{url}/api"}
-    with _process("Prefect", command, port, home, "/api/health", environment) as server:
-        note.write_text(json.dumps({"url": server.url}))
+    url = f"http://{LOOPBACK}:{port}"  # notifications link to a run by it
+    command = _Command(
+        "Prefect",
+        ["-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)],
+        port,
+        "/api/health",
+        {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_URL": url, "PREFECT_UI_API_URL": f"{url}/api"},
+    )
+    with _running(command, home) as server:
+        record.write_text(json.dumps({"url": server.url}))
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"
         try:
             yield server
         finally:
-            note.unlink(missing_ok=True)
-            _tell_all(server)
+            record.unlink(missing_ok=True)
+            _flush_prefect(server)
+
+
+def _named_prefect_server(api_url: str) -> Server:
+    """Return the server of PREFECT_API_URL.
+
+    Raises:
+        ServerError: it does not answer.
+    """
+    if _answers(f"{api_url}/health"):
+        return Server("Prefect", api_url.removesuffix("/api"))
+    remedy = "start it, or unset the variable"
+    if _answers(f"{api_url.rstrip('/')}/api/health"):
+        remedy = f"the server's address ends in /api: {api_url.rstrip('/')}/api"
+    raise ServerError(f"no Prefect server answers at PREFECT_API_URL={api_url}; {remedy}")
 
 
 @contextlib.contextmanager
 def mlflow_server(home: Path, port: int | None = None) -> Iterator[Server]:
-    """Give the MLflow UI over a home's runs: of the server that MLFLOW_TRACKING_URI names, else of one started here.
+    """Provide the MLflow UI of a home: the server that MLFLOW_TRACKING_URI names, else one that is started here.
 
     Raises:
         ServerError: the named server does not answer, or the new one does not start.
     """
-    named = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if named.startswith(("http://", "https://")):
-        if not _answers(f"{named.rstrip('/')}/health"):
-            raise ServerError(
-                f"no MLflow server answers at MLFLOW_TRACKING_URI={named}; start it, or unset the variable"
-            )
-        yield Server("MLflow", named)
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if uri.startswith(("http://", "https://")):
+        if not _answers(f"{uri.rstrip('/')}/health"):
+            raise ServerError(f"no MLflow server answers at MLFLOW_TRACKING_URI={uri}; start it, or unset the variable")
+        yield Server("MLflow", uri)
         return
     port = port or free_port()
     (home / "mlflow").mkdir(parents=True, exist_ok=True)
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+    arguments = [
+        *("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", tracking_uri(home)),
         *("--default-artifact-root", (home / "mlflow" / "artifacts").absolute().as_uri()),
     ]
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # seven processes for what is not used here
-    with _process("MLflow", command, port, home, "/health", environment) as server:
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # saves seven processes that nothing here uses
+    with _running(_Command("MLflow", arguments, port, "/health", environment), home) as server:
         yield server
 
 
 @contextlib.contextmanager
 def worker(home: Path, port: int | None = None, pool: str = "default") -> Iterator[Server]:
-    """Run what is deployed to a work pool, which is made where there is none, while the context lasts.
+    """Run a Prefect worker; a work pool that does not exist is created.
 
     Args:
         home: the home folder.
-        port: where it says whether it is well (default: any free port).
-        pool: of type process.
+        port: of its health check (default: any free port).
+        pool: the work pool, of type process.
 
     Raises:
         ServerError: it does not start.
     """
     port = port or free_port()
-    command = [
-        *(sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"),
+    arguments = [
+        *("-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"),
         *("--name", f"recsys-{port}", "--install-policy", "never", "--with-healthcheck"),
     ]
     environment = {"PREFECT_WORKER_WEBSERVER_HOST": LOOPBACK, "PREFECT_WORKER_WEBSERVER_PORT": str(port)}
-    with _process("Worker", command, port, home, "/health", environment) as server:
+    with _running(_Command("Worker", arguments, port, "/health", environment), home) as server:
         yield server
 
 
 @contextlib.contextmanager
 def service(home: Path, port: int | None = None) -> Iterator[Server]:
-    """Run `recsys serve` while the context lasts.
+    """Run `recsys serve`.
 
     Raises:
         ServerError: it does not start.
     """
     port = port or free_port()
-    command = [sys.executable, "-c", "import cli; cli.main()", "serve", "--home", str(home), "--port", str(port)]
-    with _process("Service", command, port, home, "/health", {}) as server:
+    arguments = ["-c", "import cli; cli.main()", "serve", "--home", str(home), "--port", str(port)]
+    with _running(_Command("Service", arguments, port, "/health", {}), home) as server:
         yield server
 
 
 def watch(servers: Sequence[Server]) -> None:
-    """Wait until one of the servers ends, which it does not by itself.
+    """Wait until one of the servers ends.
 
     Raises:
-        ServerError: it says which one, and the last that its log says.
+        ServerError: one ended; the message has its name, its log and the last line of the log.
     """
     while True:
         for server in servers:
@@ -192,7 +226,7 @@ def watch(servers: Sequence[Server]) -> None:
                     f"the {server.name} server ended with code {server.process.returncode}, and the others were "
                     f"stopped; its log is {server.log}: {_last_line(server.log)}"
                 )
-        time.sleep(WATCH_S)
+        time.sleep(POLL_INTERVAL_S)
 
 
 def _last_line(log: Path | None) -> str:
@@ -200,9 +234,9 @@ def _last_line(log: Path | None) -> str:
     return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "empty")
 
 
-def free_port(wanted: int | None = None) -> int:
-    """Return a port of the loopback interface that nobody listens on: the wanted one where it is free."""
-    for port in (wanted, 0):
+def free_port(preferred: int | None = None) -> int:
+    """Return a free port of the loopback interface: the preferred one if it is free."""
+    for port in (preferred, 0):
         if port is None:
             continue
         with socket.socket() as probe:
@@ -214,62 +248,60 @@ def free_port(wanted: int | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _process(
-    name: str, command: list[str], port: int, home: Path, health: str, environment: Mapping[str, str]
-) -> Iterator[Server]:
+def _running(command: _Command, home: Path) -> Iterator[Server]:
     """Run a server as a child process until the context ends; its output goes to the home's logs."""
-    url = f"http://{LOOPBACK}:{port}"
-    if free_port(port) != port:
-        raise ServerError(f"port {port} for {name} is taken; name another one")
-    log = home / "logs" / f"{name.lower()}.log"
+    url = f"http://{LOOPBACK}:{command.port}"
+    if free_port(command.port) != command.port:
+        raise ServerError(f"port {command.port} for {command.name} is in use; name another one")
+    log = home / "logs" / f"{command.name.lower()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", DIE_WITH_PARENT, *command],
+            [sys.executable, "-c", DIE_WITH_PARENT, sys.executable, *command.arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **TELEMETRY_OFF, **environment},
-            start_new_session=True,  # Ctrl-C is for this program, which then stops its servers
+            env={**os.environ, **TELEMETRY_OFF, **command.environment},
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops its servers
         )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _answers(url + health):
+        while not _answers(url + command.health):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ServerError(f"the {name} server did not start on port {port}; its log is {log}")
+                raise ServerError(f"the {command.name} server did not start on port {command.port}; its log is {log}")
             time.sleep(0.1)
-        yield Server(name, url, process, log)
+        yield Server(command.name, url, process, log)
     finally:
         _stop(process)
 
 
-def _tell_all(server: Server) -> None:
-    """Have this process's Prefect send what it still holds, and wait until the server has recorded it.
+def _flush_prefect(server: Server) -> None:
+    """Send what this process's Prefect still holds, and wait until the server has recorded it.
 
-    Task runs reach the server as events, which it records in its own time: stopped at once, it would lose the last.
+    Task runs reach the server as events, which it records with a delay; stopped at once, it would lose the last ones.
     """
     if "prefect" not in sys.modules:
         return
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    for worker in (EventsWorker, APILogWorker):
-        worker.drain_all(timeout=STOP_TIMEOUT_S, at_exit=False)
-    unended = {"task_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "SCHEDULED"]}}}}
+    for sender in (EventsWorker, APILogWorker):
+        sender.drain_all(timeout=STOP_TIMEOUT_S, at_exit=False)
+    unfinished = {"task_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "SCHEDULED"]}}}}
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while time.monotonic() < deadline and _count(f"{server.url}/api/task_runs/count", unended):
+    while time.monotonic() < deadline and _count(f"{server.url}/api/task_runs/count", unfinished):
         time.sleep(0.2)
 
 
 def _count(url: str, query: Mapping[str, Any]) -> int:
     request = urllib.request.Request(url, json.dumps(query).encode(), {"Content-Type": "application/json"})
-    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=5) as answer:
-        return int(json.load(answer))
+    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=5) as reply:
+        return int(json.load(reply))
     return 0
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a child and all that it started."""
+    """End a child process and all processes that it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -278,16 +310,16 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _running(note: Path) -> Server | None:
-    """Return the server that a home's note names, if it answers."""
+def _recorded_server(record: Path) -> Server | None:
+    """Return the Prefect server that a home's record names, if it answers."""
     with contextlib.suppress(OSError, ValueError, KeyError):
-        url = json.loads(note.read_text())["url"]
+        url = json.loads(record.read_text())["url"]
         if _answers(f"{url}/api/health"):
             return Server("Prefect", url)
     return None
 
 
 def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=2) as answer:
-        return bool(answer.status == 200)
+    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=2) as reply:
+        return bool(reply.status == 200)
     return False

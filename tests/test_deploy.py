@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.servers import FORGET_OLD_RUNS
+from cli.servers import DELETE_OLD_RUNS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -45,7 +45,7 @@ def of_compose() -> list[list[str]]:
 CLIS = {
     "prefect": "from prefect.cli._app import _app as run",
     "mlflow": "from mlflow.cli import cli\ndef run(words): cli.main(words, standalone_mode=False)",
-    "recsys": "from cli import _run as run",
+    "recsys": "from cli import execute as run",
 }
 """How to ask each program for its help without starting it once for each command."""
 
@@ -81,7 +81,7 @@ def test_every_program_and_option_that_is_started_is_there() -> None:
 def test_every_prefect_server_forgets_old_runs() -> None:
     from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
 
-    name, asked = next(iter(FORGET_OLD_RUNS.items()))
+    name, asked = next(iter(DELETE_OLD_RUNS.items()))
     assert {"flow_runs", "events"} <= ServerServicesDBVacuumSettings(enabled=asked).enabled_vacuum_types
     assert f"{name}={asked}\n" in (DEPLOY / "systemd" / "recsys.env.example").read_text()
     assert all(service["environment"][name] == asked for service in services().values())

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ import pytest
 import typer
 
 from cli.servers import free_port
+from flows import Stage
 from recsys.core.configuration import load
 from recsys.ingest.catalogue.intake import take_in
 from recsys.models import features
@@ -215,7 +216,7 @@ def test_models_of_a_shop_without_any_are_none_and_the_raw_backbone_serves(recsy
 
 
 def test_a_recipe_to_train_belongs_to_one_model(recsys: Recsys, tmp_path: Path) -> None:
-    fails(recsys("train", "--recipe", "default"), 2, "say whose recipe it is")
+    fails(recsys("train", "--recipe", "default"), 2, "name the model of the recipe")
     fails(recsys("train", "everything"), 2, "classifier")
     fails(
         recsys("train", "embedding", "--recipe", "nosuch"), 3, "embedding.recipe: there is no recipe or file 'nosuch'"
@@ -365,13 +366,12 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(
     assert json.loads(recsys("status", "--json", home=home).stdout)["funnel"]["with_image"] > 40
 
 
-def test_a_run_can_stop_after_each_stage_of_the_flow(prefect_url: str) -> None:
-    from typing import get_args
+def test_a_run_can_stop_after_each_stage_of_the_process() -> None:
+    from cli.app import app
 
-    from cli.app import Stage
-    from flows.recommend import Stage as FlowStage
-
-    assert [stage.value for stage in Stage] == list(get_args(FlowStage))
+    command: Any = typer.main.get_command(app)
+    (option,) = [option for option in command.commands["run"].params if "--stop-after" in option.opts]
+    assert list(option.type.choices) == list(get_args(Stage))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cli import _run
+from cli import execute
 from recsys.core.configuration import load
 from recsys.ingest.catalogue.intake import take_in
 from recsys.models.labels import ledger
@@ -52,7 +52,7 @@ def recsys(home: Path, capsys: pytest.CaptureFixture[str]) -> Recsys:
     """Run `recsys labels` in this process, and return its exit code and what it printed and complained."""
 
     def run(*arguments: str | Path, home: Path = home) -> tuple[int, str, str]:
-        code = _run(["labels", *map(str, arguments), "--home", str(home)])
+        code = execute(["labels", *map(str, arguments), "--home", str(home)])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -128,7 +128,7 @@ def test_suggest_proposes_a_table_and_applies_nothing(recsys: Recsys, home: Path
     assert merge == {"Glasses": ["Glasses", "glass"], "часы": ["часы"]}
     assert not (home / "recsys.toml").exists() and Store(home).version("labels") == version
     code, printed, _ = recsys("suggest")
-    assert code == 0 and "nothing was applied" in printed and "2 labels would be left of 4 top levels" in printed
+    assert code == 0 and "nothing was applied" in printed and "2 labels would remain of 4 top levels" in printed
     fails(recsys("suggest", "--out", out), 12, "merge.toml is there already")
     (home / "recsys.toml").write_text(out.read_text(encoding="utf-8"), encoding="utf-8")
     assert load(home, environ={}).labels.merge["Glasses"] == ("Glasses", "glass")
@@ -154,7 +154,7 @@ def test_a_review_goes_out_and_its_answers_come_in_and_last(recsys: Recsys, home
     assert (answer["unlabelled"], answer["to_review"]) == (1, 0)
 
     code, printed, _ = recsys("review", "--answers", answered(out, q1="forget"))
-    assert code == 0 and "0 answers saved, 0 as before, 1 forgotten; 1 products labelled anew" in printed
+    assert code == 0 and "0 answers saved, 0 unchanged, 1 forgotten; 1 products relabelled" in printed
     assert [row["product_id"] for row in told(recsys, "review")["review"]] == ["q1"]  # type: ignore[attr-defined]
 
 

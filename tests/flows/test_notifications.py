@@ -24,7 +24,7 @@ def test_what_goes_wrong_is_told_once(prefect_url: str, receiver: Receiver, tmp_
 
     channels = {"webhook": receiver.url}
     try:
-        assert deployments.notify(channels) == deployments.notify(channels)
+        assert deployments.set_up_notifications(channels) == deployments.set_up_notifications(channels)
         made = automations()
         assert len(made) == 3 and "s3cret" not in str(made)
         time.sleep(2)  # for the server's triggers to have taken them up
@@ -44,7 +44,7 @@ def test_what_goes_wrong_is_told_once(prefect_url: str, receiver: Receiver, tmp_
         events.emit(events.UPDATED, Store(tmp_path / "home"), payload, **labels)
         assert "1 products new, 2 changed" in receiver.wait_for("prices 0.31")["body"]
         deployments.send_test(channels)
-        receiver.wait_for("what a notification looks like")
+        receiver.wait_for("a test notification")
     finally:
-        assert deployments.notify({}) == []
+        assert deployments.set_up_notifications({}) == []
     assert not automations()

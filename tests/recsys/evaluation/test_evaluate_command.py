@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cli import _run
+from cli import execute
 from tests.recsys.conftest import DrawnShop
 
 Recsys = Callable[..., tuple[int, str, str]]
@@ -21,7 +21,7 @@ def recsys(drawn_shop: DrawnShop, capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setenv("COLUMNS", "140")
 
     def run(*arguments: str | Path, home: Path = drawn_shop.home) -> tuple[int, str, str]:
-        code = _run(["evaluate", *map(str, arguments), "--home", str(home)])
+        code = execute(["evaluate", *map(str, arguments), "--home", str(home)])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -49,7 +49,7 @@ def test_outside_photos_are_queries_and_unusable_rows_are_reported(
     csv.write_text("file,category_path,product_id\np5.jpg,,p5\nno.jpg,Clothing,\n", encoding="utf-8")
     code, output, errors = recsys("--queries", csv, "--images", drawn_shop.photos)
     assert code == 0, errors
-    assert "1 pictures asked, about 47." in output and "same product" in output
+    assert "1 query pictures, compared with 47 products." in output and "same product" in output
     assert "note: line 3: " in errors and "no.jpg does not exist" in errors
     code, output, _ = recsys("--queries", csv, "--images", drawn_shop.photos, "--json")
     skipped = json.loads(output)["skipped"]

@@ -1,0 +1,119 @@
+"""`recsys recommend`, `recsys export`: recommendations of one product, of a photo, of all products."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from cli.console import out, printable, table
+from cli.options import (
+    ColourWeightOption,
+    FilterOption,
+    HomeOption,
+    JsonOption,
+    PriceWeightOption,
+    RuleOption,
+    VisualWeightOption,
+    set_values,
+)
+from recsys.core.configuration import HOME_DEFAULT, Configuration, load
+
+if TYPE_CHECKING:
+    from recsys.ranking.single_query import Answer
+
+SCORES = ("visual", "colour", "price_score", "total")
+COLUMNS = ("#", "product", "price", "level", "look", "colour", "price\nscore", "total")
+
+
+def recommend(
+    product_id: Annotated[str | None, typer.Argument(help="A product of the catalogue.")] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="A photo instead of a product.")] = None,
+    home: HomeOption = HOME_DEFAULT,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Number of products to return. \\[default: 5]")
+    ] = None,
+    rule: RuleOption = None,
+    filter_: FilterOption = None,
+    visual_weight: VisualWeightOption = None,
+    colour_weight: ColourWeightOption = None,
+    price_weight: PriceWeightOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recommend products that look similar to a product or a photo, in similar colours, at a similar price level.
+
+    The nearest products by look (--filter) are re-ranked by look, colour and price; the best (--top) are printed, each
+    with its scores and a reason in words. A photo is compared with the whole shop, at a neutral price level.
+
+    Examples:
+        recsys recommend PRODUCT_ID --home my-shop
+        recsys recommend --image photo.jpg --top 9
+        recsys recommend PRODUCT_ID --price-weight 0 --json
+    """
+    if (product_id is None) == (image is None):
+        raise typer.BadParameter("name either a product id or a photo with --image")
+    from recsys.ranking.single_query import recommend_photo, recommend_product
+    from recsys.storage.store import Store
+
+    rule_settings = set_values(
+        rule=rule,
+        top=top,
+        filter=filter_,
+        visual_weight=visual_weight,
+        colour_weight=colour_weight,
+        price_weight=price_weight,
+    )
+    configuration = load(home, {"recommend": rule_settings} if rule_settings else {})
+    store = Store(home, read_only=True)
+    if image is not None:
+        answer = recommend_photo(store, configuration, image)
+    else:
+        answer = recommend_product(store, configuration, str(product_id))
+    if as_json:
+        out.print_json(answer.to_json())
+    else:
+        print_answer(answer, configuration)
+
+
+def print_answer(answer: Answer, configuration: Configuration) -> None:
+    """Print recommendations as a table, the query above it."""
+    currency = configuration.catalogue.currency
+
+    def price(value: float | None) -> str:
+        return "no price" if value is None or value != value else f"{currency}{value:,.0f}"
+
+    query = (answer.label or "no label: whole shop", price(answer.price), f"price level {answer.price_level:g}")
+    out.print(Text(printable(f"{answer.name} ({', '.join(query)})"), style="bold"))
+    rows = [
+        (
+            item["rank"],
+            f"{item['name']}\n{item['product_id']}\n{item['why']}",
+            price(item["price"]),
+            f"{item['price_level']:g}",
+            *(f"{item[score]:.2f}" for score in SCORES),
+        )
+        for item in answer.items.to_dict("records")
+    ]
+    out.print(table("", COLUMNS, rows, right=[column for column in COLUMNS if column != "product"]))
+
+
+def export(
+    output: Annotated[
+        str, typer.Option("--out", "-o", help="A .csv, .jsonl or .parquet file, or a URL such as s3://bucket/all.csv.")
+    ],
+    home: HomeOption = HOME_DEFAULT,
+) -> None:
+    """Write the recommendations of all products, with scores and versions, to a file or an object store.
+
+    Examples:
+        recsys export --out recommendations.csv
+        recsys export --out s3://bucket/recommendations.parquet
+    """
+    from recsys.ranking.export import export as write
+    from recsys.storage.store import Store
+
+    configuration = load(home)
+    rows = write(Store(home, read_only=True), configuration, output)
+    out.print(Text(f"{rows:,} recommendations written to {output}"))
