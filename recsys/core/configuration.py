@@ -103,6 +103,12 @@ class Columns(Section):
     in_stock: str = "in_stock"
     """A word (`in stock`, `out_of_stock`, `yes`, `no`, ...) or how many there are; empty: not known."""
 
+    @property
+    def are_promptcloud(self) -> bool:
+        """Return whether the columns of id and category tree, which identify the schema, have PromptCloud's names."""
+        defaults = type(self)()
+        return (self.id, self.category_tree) == (defaults.id, defaults.category_tree)
+
 
 class Catalogue(Section):
     """How a shop's export is read."""
@@ -183,7 +189,9 @@ class Labels(Section):
     """How a product gets its label from the top level of its category tree."""
 
     merge: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(FLIPKART_LABELS))
-    """Label: the top-level values that mean it. Anything else is no label. Another shop brings its own table."""
+    """Label: the top-level values that are merged into it; other values give no label. The default, the original's
+    table, applies only to the PromptCloud schema, where `catalogue.columns.id` and `.category_tree` have their default
+    names. With another schema the default is an empty table: each top-level value is its own label."""
     merge_coverage: Share = 0.5
     """A table that names fewer of the rows than this is another shop's: then each top level is a label."""
     suspicious_above: Share = 0.95
@@ -707,7 +715,7 @@ def _validate(sources: list[tuple[str, dict[str, Any]]]) -> Configuration:
     for _, tree in sources:
         _merge(merged, tree)
     try:
-        return Configuration.model_validate(merged)
+        return _resolve_merge_table(Configuration.model_validate(merged))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -715,6 +723,14 @@ def _validate(sources: list[tuple[str, dict[str, Any]]]) -> Configuration:
         where = f"{given[-1]}: " if given else ""
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"{where}impossible value for '{key}': {message}") from error
+
+
+def _resolve_merge_table(configuration: Configuration) -> Configuration:
+    """Replace the built-in merge table by an empty one if the catalogue does not have the PromptCloud schema."""
+    if "merge" in configuration.labels.model_fields_set or configuration.catalogue.columns.are_promptcloud:
+        return configuration
+    labels = configuration.labels.model_copy(update={"merge": {}})
+    return configuration.model_copy(update={"labels": labels})
 
 
 def _merge(into: dict[str, Any], tree: Mapping[str, Any], path: str = "") -> None:
