@@ -1,7 +1,7 @@
 """The stored recommendations as a file: CSV, JSON Lines or Parquet, on a disk or in an object store.
 
 The columns `model`, `catalogue` and `rule` of each row name the versions that the ranking is based on, so that files
-of different days can be told apart and mixed. Parquet files also have them in the metadata of the schema
+of different days can be mixed and still be distinguished. Parquet files also have them in the metadata of the schema
 (`recsys.model`, ...), which is readable without reading a row. `catalogue` and `rule` are empty where a ranking is
 outdated, because a run was stopped before it ranked the product again.
 """

@@ -1,4 +1,4 @@
-"""The index against exact search: what it finds, what it is asked for, and when it is not trusted."""
+"""The approximate index against exact search: its recall, its filters, and when it is not used."""
 
 import dataclasses
 import shutil
@@ -29,17 +29,17 @@ CONFIGURATION = load(environ={})
 KINDS = ("ivf_flat", "ivf_pq", "ivf_hnsw_sq")
 
 
-def configured(**wanted: object) -> Configuration:
-    return load(flags={"index": {"from_products": PRODUCTS // 4, "sample": 60, **wanted}}, environ={})
+def configured(**settings: object) -> Configuration:
+    return load(flags={"index": {"from_products": PRODUCTS // 4, "sample": 60, **settings}}, environ={})
 
 
-def rows(start: int, vectors: NDArray[np.float32]) -> pa.Table:
+def table_rows(start: int, vectors: NDArray[np.float32]) -> pa.Table:
     keys = pa.array([f"{start + row:06}" for row in range(len(vectors))])
     column = pa.FixedSizeListArray.from_arrays(vectors.ravel(), NUMBERS)
     return pa.table([keys, column], schema=embeddings_schema(NUMBERS))
 
 
-def drawn(count: int, seed: int) -> NDArray[np.float32]:
+def random_vectors(count: int, seed: int) -> NDArray[np.float32]:
     middles = np.random.default_rng(0).standard_normal((40, NUMBERS))
     random = np.random.default_rng(seed)
     vectors = (middles[random.integers(0, 40, count)] + 0.6 * random.standard_normal((count, NUMBERS))).astype("f4")
@@ -47,24 +47,24 @@ def drawn(count: int, seed: int) -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def _shop(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Path:
+def indexed_home(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Path:
     home = tmp_path_factory.mktemp("shops") / "home"
     store = Store(home)
-    for start in range(0, PRODUCTS, 1_000):  # as stages commit it: in several writes
-        store.write(SERVES.embeddings, rows(start, drawn(1_000, start)))
+    for start in range(0, PRODUCTS, 1_000):  # several commits, as by the stages
+        store.write(SERVES.embeddings, table_rows(start, random_vectors(1_000, start)))
     (home / "mlflow").mkdir()
     shutil.copy(mlflow_tables, home / "mlflow" / "mlflow.db")
     return home
 
 
 @pytest.fixture
-def store(_shop: Path, tmp_path: Path) -> Store:
-    """A shop of its own for each test."""
-    return Store(shutil.copytree(_shop, tmp_path / "home"))
+def store(indexed_home: Path, tmp_path: Path) -> Store:
+    """A copy of the home for each test."""
+    return Store(shutil.copytree(indexed_home, tmp_path / "home"))
 
 
-def shop_of(store: Store) -> tuple[pd.DataFrame, Gallery]:
-    """All embeddings but every seventh, in another order; every fifth is the picture of two products."""
+def load_shop(store: Store) -> tuple[pd.DataFrame, Gallery]:
+    """Return a shop of all embeddings except every seventh, in another order; every fifth belongs to two products."""
     table = store.read(SERVES.embeddings)
     vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(len(table), NUMBERS)
     row = np.random.default_rng(1).permutation(np.r_[: len(table), : len(table) : 5])
@@ -80,10 +80,10 @@ def shop_of(store: Store) -> tuple[pd.DataFrame, Gallery]:
 def photos(count: int = 40) -> Queries:
     none = np.full(count, None, dtype=object)
     empty = np.ones((count, 1), np.float32)
-    return Queries(SERVES.version, np.full(count, -1), none, np.full(count, 2.5), drawn(count, 99), empty)
+    return Queries(SERVES.version, np.full(count, -1), none, np.full(count, 2.5), random_vectors(count, 99), empty)
 
 
-def found(
+def search_all(
     gallery: Gallery,
     shortlist: Shortlist | None,
     allowed: NDArray[np.bool_] | None = None,
@@ -103,80 +103,82 @@ def recall(truth: NDArray[np.int64], answer: NDArray[np.int64]) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_finds_what_it_was_measured_to_find(store: Store, kind: str) -> None:
+def test_the_index_reaches_the_measured_recall(store: Store, kind: str) -> None:
     configuration = configured(kind=kind)
     known = ensure_index(store, configuration, SERVES)
     assert known is not None and known.is_good and known.recall >= 0.99 and known.kind == kind
     assert known.vectors == PRODUCTS and known.bytes > 0 and known.sample == 60
-    frame, gallery = shop_of(store)
+    frame, gallery = load_shop(store)
     shortlist = load_index(store, configuration, SERVES, frame, gallery)
     assert shortlist is load_index(store, configuration, SERVES, frame, gallery)
     for collapse in (False, True):
-        truth = found(gallery, None, collapse=collapse)
-        assert recall(truth, found(gallery, shortlist, collapse=collapse)) >= 0.97  # as sure as forty questions are
-    wide = found(gallery, None, count=100)
-    assert recall(wide, found(gallery, shortlist, count=100)) >= 0.97
+        truth = search_all(gallery, None, collapse=collapse)
+        assert (
+            recall(truth, search_all(gallery, shortlist, collapse=collapse)) >= 0.97
+        )  # forty queries are a small sample
+    wide = search_all(gallery, None, count=100)
+    assert recall(wide, search_all(gallery, shortlist, count=100)) >= 0.97
 
 
-def test_a_shortlist_is_short_and_of_the_gallerys_rows(store: Store) -> None:
+def test_a_shortlist_is_short_and_contains_the_nearest_rows(store: Store) -> None:
     configuration = configured()
     ensure_index(store, configuration, SERVES)
-    frame, gallery = shop_of(store)
+    frame, gallery = load_shop(store)
     shortlist = load_index(store, configuration, SERVES, frame, gallery)
     assert shortlist is not None
     vector = photos().embeddings[0]
-    listed = shortlist(vector, 20)
-    assert listed is not None and (np.diff(listed) > 0).all() and 20 <= len(listed) < len(gallery) / 10
+    rows = shortlist(vector, 20)
+    assert rows is not None and (np.diff(rows) > 0).all() and 20 <= len(rows) < len(gallery) / 10
     nearest = np.argsort(-(gallery.embeddings @ vector))[:20]
-    assert np.isin(nearest, listed).all()
+    assert np.isin(nearest, rows).all()
 
 
-@pytest.mark.parametrize("wanted", ["label", "price level", "in stock", "brand", "nothing"])
-def test_what_a_filter_forbids_is_never_found_and_what_it_allows_is(store: Store, wanted: str) -> None:
+@pytest.mark.parametrize("filtered_by", ["label", "price level", "in stock", "brand", "nothing"])
+def test_a_filter_excludes_forbidden_products_and_keeps_the_recall(store: Store, filtered_by: str) -> None:
     configuration = configured()
     ensure_index(store, configuration, SERVES)
-    frame, gallery = shop_of(store)
+    frame, gallery = load_shop(store)
     random = np.random.default_rng(2)
     allowed = {
-        "label": gallery.labels == "label 1",  # a third: more than `from_products`
-        "price level": gallery.price_levels == 2,  # about as many
+        "label": gallery.labels == "label 1",  # a third, more than `from_products`
+        "price level": gallery.price_levels == 2,  # about `from_products`
         "in stock": random.random(len(gallery)) < 0.8,
-        "brand": random.random(len(gallery)) < 0.1,  # fewer: exactly
+        "brand": random.random(len(gallery)) < 0.1,  # fewer, so search is exact
         "nothing": np.zeros(len(gallery), dtype=bool),
-    }[wanted]
+    }[filtered_by]
     shortlist = load_index(store, configuration, SERVES, frame, gallery)
     assert shortlist is not None
     assert (shortlist(photos().embeddings[0], 20, allowed) is None) == (allowed.sum() < PRODUCTS // 4)
-    truth, answer = found(gallery, None, allowed), found(gallery, shortlist, allowed)
+    truth, answer = search_all(gallery, None, allowed), search_all(gallery, shortlist, allowed)
     assert allowed[answer[answer >= 0]].all() and recall(truth, answer) >= 0.97
     part = np.flatnonzero(allowed)
     alone = photos().embeddings @ gallery.embeddings[part].T
     np.testing.assert_array_equal(truth[:, : len(part)], part[np.argsort(-alone, axis=1, kind="stable")[:, :20]])
 
 
-def test_a_shortlist_that_is_too_short_is_no_answer(store: Store) -> None:
-    _, gallery = shop_of(store)
-    asked = []
+def test_a_query_with_a_too_short_shortlist_is_searched_exactly(store: Store) -> None:
+    _, gallery = load_shop(store)
+    counts = []
 
     def shortlist(vector: NDArray[np.float32], count: int, allowed: object) -> NDArray[np.int64]:
-        asked.append(count)
+        counts.append(count)
         return np.arange(5)
 
-    np.testing.assert_array_equal(found(gallery, shortlist), found(gallery, None))
-    assert asked == [20] * 40
+    np.testing.assert_array_equal(search_all(gallery, shortlist), search_all(gallery, None))
+    assert counts == [20] * 40
 
 
-def test_the_rule_ranks_what_is_on_the_shortlist(store: Store) -> None:
+def test_the_rule_reranks_the_shortlist(store: Store) -> None:
     configuration = configured()
     ensure_index(store, configuration, SERVES)
-    frame, gallery = shop_of(store)
+    frame, gallery = load_shop(store)
     shortlist = load_index(store, configuration, SERVES, frame, gallery)
     exact = recommend(photos(), gallery, configuration.recommend)
     indexed = recommend(photos(), gallery, configuration.recommend, shortlist=shortlist)
     assert (exact.neighbours == indexed.neighbours).mean() >= 0.97
 
 
-def test_a_photos_question_goes_by_the_index_and_is_answered_alike(
+def test_a_photo_is_searched_in_the_index_with_the_same_answer(
     small_shop: Callable[..., Store], mlflow_tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [f"p{number}" for number in range(300)]
@@ -186,22 +188,22 @@ def test_a_photos_question_goes_by_the_index_and_is_answered_alike(
     table = store.read(features.table_name(CONFIGURATION))
     vector, histogram = (np.array(table[name][7].as_py(), np.float32)[None] for name in ("embedding", "histogram"))
     monkeypatch.setattr(single_query, "describe", lambda *_: (vector, histogram))
-    asked: list[int] = []
-    monkeypatch.setattr(AnnIndex, "__call__", spy(AnnIndex.__call__, asked))
+    counts: list[int] = []
+    monkeypatch.setattr(AnnIndex, "__call__", spy(AnnIndex.__call__, counts))
     indexed = configured(from_products=100)
     ensure_index(store, indexed, Serving.of(None, indexed))
     answers = [
         single_query.recommend_image(store, configuration, np.zeros((256, 256, 3), np.uint8), "photo").items
         for configuration in (CONFIGURATION, indexed)
     ]
-    assert asked == [20]
+    assert counts == [20]
     pd.testing.assert_frame_equal(*answers)
     assert answers[0]["product_id"][0] == "p7" and len(answers[0]) == CONFIGURATION.recommend.top
 
 
-def spy(real: Callable[..., object], asked: list[int]) -> Callable[..., object]:
+def spy(real: Callable[..., object], counts: list[int]) -> Callable[..., object]:
     def call(self: AnnIndex, vector: object, count: int, allowed: object = None) -> object:
-        asked.append(count)
+        counts.append(count)
         return real(self, vector, count, allowed)
 
     return call
@@ -210,56 +212,54 @@ def spy(real: Callable[..., object], asked: list[int]) -> Callable[..., object]:
 def test_a_small_shop_has_no_index(store: Store) -> None:
     configuration = configured(from_products=PRODUCTS + 1)
     assert ensure_index(store, configuration, SERVES) is None
-    assert load_index(store, configuration, SERVES, *shop_of(store)) is None
+    assert load_index(store, configuration, SERVES, *load_shop(store)) is None
     assert not store.table(SERVES.embeddings).list_indices() and not (store.home / "index").exists()
 
 
-def test_an_index_that_finds_too_little_is_dropped_and_search_is_exact(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_with_low_recall_is_dropped_and_search_is_exact(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ann_index_building, "_efforts", lambda most: iter([1]))
     configuration = configured(recall=1.0, kind="ivf_pq")
     known = ensure_index(store, configuration, SERVES)
     assert known is not None and not known.is_good and known.recall < 1
-    assert load_index(store, configuration, SERVES, *shop_of(store)) is None
+    assert load_index(store, configuration, SERVES, *load_shop(store)) is None
     assert not store.table(SERVES.embeddings).list_indices()
-    assert ensure_index(store, configuration, SERVES) == known  # and is not built in vain again
+    assert ensure_index(store, configuration, SERVES) == known  # and it is not built a second time
 
 
-def test_it_is_built_anew_when_the_table_or_the_settings_change_and_only_then(store: Store) -> None:
+def test_the_index_is_rebuilt_only_when_the_table_or_the_settings_change(store: Store) -> None:
     configuration = configured()
     first = ensure_index(store, configuration, SERVES)
     assert first is not None and ensure_index(store, configuration, SERVES) is not None
     assert first == ensure_index(store, configuration, SERVES) == current_record(store, configuration, SERVES)
-    store.write(SERVES.embeddings, rows(PRODUCTS, drawn(100, 5)))
+    store.write(SERVES.embeddings, table_rows(PRODUCTS, random_vectors(100, 5)))
     assert current_record(store, configuration, SERVES) is None
-    assert load_index(store, configuration, SERVES, *shop_of(store)) is None  # exact, until it is built anew
+    assert load_index(store, configuration, SERVES, *load_shop(store)) is None  # exact until the index is rebuilt
     second = ensure_index(store, configuration, SERVES)
     assert second is not None and second.vectors == PRODUCTS + 100 and second.version > first.version
     assert current_record(store, configured(kind="ivf_pq"), SERVES) is None
     (store.home / "index" / f"{SERVES.embeddings}.json").write_text("{")
     assert current_record(store, configuration, SERVES) is None
-    assert load_index(store, configuration, SERVES, *shop_of(store)) is None
+    assert load_index(store, configuration, SERVES, *load_shop(store)) is None
 
 
-def test_what_was_measured_is_in_mlflow(store: Store) -> None:
+def test_the_record_of_an_index_is_logged_to_mlflow(store: Store) -> None:
     import mlflow
 
     known = ensure_index(store, configured(), SERVES)
-    ensure_index(store, configured(), SERVES)  # is there: no second run
+    ensure_index(store, configured(), SERVES)  # current, so there is no second run
     client = mlflow.MlflowClient(tracking_uri(store.home))
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert known is not None and experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
-    facts = {name: str(value) for name, value in dataclasses.asdict(known).items()}
+    record = {name: str(value) for name, value in dataclasses.asdict(known).items()}
     assert run.data.metrics["recall"] == known.recall and run.data.metrics["bytes"] == known.bytes
-    assert run.data.params == {name: facts[name] for name in run.data.params}
-    assert set(run.data.metrics) | set(run.data.params) == set(facts) and run.info.status == "FINISHED"
+    assert run.data.params == {name: record[name] for name in run.data.params}
+    assert set(run.data.metrics) | set(run.data.params) == set(record) and run.info.status == "FINISHED"
 
 
-def test_searches_are_silent(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
+def test_searches_print_no_warning(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
     configuration = configured()
     ensure_index(store, configuration, SERVES)
-    shortlist = load_index(store, configuration, SERVES, *shop_of(store))
+    shortlist = load_index(store, configuration, SERVES, *load_shop(store))
     assert shortlist is not None and shortlist(photos().embeddings[0], 20) is not None
     assert "WARN" not in "".join(capfd.readouterr())

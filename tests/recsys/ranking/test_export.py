@@ -1,4 +1,4 @@
-"""Files of recommendations: whole or not at all, harmless to open, and telling what they rest on."""
+"""Exported files are complete or absent, safe to open, and name the versions that they are based on."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ NAMES = ["=HYPERLINK(1)", "+1", "Plain", "名前", None, "Line\nbreak"]
 
 @pytest.fixture
 def store(small_shop: Callable[..., Store]) -> Store:
-    """Six products with awkward ids and names."""
+    """Six products with ids and names that formulas, encodings and quotes make difficult."""
     return small_shop(IDS, NAMES)
 
 
@@ -36,13 +36,13 @@ def read(path: Path) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("suffix", exporting.SUFFIXES)
-def test_each_row_says_what_it_rests_on(store: Store, tmp_path: Path, suffix: str) -> None:
+def test_each_row_names_the_versions_that_it_is_based_on(store: Store, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / "new" / "folder" / f"all{suffix}"
     count = export(store, CONFIGURATION, out)
     frame = read(out)
     assert count == len(frame) == len(IDS) * (len(IDS) - 1) and list(frame.columns) == COLUMNS
     assert set(frame["model"]) == {features.model_version(CONFIGURATION)}
-    assert set(frame["catalogue"]) == {"catalogue-2"}  # the last that was read
+    assert set(frame["catalogue"]) == {"catalogue-2"}  # the last one read
     assert set(frame["rule"]) == {ranking_versions(store, CONFIGURATION)["rule"]} and frame["rule"][0].startswith(
         "default-"
     )
@@ -51,14 +51,14 @@ def test_each_row_says_what_it_rests_on(store: Store, tmp_path: Path, suffix: st
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
-def test_parquet_tells_it_without_reading_a_row(store: Store, tmp_path: Path) -> None:
+def test_parquet_has_the_versions_in_the_metadata_of_the_schema(store: Store, tmp_path: Path) -> None:
     export(store, CONFIGURATION, tmp_path / "all.parquet")
-    about = pq.read_schema(tmp_path / "all.parquet").metadata
-    told = {name: about[f"recsys.{name}".encode()].decode() for name in ("model", "catalogue", "rule")}
-    assert told == ranking_versions(store, CONFIGURATION)
+    metadata = pq.read_schema(tmp_path / "all.parquet").metadata
+    versions = {name: metadata[f"recsys.{name}".encode()].decode() for name in ("model", "catalogue", "rule")}
+    assert versions == ranking_versions(store, CONFIGURATION)
 
 
-def test_a_ranking_by_an_older_rule_is_not_told_as_one_of_now(store: Store, tmp_path: Path) -> None:
+def test_a_ranking_by_an_older_rule_has_no_rule_and_no_catalogue(store: Store, tmp_path: Path) -> None:
     other: Configuration = load(flags={"recommend": {"colour_weight": 3}}, environ={})
     assert ranking_versions(store, other)["rule"] != ranking_versions(store, CONFIGURATION)["rule"]
     export(store, other, tmp_path / "all.parquet")
@@ -66,7 +66,7 @@ def test_a_ranking_by_an_older_rule_is_not_told_as_one_of_now(store: Store, tmp_
     assert frame["rule"].isna().all() and frame["catalogue"].isna().all() and frame["model"].notna().all()
 
 
-def test_no_cell_of_the_csv_is_a_formula_and_the_other_formats_are_as_they_are(store: Store, tmp_path: Path) -> None:
+def test_no_cell_of_the_csv_is_a_formula_and_the_other_formats_are_unchanged(store: Store, tmp_path: Path) -> None:
     for suffix in exporting.SUFFIXES:
         export(store, CONFIGURATION, tmp_path / f"all{suffix}")
     table = read(tmp_path / "all.csv")
@@ -83,19 +83,19 @@ def test_no_cell_of_the_csv_is_a_formula_and_the_other_formats_are_as_they_are(s
 
 
 @pytest.mark.parametrize("suffix", exporting.SUFFIXES)
-def test_an_object_store_gets_the_same_file(store: Store, tmp_path: Path, suffix: str) -> None:
+def test_an_object_store_receives_the_same_file(store: Store, tmp_path: Path, suffix: str) -> None:
     export(store, CONFIGURATION, tmp_path / f"all{suffix}")
     export(store, CONFIGURATION, f"memory://bucket/day/all{suffix}")
     export(store, CONFIGURATION, f"file://{tmp_path}/again/all{suffix}")
-    here = (tmp_path / f"all{suffix}").read_bytes()
-    assert fsspec.filesystem("memory").cat(f"/bucket/day/all{suffix}") == here
-    assert (tmp_path / "again" / f"all{suffix}").read_bytes() == here
+    content = (tmp_path / f"all{suffix}").read_bytes()
+    assert fsspec.filesystem("memory").cat(f"/bucket/day/all{suffix}") == content
+    assert (tmp_path / "again" / f"all{suffix}").read_bytes() == content
 
 
-def test_a_broken_upload_leaves_what_was_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_upload_keeps_the_old_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/bucket/all.csv", b"yesterday")
-    monkeypatch.setattr(exporting.shutil, "copyfileobj", half_written)
+    monkeypatch.setattr(exporting.shutil, "copyfileobj", write_half)
     with pytest.raises(ExportError, match=r"memory://bucket/all\.csv: reset by peer"):
         export(store, CONFIGURATION, "memory://bucket/all.csv")
     with pytest.raises(ExportError, match="reset by peer"):
@@ -103,28 +103,28 @@ def test_a_broken_upload_leaves_what_was_there(store: Store, monkeypatch: pytest
     assert memory.cat("/bucket/all.csv") == b"yesterday" and not memory.exists("/bucket/new.csv")
 
 
-def half_written(here: object, there: MemoryFile, length: int) -> None:
-    there.write(b"half")
+def write_half(source: object, target: MemoryFile, length: int) -> None:
+    target.write(b"half")
     raise ConnectionResetError("reset by peer")
 
 
-def test_a_full_disk_leaves_what_was_there(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_old_file(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out" / "all.csv"
     out.parent.mkdir()
     out.write_text("yesterday")
 
-    def full(frame: pd.DataFrame, path: Path) -> None:
+    def fail(frame: pd.DataFrame, path: Path) -> None:
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, "write_csv", full)
+    monkeypatch.setattr(exporting, "write_csv", fail)
     with pytest.raises(ExportError, match="No space left"):
         export(store, CONFIGURATION, out)
     assert out.read_text() == "yesterday" and list(out.parent.iterdir()) == [out]
 
 
 @pytest.mark.parametrize(
-    ("out", "told"),
+    ("out", "message"),
     [
         ("all.xlsx", r"'all.xlsx': its name must end in one of .csv, .jsonl, .parquet"),
         ("memory://bucket/all", r"must end in one of"),
@@ -132,13 +132,13 @@ def test_a_full_disk_leaves_what_was_there(store: Store, tmp_path: Path, monkeyp
         ("/proc/nowhere/all.csv", r"cannot write /proc/nowhere/all.csv"),
     ],
 )
-def test_where_it_cannot_go_it_says_so_and_no_secret(store: Store, out: str, told: str) -> None:
-    with pytest.raises(ExportError, match=told) as raised:
+def test_an_impossible_target_is_an_error_without_secrets(store: Store, out: str, message: str) -> None:
+    with pytest.raises(ExportError, match=message) as raised:
         export(store, CONFIGURATION, out)
     assert "secret" not in str(raised.value)
 
 
-def test_an_empty_shop_has_nothing_to_export(tmp_path: Path) -> None:
+def test_exporting_an_empty_shop_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no recommendations yet"):
         export(Store(tmp_path / "home"), CONFIGURATION, tmp_path / "all.csv")
     assert not (tmp_path / "all.csv").exists()

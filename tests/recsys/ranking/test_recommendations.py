@@ -1,4 +1,4 @@
-"""Questions that have no answer, and what a gallery is built from."""
+"""The gallery of a shop, the shards of the recommendations stage, and queries without an answer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,24 +21,24 @@ CONFIGURATION = load(environ={})
 
 @pytest.fixture
 def store(tmp_path: Path, shop: SampleShop) -> Store:
-    """A catalogue, and nothing else yet."""
+    """A home with a catalogue and nothing else."""
     store = Store(tmp_path / "home")
     take_in(store, str(shop.catalogue), CONFIGURATION, pd.Timestamp.now("UTC").to_pydatetime())
     return store
 
 
-def test_a_shop_without_features_says_what_to_do(store: Store) -> None:
+def test_a_query_to_a_shop_without_features_reports_the_remedy(store: Store) -> None:
     with pytest.raises(NoImagesError, match="run 'recsys run"):
         recommend_product(store, CONFIGURATION, "any")
 
 
-def test_a_shop_without_images_has_nothing_to_rank(store: Store) -> None:
+def test_a_shop_without_images_has_no_shards(store: Store) -> None:
     assert missing(store, CONFIGURATION, None) == []
     frame, gallery = load_gallery(store, CONFIGURATION)
     assert len(frame) == len(gallery) == 0
 
 
-def test_a_shop_is_read_again_when_something_of_it_changed_and_only_then(small_shop: Callable[..., Store]) -> None:
+def test_a_gallery_is_read_again_only_after_a_change(small_shop: Callable[..., Store]) -> None:
     store = small_shop(["a", "b", "c"], ["A", "B", "C"])
     frame, gallery = load_gallery(store, CONFIGURATION)
     again = load_gallery(store, CONFIGURATION)
@@ -50,26 +50,26 @@ def test_a_shop_is_read_again_when_something_of_it_changed_and_only_then(small_s
     assert frame["product_id"].tolist() == gallery.product_ids.tolist() == ["a", "c"]
 
 
-def test_variants_are_looked_for_where_the_rule_collapses_them(small_shop: Callable[..., Store]) -> None:
+def test_variants_are_computed_only_where_the_rule_collapses_them(small_shop: Callable[..., Store]) -> None:
     store = small_shop(["a", "b"], ["A", "B"])
     original = load(flags={"recommend": {"rule": "original"}}, environ={})
-    for _ in range(2):  # the shop of one rule is not taken for the other's
+    for _ in range(2):  # the cached gallery of one rule is not used for the other
         assert load_gallery(store, CONFIGURATION)[1].groups is not None
         assert load_gallery(store, original)[1].groups is None
 
 
-def test_a_shard_is_of_few_labels(small_shop: Callable[..., Store]) -> None:
+def test_a_shard_has_products_of_few_labels(small_shop: Callable[..., Store]) -> None:
     ids = [f"p{number}" for number in range(9)]
     store = small_shop(ids, ids)
-    of = dict(zip(ids, ["Pens", "Watches", None] * 3, strict=True))
+    label_of = dict(zip(ids, ["Pens", "Watches", None] * 3, strict=True))
     labels = store.read("labels").to_pandas()
-    labels["label"] = [of[key] for key in labels["product_id"]]
+    labels["label"] = [label_of[key] for key in labels["product_id"]]
     store.write("labels", pa.Table.from_pandas(labels, store.read("labels").schema, preserve_index=False))
-    work = missing(store, load(flags={"recommend": {"shard_size": 3}}, environ={}), None)
-    assert sorted(shard.keys for shard in work) == [("p0", "p3", "p6"), ("p1", "p4", "p7"), ("p2", "p5", "p8")]
+    shards = missing(store, load(flags={"recommend": {"shard_size": 3}}, environ={}), None)
+    assert sorted(shard.keys for shard in shards) == [("p0", "p3", "p6"), ("p1", "p4", "p7"), ("p2", "p5", "p8")]
 
 
-def test_an_id_with_a_nul_is_no_other_products_id(store: Store) -> None:
+def test_an_id_with_a_nul_is_not_another_products_id(store: Store) -> None:
     known = store.read("products", ["product_id"])["product_id"][0].as_py()
     with pytest.raises((UnknownProductError, NoImagesError)):
         recommend_product(store, CONFIGURATION, known + "\0")
