@@ -33,7 +33,8 @@ from recsys.evaluation.colour_agreement import (
 )
 from recsys.storage.store import Store
 from recsys.vision.colour import histogram
-from recsys.vision.square import PictureError, decode, decode_squared, encode
+from recsys.vision.image_decoding import PictureError, decode
+from recsys.vision.square import decode_squared, encode, square_picture
 
 MOST_MS = 5.0
 LEAST_RATIO = 1.2
@@ -118,7 +119,7 @@ def photos(folder: Path, count: int) -> tuple[list[bytes], list[tuple[int, int]]
         except PictureError as error:
             say(f"{path.name} is left out: {error}")
             continue
-        jpegs.append(encode(picture.square(256), 95))
+        jpegs.append(encode(square_picture(picture, 256), 95))
         sizes.append((picture.width, picture.height))
         names.append(path.stem)
     if not jpegs:

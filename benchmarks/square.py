@@ -24,7 +24,8 @@ import numpy as np
 from measuring import MB, middle, out, say, table, verdict
 
 from recsys.core.configuration import Images
-from recsys.vision.square import PictureError, decode, encode
+from recsys.vision.image_decoding import PictureError, decode
+from recsys.vision.square import encode, square_picture
 
 SIDE = 256
 SETTINGS = Images()
@@ -76,7 +77,7 @@ def main() -> int:
 
 def ours(data: bytes) -> np.ndarray:
     """Return a picture squared by this project: (256, 256, 3) RGB."""
-    return decode(data, SETTINGS.max_pixels, SIDE).square(SIDE)
+    return square_picture(decode(data, SETTINGS.max_pixels, SIDE), SIDE)
 
 
 def original(data: bytes) -> np.ndarray:

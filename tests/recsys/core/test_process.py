@@ -55,6 +55,16 @@ def test_after_the_set_up_importing_keras_writes_only_early_notes_on_stderr() ->
     assert [line for line in completed.stderr.splitlines() if not EARLY_NOTE.match(line)] == []
 
 
+def test_after_the_set_up_pillow_warns_of_no_picture() -> None:
+    completed = python(
+        "from recsys.core.process import set_up_process; set_up_process()\n"
+        "import io; from PIL import Image; from recsys.vision.image_decoding import decode\n"
+        "file = io.BytesIO(); Image.new('1', (90, 90)).save(file, 'PNG')\n"
+        "decode(file.getvalue(), 8_100, 256); Image.MAX_IMAGE_PIXELS = 8_000; Image.open(file)\n"
+    )
+    assert completed.stderr == ""
+
+
 def test_importing_the_networks_changes_neither_environment_nor_garbage_collector() -> None:
     completed = python(
         "import gc, os, keras\n"

@@ -1,4 +1,4 @@
-"""Pictures for the tests to serve and decode."""
+"""Pictures that tests serve and decode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def picture(width: int = 60, height: int = 40, seed: int = 0) -> Image.Image:
-    """Return coloured blocks, which every codec keeps recognisable."""
+    """Return coloured blocks, which every codec preserves well enough to compare."""
     blocks = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST)
 
@@ -24,6 +24,6 @@ def saved(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """Return a PNG whose header promises that many pixels."""
+    """Return a PNG whose header declares this size."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d" + header + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\0IDAT"

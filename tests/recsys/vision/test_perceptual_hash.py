@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from recsys.vision.perceptual_hash import DISTANCE, ODD, fingerprint, near_duplicates
-from recsys.vision.square import decode, decode_squared, encode, read_photo, square
+from recsys.vision.square import decode_squared, encode, read_photo, square
 from sample_shop import SampleShop
 
 VARIANTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -41,7 +41,7 @@ def drawings(shop: SampleShop) -> np.ndarray:
 def photos(shared_data: Path) -> np.ndarray:
     """The 797 real photos: (797, 256, 256, 3) uint8."""
     paths = sorted((shared_data / "flipkart-photos" / "images").iterdir())
-    return np.stack([decode(path.read_bytes(), 10**9, 256).square(256) for path in paths])
+    return np.stack([read_photo(path) for path in paths])
 
 
 # --- the fingerprint ------------------------------------------------------------------------------------------------

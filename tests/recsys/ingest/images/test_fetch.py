@@ -18,7 +18,7 @@ from recsys.core.configuration import Images
 from recsys.ingest.images import client, hosts
 from recsys.ingest.images.fetch import PART, fetch_images
 from recsys.ingest.images.item import Item, Outcome
-from recsys.vision.square import SquaredImage, decode, decode_squared
+from recsys.vision.square import SquaredImage, decode_squared, square_photo
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_an_image_comes_squared_with_what_the_ledger_wants_to_know(host, setting
     assert (image.width, image.height, image.format, image.size) == (600, 400, "JPEG", len(host.jpeg))
     assert image.digest == hashlib.sha256(host.jpeg).hexdigest()[:32]
     squared = decode_squared(image.jpeg)
-    expected = decode(host.jpeg, settings.max_pixels, 256).square(256)
+    expected = square_photo(host.jpeg, settings)
     assert squared.shape == (256, 256, 3)
     assert np.abs(squared.astype(int) - expected).mean() < 3
 

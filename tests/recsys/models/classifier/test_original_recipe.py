@@ -8,14 +8,14 @@ import mlflow
 import numpy as np
 import pytest
 
-from recsys.core.configuration import load
+from recsys.core.configuration import Images, load
 from recsys.core.errors import WeightsError
 from recsys.core.tracking import current_store, tracking_uri
 from recsys.models.classifier import ledger, registry
 from recsys.models.classifier.recipe import RECIPE_FOLDER
 from recsys.models.classifier.training_record import MODEL_NAME
 from recsys.vision import backbones
-from recsys.vision.square import decode, encode
+from recsys.vision.square import encode, square_photo
 from sample_shop.assortment import product
 from sample_shop.scene import draw_picture
 from tests.recsys.models.classifier.conftest import Shop, settings
@@ -45,7 +45,7 @@ def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_product
         "classifier": {"recipe": str(recipe(tmp_path / "once.toml", str(weights)))},
     }
     shop = Shop(tmp_path / "home", load(None, flags, environ={})).with_tables(mlflow_tables)
-    jpegs = [encode(decode(draw_picture(each, 0), 10**8, 256).square(256), 95) for each in drawn]
+    jpegs = [encode(square_photo(draw_picture(each, 0), Images()), 95) for each in drawn]
     for label in labels:
         own = [jpeg for jpeg, each in zip(jpegs, drawn, strict=True) if each.label == label]
         shop.add(len(own), label, jpegs=own)

@@ -27,7 +27,7 @@ from recsys.models.classifier.training import PATIENCE, ExampleBatches, diagnose
 from recsys.models.labels.tree import assign
 from recsys.vision import backbones
 from recsys.vision.perceptual_hash import fingerprint
-from recsys.vision.square import decode
+from recsys.vision.square import square_photo
 from recsys.vision.training_loop import History, fit
 
 LABELS, SIZE, EACH = 3, 32, 40
@@ -354,10 +354,7 @@ def test_on_real_photos_the_picture_alone_tells_the_label(
     truth, labels = pd.factorize(given, sort=True)
     settings = Configuration().images
     images = np.stack(
-        [
-            decode((folder / "images" / f"{key}.jpeg").read_bytes(), settings.max_pixels, settings.side).square(256)
-            for key in catalogue["uniq_id"]
-        ]
+        [square_photo((folder / "images" / f"{key}.jpeg").read_bytes(), settings) for key in catalogue["uniq_id"]]
     )
     prints = [fingerprint(image) for image in images]
     groups = grouping.assign_groups(catalogue["product_name"], catalogue["brand"], prints)
