@@ -39,8 +39,8 @@ def show(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
         recsys labels show --json
     """
     from recsys.models.labels.ledger import SOURCES, class_balance, class_sources
+    from recsys.models.labels.merge_table import merge_table_notes
     from recsys.models.labels.review import review_list
-    from recsys.models.labels.tree import table_notes
     from recsys.storage.store import Store
 
     configuration = load(home)
@@ -48,7 +48,7 @@ def show(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None:
     balance = class_balance(store)
     unlabelled, to_review = balance.attrs["unlabelled"], len(review_list(store))
     classes = balance.merge(class_sources(store), on="label", how="left")
-    notes = table_notes(store, configuration)
+    notes = merge_table_notes(store, configuration)
     if as_json:
         print_json({"labels": _records(classes), "unlabelled": unlabelled, "to_review": to_review, "notes": notes})
         return

@@ -8,7 +8,7 @@ from prefect.artifacts import create_table_artifact
 from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.models.labels import ledger
-from recsys.models.labels.tree import table_notes
+from recsys.models.labels.merge_table import merge_table_notes
 from recsys.storage.store import Shard, Store
 from tasks import policy
 
@@ -18,7 +18,7 @@ def missing_labels(home: str, configuration: Configuration, filling: ledger.Fill
     """Ask the store which products have no label yet, or one that rests on what has changed."""
     store = Store(home)
     if filling is None:
-        for note in table_notes(store, configuration):
+        for note in merge_table_notes(store, configuration):
             progress.note(note)
     return ledger.missing(store, configuration, filling)
 

@@ -26,7 +26,7 @@ from recsys.models.classifier.registry import Classifier, current_classifier
 from recsys.models.embedding.serving import Model, Serving, folder, serving
 from recsys.models.examples import TRUSTED
 from recsys.models.labels.balance import plan_growth
-from recsys.models.labels.ledger import class_sources, filled
+from recsys.models.labels.ledger import class_sources, predicted_labels
 from recsys.models.labels.review import review_list
 from recsys.models.labels.suspicious import suspicious_labels
 from recsys.ranking.price_levels import price_levels, price_quantiles
@@ -242,7 +242,7 @@ def gather(
     shown = shown.assign(price_level=levels)
     points, point_labels = _map(store, serves.embeddings, shown, configuration)
     source, catalogue_digest = _catalogue(store)
-    model, guessed = current_classifier(store.home), filled(store)
+    model, guessed = current_classifier(store.home), predicted_labels(store)
     return ReportData(
         made_at=datetime.now(UTC),
         source=source,

@@ -108,7 +108,7 @@ def test_show_notes_what_is_odd_in_a_merge_table_and_a_circle_is_an_error(recsys
     table = home / "recsys.toml"
     table.write_text('[labels.merge]\nGlasses = ["Glasses", "glas"]\nWatches = ["часы"]\n', encoding="utf-8")
     code, _, noted = recsys("show")
-    assert code == 0 and "labels.merge names 'glas'" in noted and "did you mean 'glass'?" in noted
+    assert code == 0 and "labels.merge lists 'glas'" in noted and "did you mean 'glass'?" in noted
     table.write_text('[labels.merge]\nA = ["B"]\nB = ["A"]\n')
     fails(recsys("show"), 3, "recsys.toml", "a circle", "'B' into 'A'", "'A' into 'B'")
 

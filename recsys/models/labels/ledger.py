@@ -1,12 +1,13 @@
-"""The stage of the labels on the store: what is missing, one shard of it, and the classes that come of it.
+"""Run the stage of the labels, and list the classes and the predicted labels.
 
-What a person answered outranks the catalogue, which outranks the classifier; a prediction that is too unsure is no
-label, and its product waits in the review list.
+A reviewer's answer takes precedence over the catalogue, and the catalogue over the classifier. A prediction below the
+threshold gives no label, and its product is in the review list.
 
-A run asks this stage twice. Before the classifier (`filling` None) it brings what is given up to date, so that there
-is something to learn from, and leaves alone what an earlier run filled: the model has not spoken yet. Behind it, with
-the model at hand, it fills the gaps, or takes back what that model no longer says. Where nothing changed, both find
-nothing to do. For that a label's basis has two parts, one for what is given and one for the prediction.
+A run calls this stage twice. Before the classifier (`filling` None) the stage updates the labels of the catalogue and
+the reviewers, so that there is something to train on, and keeps the predicted labels of earlier runs. After the
+classifier it fills the gaps, and removes labels that the classifier no longer predicts. If nothing changed, neither
+call has anything to do. For that, the basis of a predicted label has two parts: the basis of the catalogue's row, and
+the digest of the prediction.
 """
 
 from __future__ import annotations
@@ -18,21 +19,22 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.core.configuration import Configuration
-from recsys.ingest.catalogue.products import ACTIVE, frame_of
-from recsys.models.labels.tree import assign, stored_label_table, top_level
+from recsys.ingest.catalogue.products import ACTIVE, active_products, frame_of
+from recsys.models.labels.merge_table import assign_labels, stored_merge_table, top_level
 from recsys.storage.store import SCHEMAS, Shard, Store, among, digest, literal, shards
 
 SOURCES = ("catalogue", "merged", "predicted", "reviewed")
-CONFIDENCE_DIGITS = 4  # of a prediction, that count: another machine's rounding makes no new label
+CONFIDENCE_DIGITS = 4
+"""Digits of a confidence that count in a basis: the rounding of another machine must not make a new label."""
 
 
 @dataclass(frozen=True)
 class Filling:
-    """By which predictions gaps are filled.
+    """Predictions that fill labels.
 
     Attributes:
-        model_version: of the classifier at hand; predictions of any other are not used.
-        threshold: the least confidence that fills; None: none is sure enough, so nothing is filled.
+        model_version: version of the classifier.
+        threshold: lowest confidence that fills a label; None fills none.
     """
 
     model_version: str
@@ -41,9 +43,9 @@ class Filling:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """What one shard did: products with a label, how many of those by each way, and products without one.
+    """Numbers of products of one shard: with a label, by some of its sources, and without a label.
 
-    `reviewed` counts also those of which a person said that they have none.
+    `reviewed` includes products of which a reviewer answered that they have no label.
     """
 
     labelled: int
@@ -54,19 +56,19 @@ class LabelCounts:
 
 
 def missing(store: Store, configuration: Configuration, filling: Filling | None = None) -> list[Shard]:
-    """Return shards of the active products without a label row, or with one that rests on something that changed.
+    """Return shards of the active products whose label row is missing or has an outdated basis.
 
     Args:
-        store: of the home.
-        configuration: holds the merge table.
-        filling: None before the classifier has spoken in this run: labels that it filled earlier stay.
+        store: the home's store.
+        configuration: section `labels`.
+        filling: predictions that fill labels; None before the classifier, which keeps the labels of earlier runs.
     """
-    wanted = _assigned(store, configuration, filling, ACTIVE)
+    rows = _current_rows(store, configuration, filling, ACTIVE)
     stored = store.read("labels", ["product_id", "basis"]).to_pandas()
     bases = stored.set_index("product_id")["basis"].astype("str")
-    known = wanted["product_id"].map(bases if filling else bases.str.split(":").str[0])
-    todo = wanted[known != wanted["basis"]].sort_values("product_id")
-    # the version, since an answer that is taken back and given again makes the same basis missing again
+    stored_basis = rows["product_id"].map(bases if filling else bases.str.split(":").str[0])
+    todo = rows[stored_basis != rows["basis"]].sort_values("product_id")
+    # With the table's version: an answer that is given again after it was taken back makes the same basis missing.
     state = [f"{store.version('labels')} {basis}" for basis in todo["basis"]]
     return shards("labels", todo["product_id"].tolist(), configuration.labels.shard_size, state=state)
 
@@ -74,12 +76,12 @@ def missing(store: Store, configuration: Configuration, filling: Filling | None 
 def label_shard(
     store: Store, shard: Shard, configuration: Configuration, filling: Filling | None = None
 ) -> LabelCounts:
-    """Label the products of a shard, in one commit. Arguments as `missing`, which made the shard.
+    """Write the labels of a shard's products in one commit. Arguments as `missing`, which made the shard.
 
     Raises:
         HomeError: the store cannot be written to.
     """
-    rows = _assigned(store, configuration, filling, f"{ACTIVE} AND {among('product_id', shard.keys)}")
+    rows = _current_rows(store, configuration, filling, f"{ACTIVE} AND {among('product_id', shard.keys)}")
     if len(rows):
         store.write("labels", pa.Table.from_pandas(rows, schema=SCHEMAS["labels"], preserve_index=False))
     by_source = rows["source"].value_counts()
@@ -94,43 +96,40 @@ def label_shard(
 
 
 def overlay(
-    given: pd.DataFrame, reviews: pd.DataFrame, predictions: pd.DataFrame, filling: Filling | None
+    catalogue_rows: pd.DataFrame, reviews: pd.DataFrame, predictions: pd.DataFrame, filling: Filling | None
 ) -> pd.DataFrame:
-    """Return the rows of `labels`: an answer before the catalogue's label, that before a prediction.
+    """Return the catalogue's rows of `labels`, with gaps filled by predictions and all replaced by answers.
 
     Args:
-        given: rows as `tree.assign` returns them.
-        reviews: product_id, label (null: it has none).
+        catalogue_rows: rows of `merge_table.assign_labels`.
+        reviews: product_id, label (null: the product has none).
         predictions: product_id, model_version, label, confidence.
-        filling: None: no prediction is used.
+        filling: predictions that fill labels; None fills none.
 
     Returns:
-        As `given`. The basis of a label that was predicted is that of what is given, a colon, and the digest of the
-        prediction.
+        Rows as `catalogue_rows`. The basis of a predicted label is the catalogue's basis, a colon, and the digest of
+        the prediction.
     """
-    rows = given.to_dict("list")
-    row_of = {key: row for row, key in enumerate(rows["product_id"])}
-
-    def put(row: int, label: str | None, source: str, confidence: float, version: str | None, basis: str) -> None:
-        decided = {"label": label, "source": source, "confidence": confidence, "model_version": version, "basis": basis}
-        for column, value in decided.items():
-            rows[column][row] = value
-
+    rows = catalogue_rows.set_index("product_id")
+    bases = rows["basis"].to_dict()
     if filling is not None and filling.threshold is not None:
-        sure = (predictions["model_version"] == filling.model_version) & predictions["label"].notna()
-        sure &= predictions["confidence"].astype("float32") >= np.float32(filling.threshold)
-        used = predictions.loc[sure, ["product_id", "label", "confidence"]]
-        gaps = set(given.loc[given["label"].isna(), "product_id"])
-        for key, label, confidence in used[used["product_id"].isin(gaps)].itertuples(index=False, name=None):
-            said = digest([filling.model_version, label, f"{confidence:.{CONFIDENCE_DIGITS}f}"])
-            row = row_of[key]
-            put(row, label, "predicted", confidence, filling.model_version, f"{given['basis'].iloc[row]}:{said}")
-    answered = reviews[reviews["product_id"].isin(row_of)]
-    answers = answered["label"].astype(object).where(answered["label"].notna(), None)
-    for key, answer in zip(answered["product_id"], answers, strict=True):
-        row = row_of[key]
-        put(row, answer, "reviewed", 1.0, None, digest([given["basis"].iloc[row], "reviewed", [answer]]))
-    return pd.DataFrame(rows).astype(given.dtypes.to_dict())
+        used = _sure_predictions(predictions, filling)
+        used = used[used.index.isin(rows.index[rows["label"].isna()])]
+        rows.loc[used.index, ["label", "confidence"]] = used
+        rows.loc[used.index, "source"] = "predicted"
+        rows.loc[used.index, "model_version"] = filling.model_version
+        rows.loc[used.index, "basis"] = [
+            f"{bases[key]}:{digest([filling.model_version, label, f'{confidence:.{CONFIDENCE_DIGITS}f}'])}"
+            for key, label, confidence in zip(used.index, used["label"], used["confidence"], strict=True)
+        ]
+    answers = reviews[reviews["product_id"].isin(rows.index)].set_index("product_id")["label"]
+    labels = answers.astype(object).where(answers.notna(), None)
+    rows.loc[answers.index, "label"] = answers
+    rows.loc[answers.index, "source"] = "reviewed"
+    rows.loc[answers.index, "confidence"] = 1.0
+    rows.loc[answers.index, "model_version"] = None
+    rows.loc[answers.index, "basis"] = [digest([bases[key], "reviewed", [label]]) for key, label in labels.items()]
+    return rows.reset_index()
 
 
 def class_balance(store: Store) -> pd.DataFrame:
@@ -139,7 +138,7 @@ def class_balance(store: Store) -> pd.DataFrame:
     Columns: label, products (int64), share (float64, of the labelled products). `attrs["unlabelled"]` is the number
     of active products without a label.
     """
-    active = store.read("products", ["product_id"], ACTIVE).to_pandas()["product_id"]
+    active = active_products(store, ["product_id"])["product_id"]
     labels = store.read("labels", ["product_id", "label"]).to_pandas()
     sizes = labels.loc[labels["product_id"].isin(active), "label"].value_counts()
     frame = sizes.rename_axis("label").reset_index(name="products")
@@ -151,23 +150,22 @@ def class_balance(store: Store) -> pd.DataFrame:
 
 
 def class_sources(store: Store) -> pd.DataFrame:
-    """Return where the labels of each class come from, the classes by name.
+    """Return the number of active products of each class by the source of their label, the classes by name.
 
-    Columns: label, and of the active products how many have it by each way (int64): catalogue, merged, predicted,
-    reviewed.
+    Columns: label; catalogue, merged, predicted, reviewed (int64).
     """
-    active = store.read("products", ["product_id"], ACTIVE).to_pandas()["product_id"]
+    active = active_products(store, ["product_id"])["product_id"]
     labels = store.read("labels", ["product_id", "label", "source"], "label IS NOT NULL").to_pandas()
     labels = labels[labels["product_id"].isin(active)]
     counts = pd.crosstab(labels["label"], labels["source"]).reindex(columns=list(SOURCES), fill_value=0)
     return counts.astype("int64").rename_axis(columns=None).reset_index()
 
 
-def filled(store: Store) -> pd.DataFrame:
-    """Return the active products whose label was predicted, the surest first.
+def predicted_labels(store: Store) -> pd.DataFrame:
+    """Return the active products whose label was predicted, the most confident first.
 
-    Columns: product_id, name, top_level (that the catalogue gives in place of a category; null where it has none),
-    label, confidence (float32), model_version, image_digest (null where there is no picture).
+    Columns: product_id, name, top_level (of the category path; null if there is none), label, confidence (float32),
+    model_version, image_digest (null without a picture).
     """
     columns = ["product_id", "label", "confidence", "model_version"]
     predicted = store.read("labels", columns, "source = 'predicted'").to_pandas()
@@ -179,12 +177,19 @@ def filled(store: Store) -> pd.DataFrame:
     return rows[["product_id", "name", "top_level", "label", "confidence", "model_version", "image_digest"]]
 
 
-def _assigned(store: Store, configuration: Configuration, filling: Filling | None, where: str) -> pd.DataFrame:
-    """Return the rows of `labels` as they should be, of the products that match."""
+def _current_rows(store: Store, configuration: Configuration, filling: Filling | None, where: str) -> pd.DataFrame:
+    """Return the up-to-date rows of `labels` of the products that match a condition."""
     products = frame_of(store.read("products", ["product_id", "name", "category_path"], where))
-    given = assign(products, configuration, stored_label_table(store, configuration))
+    catalogue_rows = assign_labels(products, configuration, stored_merge_table(store, configuration))
     reviews = store.read("reviews", ["product_id", "label"]).to_pandas()
     columns = ["product_id", "model_version", "label", "confidence"]
-    of_model = f"model_version = {literal(filling.model_version)}" if filling else "false"
-    predictions = store.read("predictions", columns, of_model).to_pandas()
-    return overlay(given, reviews, predictions, filling)
+    condition = f"model_version = {literal(filling.model_version)}" if filling else "false"
+    predictions = store.read("predictions", columns, condition).to_pandas()
+    return overlay(catalogue_rows, reviews, predictions, filling)
+
+
+def _sure_predictions(predictions: pd.DataFrame, filling: Filling) -> pd.DataFrame:
+    """Return label and confidence, by product_id, of the predictions that may fill a label."""
+    sure = (predictions["model_version"] == filling.model_version) & predictions["label"].notna()
+    sure &= predictions["confidence"].astype("float32") >= np.float32(filling.threshold or 0.0)
+    return predictions.loc[sure].set_index("product_id")[["label", "confidence"]]

@@ -23,8 +23,8 @@ from recsys.core.errors import ExportError, ReviewError
 from recsys.core.text import shorten
 from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE, frame_of
+from recsys.models.labels.merge_table import stored_merge_table, top_level
 from recsys.models.labels.suspicious import suspicious_labels
-from recsys.models.labels.tree import stored_label_table, top_level
 from recsys.storage.spreadsheet import cell, read_csv, write_csv
 from recsys.storage.store import SCHEMAS, Store, among
 
@@ -54,7 +54,7 @@ def known_labels(store: Store, configuration: Configuration) -> tuple[str, ...]:
     """Return the labels that an answer may name, sorted: those of the products, and of the merge table."""
     active = store.read("products", ["product_id"], ACTIVE).to_pandas()["product_id"]
     labels = store.read("labels", ["product_id", "label"], "label IS NOT NULL").to_pandas()
-    table = stored_label_table(store, configuration)
+    table = stored_merge_table(store, configuration)
     return tuple(sorted({*labels.loc[labels["product_id"].isin(active), "label"], *table.labels.values()}))
 
 

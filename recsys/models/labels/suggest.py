@@ -18,7 +18,7 @@ import pandas as pd
 from recsys.core.errors import ExportError
 from recsys.core.text import shorten
 from recsys.models.labels.likeness import Likeness, likeness, words
-from recsys.models.labels.tree import is_product_name, top_level
+from recsys.models.labels.merge_table import is_product_name, top_level
 
 SMALL_SHARE = 0.01
 """A top level with fewer of the products than this is small: 200 of 20,000, where the original merged 19 to 180."""

@@ -11,7 +11,7 @@ import pytest
 from recsys.core.configuration import Configuration
 from recsys.ingest.catalogue import read_catalogue
 from recsys.models.grouping import TRAINING, assign_folds, assign_groups, draw_holdout, split_sides
-from recsys.models.labels import tree
+from recsys.models.labels.merge_table import assign_labels
 
 
 def draw_shop(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +163,7 @@ def test_an_impossible_split_is_an_error(wrong: float) -> None:
 @pytest.mark.shared
 def test_each_label_of_the_real_20000_is_spread_evenly_over_the_folds(tmp_path: Path, shared_data: Path) -> None:
     products = read_catalogue(str(shared_data / "flipkart-20k" / "catalogue.csv"), Configuration(), tmp_path).products
-    frame = products.merge(tree.assign(products, Configuration())[["product_id", "label"]], on="product_id")
+    frame = products.merge(assign_labels(products, Configuration())[["product_id", "label"]], on="product_id")
     frame = frame.dropna(subset="label")
     group = assign_groups(frame["name"], frame["brand"])
     assert len(set(group)) < 13_000 and np.bincount(group).max() < 200  # 12,987 and 141 of all 20,000

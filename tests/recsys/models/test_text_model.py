@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 from recsys.core.configuration import Configuration
 from recsys.ingest.catalogue import read_catalogue
 from recsys.models.classifier.calibration import Calibration, coverage_at, threshold_for
-from recsys.models.labels import tree
+from recsys.models.labels.merge_table import assign_labels
 from recsys.models.text_model import LONGEST_TEXT, TextModel, has_text
 
 WATCH, SHIRT, LAMP = 0, 1, 2
@@ -161,7 +161,7 @@ def test_a_model_that_is_not_there_is_an_error_with_its_file(tmp_path: Path) -> 
 def rows_with_labels(catalogue: Path, scratch: Path) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, int]:
     """Return a catalogue's labelled rows, their labels' codes, their groups by name and brand, and how many labels."""
     reading = read_catalogue(str(catalogue), Configuration(), scratch)
-    rows = reading.products.assign(label=tree.assign(reading.products, Configuration())["label"])
+    rows = reading.products.assign(label=assign_labels(reading.products, Configuration())["label"])
     rows = rows[rows["label"].notna()].reset_index(drop=True)
     codes, labels = pd.factorize(rows["label"], sort=True)
     groups = pd.factorize(rows["name"].str.casefold() + "|" + rows["brand"].fillna("").str.casefold())[0]

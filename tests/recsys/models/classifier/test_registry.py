@@ -23,7 +23,7 @@ from recsys.models import examples
 from recsys.models.classifier import ledger, registry
 from recsys.models.classifier.recipe import load_recipe
 from recsys.models.classifier.training_record import MODEL_NAME
-from recsys.models.labels.ledger import Filling, filled
+from recsys.models.labels.ledger import Filling, predicted_labels
 from tests.recsys.models.classifier.conftest import KINDS, QUICK, Shop, settings
 
 EPOCHS = load_recipe(QUICK).epochs
@@ -132,7 +132,7 @@ def test_gaps_are_filled_by_a_prediction_that_is_sure_and_each_product_is_judged
     assert len(predict(shop, model)) == 6  # the others were judged in the training, by models that had not seen them
     assert predict(shop, model) == []
     shop.label(model.filling)
-    rows = filled(shop.store)
+    rows = predicted_labels(shop.store)
     assert len(rows) and (rows["confidence"] >= model.threshold).all()
     assert all(KINDS[row.label] in row.name for row in rows.itertuples(index=False))
     assert registry.is_up_to_date(shop.store, shop.configuration, model)

@@ -24,7 +24,7 @@ from recsys.models import grouping
 from recsys.models.classifier.network import build_head
 from recsys.models.classifier.recipe import Network, Recipe, load_recipe
 from recsys.models.classifier.training import PATIENCE, ExampleBatches, diagnose, train_head, train_network
-from recsys.models.labels.tree import assign
+from recsys.models.labels.merge_table import assign_labels
 from recsys.vision import backbones
 from recsys.vision.perceptual_hash import fingerprint
 from recsys.vision.square import square_photo
@@ -350,7 +350,7 @@ def test_on_real_photos_the_picture_alone_tells_the_label(
     catalogue = pd.read_csv(folder / "catalogue.csv")
     paths = [[part.strip() for part in json.loads(tree)[0].split(">>")] for tree in catalogue["product_category_tree"]]
     products = pd.DataFrame({"product_id": catalogue["uniq_id"], "name": catalogue["product_name"]})
-    given = assign(products.assign(category_path=paths), Configuration())["label"]
+    given = assign_labels(products.assign(category_path=paths), Configuration())["label"]
     truth, labels = pd.factorize(given, sort=True)
     settings = Configuration().images
     images = np.stack(

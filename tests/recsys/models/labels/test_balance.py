@@ -12,8 +12,8 @@ import pytest
 from recsys.core.configuration import Configuration, Original, load
 from recsys.core.errors import ConfigurationError
 from recsys.ingest.catalogue import read_catalogue
-from recsys.models.labels import tree
 from recsys.models.labels.balance import balance, grow, plan_growth
+from recsys.models.labels.merge_table import assign_labels
 
 
 def settings(**of_balance: Any) -> Configuration:
@@ -179,7 +179,7 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.Data
     """The 20,000 rows with the original's labels; their ids stand for their pictures."""
     scratch = tmp_path_factory.mktemp("scratch")
     products = read_catalogue(str(shared_data / "flipkart-20k" / "catalogue.csv"), Configuration(), scratch).products
-    frame = products.merge(tree.assign(products, Configuration())[["product_id", "label"]], on="product_id")
+    frame = products.merge(assign_labels(products, Configuration())[["product_id", "label"]], on="product_id")
     return frame.assign(image_digest=frame["product_id"], group=range(len(frame)))
 
 

@@ -11,8 +11,8 @@ from recsys.core.configuration import FLIPKART_LABELS, Configuration, load
 from recsys.core.errors import ConfigurationError
 from recsys.ingest.catalogue import read_catalogue, update_products
 from recsys.models.labels import ledger
-from recsys.models.labels.tree import assign, table_notes
-from recsys.storage.store import Store
+from recsys.models.labels.merge_table import assign_labels, merge_table, merge_table_notes, top_level
+from recsys.storage.store import SCHEMAS, Store
 from sample_shop.catalogue import rows
 from tests.recsys.models.labels.small_shop import NOW, Shop, settings
 
@@ -24,27 +24,123 @@ def other_schema(**labels: object) -> Configuration:
     return load(None, {"catalogue": {"columns": OTHER_COLUMNS}, "labels": labels}, environ={})
 
 
-def labels_of(top_levels: list[str], configuration: Configuration) -> list[str | None]:
-    """Return the labels of products with these top levels, None for no label."""
-    products = pd.DataFrame({"product_id": [f"{row}" for row in range(len(top_levels))], "name": "Name"})
-    given = assign(products.assign(category_path=[[top, "x"] for top in top_levels]), configuration)["label"]
-    return [None if pd.isna(label) else label for label in given]
+def products(*paths: list[str], names: list[str | None] | None = None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "product_id": [f"id-{number}" for number in range(len(paths))],
+            "name": pd.Series(names or [f"Name {number}" for number in range(len(paths))], dtype="str"),
+            "category_path": pd.Series(paths, dtype="object"),
+        }
+    )
+
+
+def labels_for(frame: pd.DataFrame, configuration: Configuration) -> list[str | None]:
+    return [None if pd.isna(label) else label for label in assign_labels(frame, configuration)["label"]]
+
+
+# --- the rule -------------------------------------------------------------------------------------------------------
+
+
+def test_the_top_level_is_the_first_part_of_the_path() -> None:
+    assert top_level(["Clothing", "Footwear"]) == "Clothing"
+    assert top_level([]) is None
+    assert top_level(None) is None
+
+
+def test_the_table_merges_listed_values_and_gives_no_label_to_others() -> None:
+    frame = products(["Clothing"], ["Home & Kitchen", "Mugs"], ["Some product's name"], [])
+    rows = assign_labels(frame, Configuration())
+    assert rows["product_id"].tolist() == ["id-0", "id-1", "id-2", "id-3"]
+    assert rows["label"].tolist()[:2] == ["Clothing", "Kitchen & Dining"]
+    assert rows["source"].tolist()[:2] == ["catalogue", "merged"]
+    assert rows["confidence"].tolist()[:2] == [1.0, 1.0]
+    assert rows.loc[2:, ["label", "source", "confidence"]].isna().all(axis=None)
+    assert rows["model_version"].isna().all()
+    assert rows.columns.tolist() == SCHEMAS["labels"].names
+
+
+def test_a_table_that_covers_too_few_products_is_not_applied() -> None:
+    frame = products(["Mode", "Jacken"], ["Möbel", "Tische"], ["Furniture", "Beds"])
+    table = merge_table(frame["category_path"].map(top_level), Configuration())
+    assert not table.applied
+    assert table.coverage == pytest.approx(1 / 3)
+    assert table.labels == {}
+    assert "only 33.3% of the products: each top level is its own label" in str(table)
+    assert labels_for(frame, Configuration()) == ["Mode", "Möbel", "Furniture"]
+
+
+def test_the_table_applies_from_the_configured_coverage() -> None:
+    frame = products(["Furniture"], ["Möbel"])
+    assert labels_for(frame, Configuration()) == ["Home Furnishing", None]
+    assert labels_for(frame, settings(merge_coverage=0.51)) == ["Furniture", "Möbel"]
+
+
+def test_without_a_table_each_top_level_is_its_own_label() -> None:
+    assert labels_for(products(["Furniture"], ["Clothing"]), settings({})) == ["Furniture", "Clothing"]
+    assert labels_for(products(["Furniture"]), settings({}, merge_coverage=0)) == ["Furniture"]
+
+
+def test_a_shops_own_table_is_configuration() -> None:
+    configuration = settings({"Fashion": ["Mode", "Schuhe"]})
+    assert labels_for(products(["Mode"], ["Schuhe"], ["Möbel"]), configuration) == ["Fashion", "Fashion", None]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "valid"),
+    [
+        (["Sumo Baby Walker (Red)"], "Sumo Baby Walker", False),
+        (["Vishudh Printed Women's Kurta"], "Vishudh Printed Women's Kurta", False),
+        (["Bengal Blooms Rose Plant with Pot (3..."], "Bengal Blooms Rose Plant with Pot", False),
+        (["Koie Battery - For Samsung Prem..."], "Koie Battery - For Samsung Premium Quality", False),
+        (["Koie Battery - For Samsung Prem…"], "Koie Battery - For Samsung Premium Quality", False),
+        (["Shoes"], "Shoes and more", True),
+        (["Shoes & Boots"], "Shoes", True),
+        (["Shoes", "Shoes"], "Shoes", True),
+        (["..."], "Shoes", True),
+        (["Shoes"], None, True),
+    ],
+)
+def test_without_a_table_a_product_name_as_category_gives_no_label(
+    path: list[str], name: str | None, valid: bool
+) -> None:
+    assert labels_for(products(path, names=[name]), settings({})) == [path[0] if valid else None]
+
+
+def test_the_basis_depends_only_on_the_top_level_and_the_label() -> None:
+    frame = products(["Furniture", "Beds"], ["Furniture", "Tables"], ["Clothing"], [])
+    before = assign_labels(frame, Configuration())["basis"].tolist()
+    assert before[0] == before[1]
+    assert len(set(before)) == 3
+    more = settings({**{k: list(v) for k, v in Configuration().labels.merge.items()}, "Books": ["eBooks"]})
+    assert assign_labels(frame, more)["basis"].tolist() == before
+    other = settings({"Home": ["Furniture"], "Clothing": ["Clothing"]})
+    after = assign_labels(frame, other)["basis"].tolist()
+    assert [new != old for new, old in zip(after, before, strict=True)] == [True, True, False, False]
+
+
+def test_without_products_there_are_no_labels() -> None:
+    assert assign_labels(products(), Configuration()).empty
 
 
 # --- the built-in table ---------------------------------------------------------------------------------------------
+
+
+def labels_of_top_levels(top_levels: list[str], configuration: Configuration) -> list[str | None]:
+    return labels_for(products(*([top, "x"] for top in top_levels)), configuration)
+
 
 MOSTLY_CLOTHING = ["Clothing"] * 6 + ["Shoes"] * 3 + ["Sunglasses"]
 
 
 def test_with_the_promptcloud_schema_the_built_in_table_applies() -> None:
     assert load(environ={}).labels.merge == FLIPKART_LABELS
-    assert labels_of(MOSTLY_CLOTHING, load(environ={})) == ["Clothing"] * 6 + [None] * 3 + ["Eyewear"]
+    assert labels_of_top_levels(MOSTLY_CLOTHING, load(environ={})) == ["Clothing"] * 6 + [None] * 3 + ["Eyewear"]
 
 
 def test_with_another_schema_each_top_level_is_its_own_label() -> None:
     assert other_schema().labels.merge == {}
-    assert labels_of(MOSTLY_CLOTHING, other_schema()) == MOSTLY_CLOTHING
-    assert labels_of(MOSTLY_CLOTHING, other_schema(merge_coverage=0)) == MOSTLY_CLOTHING
+    assert labels_of_top_levels(MOSTLY_CLOTHING, other_schema()) == MOSTLY_CLOTHING
+    assert labels_of_top_levels(MOSTLY_CLOTHING, other_schema(merge_coverage=0)) == MOSTLY_CLOTHING
 
 
 @pytest.mark.parametrize("column", ["id", "category_tree"])
@@ -62,18 +158,18 @@ def test_other_columns_and_formats_do_not_change_the_schema() -> None:
 
 def test_a_shops_own_table_applies_with_any_schema() -> None:
     own = other_schema(merge={"Fashion": ["Clothing", "Shoes"]})
-    assert labels_of(MOSTLY_CLOTHING, own) == ["Fashion"] * 9 + [None]
+    assert labels_of_top_levels(MOSTLY_CLOTHING, own) == ["Fashion"] * 9 + [None]
     copied = other_schema(merge=dict(FLIPKART_LABELS))
-    assert labels_of(MOSTLY_CLOTHING, copied) == ["Clothing"] * 6 + [None] * 3 + ["Eyewear"]
+    assert labels_of_top_levels(MOSTLY_CLOTHING, copied) == ["Clothing"] * 6 + [None] * 3 + ["Eyewear"]
 
 
 def test_the_sample_shop_keeps_the_built_in_table(tmp_path: Path) -> None:
     shop_rows = list(rows(12_345, 300, "http://localhost"))
     catalogue = tmp_path / "catalogue.csv"
     pd.DataFrame(shop_rows).to_csv(catalogue, index=False)
-    products = read_catalogue(str(catalogue), load(environ={}), tmp_path).products
-    labels = assign(products, load(environ={}))["label"].dropna()
-    assert len(labels) > 0.9 * len(products)
+    shop_products = read_catalogue(str(catalogue), load(environ={}), tmp_path).products
+    labels = assign_labels(shop_products, load(environ={}))["label"].dropna()
+    assert len(labels) > 0.9 * len(shop_products)
     assert set(labels) <= set(FLIPKART_LABELS)
 
 
@@ -125,30 +221,31 @@ def test_a_label_may_differ_from_its_values_and_may_be_empty() -> None:
 
 def test_there_are_no_notes_on_the_built_in_table(shop: Shop) -> None:
     shop.update(("a", "Clothing"))
-    assert table_notes(shop.store, Configuration()) == ()
-    assert table_notes(shop.store, settings(dict(FLIPKART_LABELS))) == ()  # type: ignore[arg-type]
-    assert table_notes(shop.store, settings({})) == ()
+    assert merge_table_notes(shop.store, Configuration()) == ()
+    assert merge_table_notes(shop.store, settings(dict(FLIPKART_LABELS))) == ()  # type: ignore[arg-type]
+    assert merge_table_notes(shop.store, settings({})) == ()
 
 
 def test_a_value_without_products_is_a_note_and_no_error(shop: Shop) -> None:
     shop.update(("a", "Furniture"), ("b", "Furniture"), ("c", "Kitchenware"), ("d", "ساعات"))
-    notes = table_notes(shop.store, settings({"Home": ["Furniture", "Kitchen ware", "Bedding"], "Watches": ["ساعات"]}))
+    table = {"Home": ["Furniture", "Kitchen ware", "Bedding"], "Watches": ["ساعات"]}
+    notes = merge_table_notes(shop.store, settings(table))
     assert notes == (
-        "labels.merge names 'Kitchen ware', which is no product's top level; did you mean 'Kitchenware'?",
-        "labels.merge names 'Bedding', which is no product's top level",
+        "labels.merge lists 'Kitchen ware', which is not the top level of any product; did you mean 'Kitchenware'?",
+        "labels.merge lists 'Bedding', which is not the top level of any product",
     )
 
 
 def test_a_label_without_the_top_level_of_its_own_name_is_a_note(shop: Shop) -> None:
     shop.update(("a", "Eyewear"), ("b", "Sunglasses"), ("c", "Sunglasses"), ("d", "Watches"))
-    notes = table_notes(shop.store, settings({"Eyewear": ["Sunglasses"], "Watches": ["Watches"]}))
+    notes = merge_table_notes(shop.store, settings({"Eyewear": ["Sunglasses"], "Watches": ["Watches"]}))
     assert notes == (
-        "labels.merge does not name 'Eyewear' among the values of the label 'Eyewear': "
+        "labels.merge does not list 'Eyewear' among the values of the label 'Eyewear': "
         "1 products of that top level have no label",
     )
 
 
 def test_an_own_table_that_covers_too_few_products_is_a_note(shop: Shop) -> None:
     shop.update(("a", "Eyewear"), ("b", "Sunglasses"), ("c", "Sunglasses"))
-    (note,) = table_notes(shop.store, settings({"Glasses": ["Eyewear"]}))
+    (note,) = merge_table_notes(shop.store, settings({"Glasses": ["Eyewear"]}))
     assert "only 33.3% of the products: each top level is its own label" in note

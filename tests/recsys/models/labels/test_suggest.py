@@ -13,8 +13,8 @@ import pytest
 from recsys.core.configuration import FLIPKART_LABELS, Configuration, load
 from recsys.core.errors import ExportError
 from recsys.ingest.catalogue import read_catalogue
+from recsys.models.labels.merge_table import assign_labels
 from recsys.models.labels.suggest import COLUMNS, suggest_merges, write_suggestions
-from recsys.models.labels.tree import assign
 
 SHIRTS = ("Plain", "Striped", "Checked", "Printed", "Slim", "Loose", "Long", "Short", "White", "Linen")
 ROW = tuple[str, str | None, str | None]  # category tree, name, brand
@@ -213,6 +213,6 @@ def test_of_the_real_20000_rows_the_grey_areas_and_the_names_are_found(tmp_path:
 
     write_suggestions(suggestions, tmp_path / "merge.toml")
     table = load(file=tmp_path / "merge.toml", environ={})
-    labels = assign(products, table)
+    labels = assign_labels(products, table)
     assert labels["label"].nunique() == 23
     assert labels["label"].isna().sum() == dropped["products"].sum()
