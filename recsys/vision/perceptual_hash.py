@@ -1,72 +1,64 @@
-"""Perceptual fingerprints: which pictures are one photo, resized, recompressed, recoloured or mirrored.
+"""Recognise copies of one photo by perceptual hashes: resized, recompressed, brightened or mirrored.
 
 A fingerprint is the signs of 64 coefficients of a picture's cosine transform, a pHash (Zauner, "Implementation and
-benchmarking of perceptual image hash functions", 2010). Its usual 8 × 8 lowest frequencies are no use in a shop: a
-product in the middle of white looks the same there as any other. On 735 real photos mugs with different prints differ
-in 2 of those bits, no more than one photo at two sizes. So the lowest four frequencies of each axis are left out.
-Measured on the same photos:
-
-    pairs of them                 27 within 5 bits, all the same photo; the next are 6 (one laptop with two skins),
-                                  8 (a glove, a bedcover in two patterns) and 9 (mugs, batteries) bits apart
-    pairs, one of them mirrored   none within 8 bits
-    one photo, within 5 bits      recompressed at quality 40: 99.6 %; at half the size: 99.7 %; at 100 pixels: 98.8 %;
-                                  brightened by a tenth: 95 %; mirrored: 99.6 %
-    not found                     cut by 3 % of its sides (29 % are), put on a wider white border
+benchmarking of perceptual image hash functions", 2010). The usual 8 × 8 lowest frequencies do not work for a shop,
+where every product stands in the middle of white. Therefore the lowest four frequencies of each axis are left out.
+`docs/embedding.md` has the measurements.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import pandas as pd
 
 VERSION = 1
-"""Of the rule below; raised when the same picture would get another fingerprint."""
+"""Version of the fingerprint; increase it when the same picture gets another fingerprint."""
 
 DISTANCE = 5
-"""Bits, at most, between two fingerprints of one photo."""
+"""Maximum distance of two fingerprints of one photo, bits."""
 
 SIDE = 64
-"""Pixels that a picture is averaged to before its transform."""
-BLOCK = slice(4, 12)
-"""Of the frequencies of each axis, those that a fingerprint is made of."""
-EVEN = 0.5
-"""A coefficient, in grey levels, up to which a picture has nothing of that frequency: rounding alone makes as much."""
+"""Side to which a picture is averaged before its transform, pixels."""
+FREQUENCIES = slice(4, 12)
+"""Frequencies of each axis in a fingerprint."""
+NOISE = 0.5
+"""Coefficient, in grey levels, up to which a frequency counts as absent; rounding alone reaches this size."""
 
-ODD = np.uint64(int("01" * 32, 2))
-"""The bits of odd horizontal frequencies, whose sign a mirrored picture turns."""
+MIRROR_BITS = np.uint64(int("01" * 32, 2))
+"""Bits of odd horizontal frequencies; mirroring a picture flips them."""
 
-CHAIN = 50
-"""Pictures that may be one photo, and CHAIN_SHARE of all of them, before they are suspected of being a chain."""
+CHAIN_SIZE = 50
 CHAIN_SHARE = 0.02
+"""Size of a group above which it may be a chain of different photos: fingerprints, and share of all pictures."""
 
-PAIRS = 1_000_000
-"""That are kept before they are joined, which bounds the memory."""
+MAX_PAIRS = 1_000_000
+"""Maximum number of pairs in memory."""
 
 
 def fingerprint(image: np.ndarray) -> np.uint64:
-    """Return the fingerprint of a squared picture.
+    """Return the fingerprint of a squared picture; 0 for a picture of one colour.
 
-    Compare two by the number of bits in which they differ: unrelated photos differ in 32, one photo's in `DISTANCE`
-    at most. A picture of one colour has 0.
+    Two unrelated photos differ in about 32 bits, two copies of one photo in at most `DISTANCE`.
 
     Args:
         image: (h, w, 3) uint8 RGB.
     """
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    signs = cv2.dct(grey.astype(np.float32))[BLOCK, BLOCK] > EVEN  # (8, 8): vertical, horizontal frequency
-    return np.packbits(signs).view(">u8").astype(np.uint64)[0]
+    spectrum = cv2.dct(grey.astype(np.float32))[FREQUENCIES, FREQUENCIES]  # (8, 8): vertical, horizontal
+    return np.packbits(spectrum > NOISE).view(">u8").astype(np.uint64)[0]
 
 
 def near_duplicates(fingerprints: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
-    """Return for each picture the number of the photo that it is, from 0 in the order of their first pictures.
+    """Return the number of the photo that each picture shows, from 0 in the order of first appearance.
 
-    Two pictures are one photo when their fingerprints, or those of one and the other mirrored, differ in no more bits
-    than `distance`; and so are two that a row of such pairs connects. Where that connects suspiciously many (2 % of
-    the pictures, and 50 fingerprints), it is a chain through pictures of one kind and not one photo: these are parted
-    again by a smaller distance, down to 0.
+    Two pictures show one photo if their fingerprints, or one and the mirrored other, differ in at most `distance` bits,
+    or if other pictures connect them in this way. A very large group (over 2 % of the pictures and 50 fingerprints) is
+    a chain through similar photos; it is split again with smaller distances, down to 0.
 
-    100,000 pictures take seconds, and memory in proportion to their number.
+    Memory is proportional to the number of pictures; 100,000 take seconds.
 
     Args:
         fingerprints: (n,) uint64.
@@ -78,39 +70,33 @@ def near_duplicates(fingerprints: np.ndarray, distance: int = DISTANCE) -> np.nd
     values, inverse = np.unique(np.asarray(fingerprints, np.uint64), return_inverse=True)
     if not len(values):
         return np.zeros(0, np.int64)
-    photos = _connected(values, distance)
-    most = max(CHAIN, CHAIN_SHARE * len(inverse))
-    while distance > 0 and ((sizes := np.bincount(photos)) > most).any():
+    photos = _components(values, distance)
+    chain_size = max(CHAIN_SIZE, CHAIN_SHARE * len(inverse))
+    while distance > 0 and ((sizes := np.bincount(photos)) > chain_size).any():
         distance -= 1
-        chained = (sizes > most)[photos]
-        photos[chained] = len(sizes) + _connected(values[chained], distance)
+        in_chain = (sizes > chain_size)[photos]
+        photos[in_chain] = len(sizes) + _components(values[in_chain], distance)
         photos = np.unique(photos, return_inverse=True)[1]
     return pd.factorize(photos[inverse])[0].astype(np.int64)
 
 
 def one_photo(one: np.uint64, others: np.ndarray) -> np.ndarray:
-    """Return of which pictures another is the same photo, as it is or mirrored: within `DISTANCE` bits.
+    """Return which pictures show the same photo as one picture, mirrored or not: (n,) bool.
 
     Args:
-        one: its fingerprint.
-        others: (n,) uint64, theirs.
-
-    Returns:
-        (n,) bool.
+        one: fingerprint of the picture.
+        others: (n,) uint64 fingerprints.
     """
-    bits = np.minimum(np.bitwise_count(others ^ one), np.bitwise_count(others ^ one ^ ODD))
+    bits = np.minimum(np.bitwise_count(others ^ one), np.bitwise_count(others ^ one ^ MIRROR_BITS))
     return np.asarray(bits <= DISTANCE)
 
 
 def joined(codes: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return codes in which those that a row of pairs connects are the same, counted from 0 without a gap.
+    """Return codes in which all codes connected by pairs are equal: (n,) int64, from 0 without gaps.
 
     Args:
         codes: (n,) int64, from 0.
         one, other: (m,) int64, pairs of codes.
-
-    Returns:
-        (n,) int64.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -120,28 +106,35 @@ def joined(codes: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return connected_components(pairs, directed=False)[1].astype(np.int64)[codes]
 
 
-def _connected(values: np.ndarray, distance: int) -> np.ndarray:
-    """Return the component of each fingerprint, counted from 0: (n,) int64.
+def _components(values: np.ndarray, distance: int) -> np.ndarray:
+    """Return the connected component of each fingerprint: (n,) int64 from 0."""
+    codes = np.arange(len(values))
+    pairs, count = [np.zeros((2, 0), np.int64)], 0
+    for rows in _near_pairs(values, distance):
+        pair = codes[rows]  # (2, m)
+        pairs.append(pair[:, pair[0] != pair[1]])
+        count += pairs[-1].shape[1]
+        if count > MAX_PAIRS:
+            codes = joined(codes, *np.concatenate(pairs, axis=1))
+            pairs, count = pairs[:1], 0
+    return joined(codes, *np.concatenate(pairs, axis=1))
 
-    Of the bits, cut into one band more than may differ, two near fingerprints have at least one band in common: in the
-    order of a band's values, each is compared with those after it that share it, all at one step apart at once.
+
+def _near_pairs(values: np.ndarray, distance: int) -> Iterator[np.ndarray]:
+    """Yield pairs of rows (2, m) whose fingerprints, mirrored or not, differ in at most `distance` bits.
+
+    The bits are cut into `distance + 1` bands; two near fingerprints have at least one equal band. Sorted by a band,
+    each fingerprint is compared with those after it that have the same band: first one step apart, then two, and so on.
     """
-    both = np.concatenate([values, values ^ ODD])  # (2n,): as they are, mirrored
-    photos = np.arange(len(values))
+    both = np.concatenate([values, values ^ MIRROR_BITS])  # (2n,)
     for band in np.array_split(np.arange(64, dtype=np.uint64), distance + 1):
         keys = (both >> band[0]) & np.uint64((1 << len(band)) - 1)
         order = np.argsort(keys, kind="stable")
         keys, signs, rows = keys[order], both[order], order % len(values)
-        pairs: list[np.ndarray] = []
-        left, step, waiting = np.arange(len(order)), 0, 0
+        left, step = np.arange(len(order)), 0
         while len(left):
             step += 1
             left = left[: np.searchsorted(left, len(order) - step)]
             left = left[keys[left] == keys[left + step]]
             near = left[np.bitwise_count(signs[left] ^ signs[left + step]) <= distance]
-            found = photos[np.stack([rows[near], rows[near + step]])]  # (2, m)
-            pairs.append(found[:, found[0] != found[1]])
-            waiting += pairs[-1].shape[1]
-            if waiting > PAIRS or (waiting and not len(left)):
-                photos, pairs, waiting = joined(photos, *np.concatenate(pairs, axis=1)), [], 0
-    return photos
+            yield np.stack([rows[near], rows[near + step]])

@@ -20,7 +20,6 @@ from recsys.models.classifier.label_model import LabelModel, prediction_table
 from recsys.models.classifier.pictures import Pictures
 from recsys.models.classifier.recipe import Recipe
 from recsys.models.text_model import TextModel, has_text
-from recsys.vision.augmentation import build_augmentation
 
 if TYPE_CHECKING:
     from recsys.vision.training_loop import OnEpoch
@@ -205,6 +204,8 @@ def _fit_pictures(
     else:
         augmentation = None
         if recipe.augmentation == "on_the_fly":
+            from recsys.vision.augmentation_layers import build_augmentation
+
             augmentation = build_augmentation(**configuration.augmentation.model_dump(), seed=recipe.seed)
         trained = train_network(
             pictures.loader(recipe.network.input_size, configuration.augmentation),

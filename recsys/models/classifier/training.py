@@ -190,7 +190,7 @@ def train_network(
         truth, labels, folds, checkpoint_folder, validated, on_epoch: as `train_head`.
         recipe: a recipe with a network.
         augmentation: model that varies pictures on the training device, see
-            `recsys.vision.augmentation.build_augmentation`; not used for validation.
+            `recsys.vision.augmentation_layers.build_augmentation`; not used for validation.
         backbone: backbone to use instead of the recipe's, such as one without weights in a test.
 
     Raises:

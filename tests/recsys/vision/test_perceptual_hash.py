@@ -1,4 +1,4 @@
-"""Fingerprints: one photo's variants are found, different products of one kind are not, and chains are parted."""
+"""Perceptual hashes find variants of one photo, keep different products apart, and split chains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recsys.vision.perceptual_hash import DISTANCE, ODD, fingerprint, near_duplicates
+from recsys.vision.perceptual_hash import DISTANCE, MIRROR_BITS, fingerprint, near_duplicates
 from recsys.vision.square import decode_squared, encode, read_photo, square
 from sample_shop import SampleShop
 
@@ -20,7 +20,7 @@ VARIANTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "brightened": lambda image: np.clip(image * 1.05 + 2, 0, 255).astype(np.uint8),
     "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
 }
-"""What sellers do to a photo."""
+"""Changes that sellers make to a photo."""
 
 
 def fingerprints(pictures: np.ndarray) -> np.ndarray:
@@ -33,13 +33,13 @@ def numbers(*values: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def drawings(shop: SampleShop) -> np.ndarray:
-    """The pictures of a sample shop: (n, 256, 256, 3) uint8."""
+    """Return the pictures of a sample shop: (n, 256, 256, 3) uint8."""
     return np.stack([read_photo(path) for path in sorted((shop.folder / "images").iterdir())])
 
 
 @pytest.fixture(scope="module")
 def photos(shared_data: Path) -> np.ndarray:
-    """The 797 real photos: (797, 256, 256, 3) uint8."""
+    """Return the real photos: (797, 256, 256, 3) uint8."""
     paths = sorted((shared_data / "flipkart-photos" / "images").iterdir())
     return np.stack([read_photo(path) for path in paths])
 
@@ -48,35 +48,35 @@ def photos(shared_data: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_variants_of_a_picture_are_the_same_photo(drawings: np.ndarray, variant: str) -> None:
+def test_variants_of_a_picture_are_the_same_photo(drawings: np.ndarray, variant: str) -> None:
     changed = np.stack([VARIANTS[variant](picture) for picture in drawings])
     pairs = zip(fingerprints(drawings), fingerprints(changed), strict=True)
     same = [len(set(near_duplicates(numbers(int(one), int(other))))) == 1 for one, other in pairs]
     assert np.mean(same) >= 0.95
 
 
-def test_the_drawings_of_different_products_are_different_photos(drawings: np.ndarray) -> None:
+def test_pictures_of_different_products_are_different_photos(drawings: np.ndarray) -> None:
     photos = np.bincount(near_duplicates(fingerprints(drawings)))
     assert len(photos) >= 0.95 * len(drawings)
     assert photos.max() <= 2
 
 
-def test_a_fingerprint_is_64_bits_that_a_mirror_turns_by_the_odd_frequencies(drawings: np.ndarray) -> None:
+def test_mirroring_flips_the_bits_of_odd_horizontal_frequencies(drawings: np.ndarray) -> None:
     one = fingerprint(drawings[0])
     assert isinstance(one, np.uint64)
-    assert np.bitwise_count(fingerprint(VARIANTS["mirrored"](drawings[0])) ^ one ^ ODD) <= 2
-    assert np.bitwise_count(ODD) == 32
+    assert np.bitwise_count(fingerprint(VARIANTS["mirrored"](drawings[0])) ^ one ^ MIRROR_BITS) <= 2
+    assert np.bitwise_count(MIRROR_BITS) == 32
 
 
 @pytest.mark.parametrize("colour", [0, 77, 255])
-def test_a_picture_of_one_colour_has_none(colour: int) -> None:
+def test_the_fingerprint_of_a_picture_of_one_colour_is_zero(colour: int) -> None:
     assert fingerprint(np.full((256, 256, 3), colour, np.uint8)) == 0
 
 
 # --- one photo ------------------------------------------------------------------------------------------------------
 
 
-def test_photos_are_numbered_in_the_order_of_their_first_pictures() -> None:
+def test_photos_are_numbered_in_the_order_of_first_appearance() -> None:
     far, near = (1 << 40) - 1, 0b11111
     photos = near_duplicates(numbers(far, 0, far ^ 1, near, 1 << 63, 0))
     assert photos.tolist() == [0, 1, 0, 1, 1, 1]
@@ -85,7 +85,7 @@ def test_photos_are_numbered_in_the_order_of_their_first_pictures() -> None:
     assert near_duplicates(numbers(7)).tolist() == [0]
 
 
-def test_what_is_within_the_distance_is_one_photo_wherever_its_bits_lie() -> None:
+def test_fingerprints_within_the_distance_are_one_photo_whatever_bits_differ() -> None:
     generator = np.random.default_rng(0)
     values = generator.integers(0, 2**64, 300, dtype=np.uint64)
 
@@ -93,28 +93,28 @@ def test_what_is_within_the_distance_is_one_photo_wherever_its_bits_lie() -> Non
         flips = [generator.choice(64, bits, replace=False) for _ in values]
         return values ^ np.array([sum(1 << int(bit) for bit in flip) for flip in flips], np.uint64)
 
-    for mirror in (np.uint64(0), ODD):
-        found = near_duplicates(np.concatenate([values, changed(DISTANCE) ^ mirror]))
-        assert found.tolist() == [*range(300), *range(300)]
-        missed = near_duplicates(np.concatenate([values, changed(DISTANCE + 1) ^ mirror]))
-        assert missed.tolist() == list(range(600))
+    for mirror in (np.uint64(0), MIRROR_BITS):
+        photos = near_duplicates(np.concatenate([values, changed(DISTANCE) ^ mirror]))
+        assert photos.tolist() == [*range(300), *range(300)]
+        photos = near_duplicates(np.concatenate([values, changed(DISTANCE + 1) ^ mirror]))
+        assert photos.tolist() == list(range(600))
 
 
-def test_a_chain_of_many_is_parted_and_identical_pictures_never_are() -> None:
-    chain = [(1 << step) - 1 for step in range(60)]  # each one bit from the next, 59 from the first to the last
+def test_a_long_chain_is_split_but_identical_pictures_are_not() -> None:
+    chain = [(1 << step) - 1 for step in range(60)]  # neighbours differ in 1 bit, first and last in 59
     photos = near_duplicates(numbers(*chain, *[1 << 63] * 500))
     assert len(set(photos[:60])) == 60
     assert len(set(photos[60:])) == 1
-    assert len(set(near_duplicates(numbers(*chain[:50])))) == 1  # so few may be variants of one photo
+    assert len(set(near_duplicates(numbers(*chain[:50])))) == 1  # a short chain may be variants of one photo
 
 
-def test_a_hundred_thousand_pictures_take_seconds() -> None:
+def test_100_000_pictures_take_seconds() -> None:
     generator = np.random.default_rng(0)
     values = generator.integers(0, 2**64, 100_000, dtype=np.uint64)
     values[50_000:60_000] = values[:10_000] ^ np.uint64(1 << 17)
-    began = time.monotonic()
+    start = time.monotonic()
     photos = near_duplicates(values)
-    assert time.monotonic() - began < 30  # 1.5 s on a quiet machine
+    assert time.monotonic() - start < 30  # 1.5 s on a quiet machine
     assert len(set(photos)) == 90_000
 
 
@@ -122,16 +122,16 @@ def test_a_hundred_thousand_pictures_take_seconds() -> None:
 
 
 @pytest.mark.shared
-def test_of_the_real_photos_only_one_and_the_same_are_grouped(photos: np.ndarray) -> None:
-    """What is grouped was looked at: seven photos, of which one is recoloured and one recompressed."""
+def test_only_copies_of_one_real_photo_are_grouped(photos: np.ndarray) -> None:
+    """Checked by eye: seven photos, of which one is recoloured and one recompressed."""
     sizes = np.bincount(near_duplicates(fingerprints(photos)))
     assert sorted(sizes[sizes > 1], reverse=True) == [5, 4, 3, 3, 3, 2, 2]
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("variant", "least"), [("recompressed", 0.99), ("halved", 0.98), ("mirrored", 0.99)])
-def test_the_variants_of_real_photos_are_found(photos: np.ndarray, variant: str, least: float) -> None:
+@pytest.mark.parametrize(("variant", "minimum"), [("recompressed", 0.99), ("halved", 0.98), ("mirrored", 0.99)])
+def test_variants_of_real_photos_are_found(photos: np.ndarray, variant: str, minimum: float) -> None:
     one = fingerprints(photos)
     other = fingerprints(np.stack([VARIANTS[variant](photo) for photo in photos]))
-    distance = np.minimum(np.bitwise_count(one ^ other), np.bitwise_count(one ^ other ^ ODD))
-    assert np.mean(distance <= DISTANCE) >= least
+    distance = np.minimum(np.bitwise_count(one ^ other), np.bitwise_count(one ^ other ^ MIRROR_BITS))
+    assert np.mean(distance <= DISTANCE) >= minimum
