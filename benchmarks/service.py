@@ -32,7 +32,7 @@ import cv2
 import measuring
 import numpy as np
 from measuring import MB, out, say, table
-from recommend_all import draw, ruled
+from recommend_all import configured, draw
 
 from cli.servers import LOOPBACK, free_port
 from recsys.core.configuration import load
@@ -43,7 +43,7 @@ from recsys.storage.store import Store, literal
 
 CONNECTIONS = 32
 PHOTOS_A_SECOND = 5
-SETTINGS = {"RECSYS_COLOUR__MASK": "none", "RECSYS_RECOMMEND__DEMO_TOP": "5"}  # of `ruled`
+SETTINGS = {"RECSYS_COLOUR__MASK": "none", "RECSYS_RECOMMEND__DEMO_TOP": "5"}  # as `configured`
 
 
 @dataclass
@@ -122,8 +122,8 @@ def drawn(count: int, home: Path) -> Shop:
     say(f"drawing {count:,} products")
     pictures = home.with_name("pictures")
     frame, _ = draw(count, home, pictures)
-    recommend_missing(Store(home), ruled("default"), None)
-    program = f"from recommend_all import *; fill(Store({str(home)!r}), ruled('original'), None)"
+    recommend_missing(Store(home), configured("default"), None)
+    program = f"from recommend_all import *; recommend_missing(Store({str(home)!r}), configured('original'), None)"
     photo = next(pictures.iterdir()).read_bytes()
     return Shop(frame["product_id"].tolist(), photo, SETTINGS, [sys.executable, "-c", program])
 
