@@ -14,17 +14,22 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cli.console import show_progress
-from recsys.core import progress
-from recsys.core.configuration import Configuration, load
-from recsys.core.errors import PendingImagesError
-from recsys.ingest.images.ledger import fetch_shard, missing
-from recsys.storage.store import Shard, Store
+if TYPE_CHECKING:
+    from recsys.core.configuration import Configuration
+    from recsys.storage.store import Shard
+
+# Each process of the pool imports this file again; like the `recsys` script it imports the library only in functions.
 
 
 def fetch_patiently(home: Path, shard: Shard, configuration: Configuration) -> None:
     """Fetch a shard; while images are pending try again, as often and as late as the flow would."""
+    from recsys.core import progress
+    from recsys.core.errors import PendingImagesError
+    from recsys.ingest.images.ledger import fetch_shard
+    from recsys.storage.store import Store
+
     for attempt in range(configuration.workflow.retries + 1):
         try:
             fetch_shard(Store(home), shard, configuration, lambda status: progress.advance(shard.stage, 1, status))
@@ -35,6 +40,14 @@ def fetch_patiently(home: Path, shard: Shard, configuration: Configuration) -> N
 
 
 def main() -> None:
+    from cli.console import show_progress
+    from recsys.core import progress
+    from recsys.core.configuration import load
+    from recsys.core.process import set_up_process
+    from recsys.ingest.images.ledger import missing
+    from recsys.storage.store import Store
+
+    set_up_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path, help="a home that has taken a catalogue in")
     home = parser.parse_args().home

@@ -141,8 +141,7 @@ class Images(Section):
     shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
     """Few are really under way; the others wait for their last slow links, which so hold up nobody."""
     processes: Annotated[int, Field(ge=0, le=64)] = 0
-    """That fetch and decode, at most; 0 is as many as there are cores, from two to eight, and 1 is no other than the
-    run's own."""
+    """Processes that decode and square, at most. 0: the number of cores, from 2 to 8. 1: threads of the run itself."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 512
     """Open at once, over all hosts, shards and processes of a run."""
     concurrency_per_host: Annotated[int, Field(ge=1, le=1024)] = 128

@@ -1,12 +1,12 @@
-"""The room of the images: fetched, squared, and accounted for.
+"""Images: downloaded, squared, and recorded with the cause of each failure.
 
-square     from a picture's bytes to 256 × 256 RGB
-causes     why an image is not there, in the ledger's words
-addresses  which URLs may be asked for at all
-hosts      how one host is treated
-client     batches of products over HTTP, in one process
-processes  the same in another process
-fetch      the same shared among the cores
-ledger     the stage on the store: what is missing, one shard, what it came to
-views      the same for further photos of a product
+ledger      what is missing, one shard of it, and the counts
+downloader  batches of products, the budget of attempts of each URL
+client      HTTP: one attempt at one URL
+response    HTTP errors and headers in the words of the ledger
+hosts       concurrency, patience and pace for each host
+pool        the processes that decode and square
+fetch       the thread that all shards share
+item        a product to fetch, and its outcome
+views       further photos of a product
 """

@@ -1,37 +1,29 @@
-"""Fetching the images of a batch of products over HTTP: each ends ok, broken or pending, none by an exception.
+"""Fetching images from many threads: one thread with an event loop downloads for all of them.
 
-    fetch_images   items → outcomes
-    stand_down     when there will be no more for a while
+    fetch_images            items → outcomes
+    close_idle_fetchers     end the processes that wait for another batch
 
-The items of all batches under way are shared among processes (`images.processes`), since decoding takes most of the
-time; and what a stranger sends is not decoded where the store is open.
+The parts: the ledger finds what is missing (`images.ledger`), the downloader has the budget of attempts
+(`images.downloader`), the client speaks HTTP (`images.client`), the rules for hosts limit it (`images.hosts`), the
+pool decodes and squares (`images.pool`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
-import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 from recsys.core.configuration import Images
+from recsys.ingest.images.client import Client
+from recsys.ingest.images.downloader import Downloader
 from recsys.ingest.images.item import Item, Outcome
-from recsys.ingest.images.processes import FetchingProcess, start, tuning
-
-if TYPE_CHECKING:
-    from recsys.ingest.images.client import Client
-
-MOST_PROCESSES = 8
-"""More than these would wait for the one that writes."""
-
-PART = 64
-"""Items of a batch that go to one process: so few that in the end none has much left when the others are done."""
+from recsys.ingest.images.pool import SquaringPool, process_count
 
 LINGER_S = 10.0
-"""Between two batches, as long as all are being written."""
+"""Seconds that idle processes are kept for the next batch, because their start takes seconds."""
 
 
 def fetch_images(
@@ -40,7 +32,7 @@ def fetch_images(
     on_progress: Callable[[str], None] | None = None,
     placeholders: Collection[str] = (),
 ) -> list[Outcome]:
-    """Return the outcome of each item, in their order; blocks until all are known. Safe to call from many threads.
+    """Return the outcome of each item, in their order: ok, broken or pending. Can be called from many threads.
 
     Args:
         items: the products of one shard.
@@ -49,130 +41,94 @@ def fetch_images(
         placeholders: digests of pictures that stand for "no image available".
 
     Raises:
-        ChildProcessError: the process that fetched them came to an end; nothing of the batch is known.
+        ChildProcessError: a process that decodes images ended; nothing of the batch is known.
     """
-    with _crew(settings) as crew:
-        return crew.fetch(items, on_progress or (lambda status: None), frozenset(placeholders))
+    with _shared_fetcher(settings) as fetcher:
+        outcomes = fetcher.submit(items, on_progress or (lambda status: None), frozenset(placeholders))
+        try:
+            return outcomes.result()
+        except BaseException:  # Ctrl-C as well
+            outcomes.cancel()
+            raise
 
 
-def stand_down() -> None:
-    """End the processes that wait for another batch, since none is to come soon; what they hold others need."""
-    with _opening:
-        idle = [(settings, crew) for settings, crew in _crews.items() if not crew.users]
-    for settings, crew in idle:
-        _close(settings, crew, crew.turns)
+def close_idle_fetchers() -> None:
+    """End the processes that wait for another batch, for example to free their memory."""
+    with _lock:
+        _close_idle()
 
 
-class _Crew:
-    """Those who fetch with the same settings, and how many items each has to do.
+class _Fetcher:
+    """A thread with an event loop, in which the client, the downloader and the pool work.
 
     Attributes:
-        users: batches that use it.
-        turns: batches that have used it.
-        lingers: it is kept for a while after the last one, since starting processes takes seconds.
+        users: batches in progress.
+        timer: closes the fetcher when it stays idle.
     """
 
     def __init__(self, settings: Images) -> None:
-        self.users = self.turns = 0
-        self.lingers = _processes(settings) > 1
+        self.users = 0
+        self.timer: threading.Timer | None = None
         self._settings = settings
-        self._started: list[subprocess.Popen[bytes]] = []
-        self._to_do: dict[Client | FetchingProcess, int] = {}
-        self._lock = threading.Lock()
+        self._started: Future[tuple[asyncio.AbstractEventLoop, Downloader, asyncio.Event]] = Future()
+        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
+        self._thread.start()
+        self._loop, self._downloader, self._stop = self._started.result()
 
-    def fetch(
-        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
-    ) -> list[Outcome]:
-        """Have a batch fetched, each part of it by the one that has the least to do."""
-        parts = [items[at : at + PART] for at in range(0, len(items), PART)]
-        with self._lock:
-            if all(one.ended for one in self._to_do):
-                self._start()
-            outcomes = [self._submit(part, on_progress, placeholders) for part in parts]
-        try:
-            return [outcome for part in outcomes for outcome in part.result()]
-        except BaseException:  # Ctrl-C as well
-            for part in outcomes:
-                part.cancel()
-            raise
-
-    def _submit(
+    def submit(
         self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
     ) -> Future[list[Outcome]]:
-        chosen = min((one for one in self._to_do if not one.ended), key=self._to_do.__getitem__)
-        self._to_do[chosen] += len(items)
-
-        def ended(status: str) -> None:
-            with self._lock:
-                self._to_do[chosen] -= 1
-            on_progress(status)
-
-        return chosen.submit(items, ended, placeholders)
+        """Start to fetch a batch."""
+        batch = self._downloader.fetch_batch(items, on_progress, placeholders)
+        return asyncio.run_coroutine_threadsafe(batch, self._loop)
 
     def close(self) -> None:
-        """End them all."""
-        for one in self._to_do:
-            one.close()
-        for process in self._started:
-            process.wait()
+        """Close the connections, and end the processes and the thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
 
-    def _start(self) -> None:
-        number = _processes(self._settings)
-        if number == 1:
-            from recsys.ingest.images.client import Client  # only where this process is the one that fetches
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
 
-            self._to_do[Client(self._settings)] = 0
-            return
-        process, members = start(_share(self._settings, number), number)
-        self._started.append(process)
-        self._to_do |= dict.fromkeys(members, 0)
+    async def _serve(self) -> None:
+        stop = asyncio.Event()
+        async with Client(self._settings) as client, SquaringPool(self._settings) as pool:
+            self._started.set_result((asyncio.get_running_loop(), Downloader(client, pool), stop))
+            await stop.wait()
 
 
 @contextlib.contextmanager
-def _crew(settings: Images) -> Iterator[_Crew]:
-    """Use the process's crew for these settings; the first user makes it, and it is closed after the last one."""
-    with _opening:
-        if not _crews:
-            _tuned.enter_context(tuning())
-        crew = _crews.get(settings) or _crews.setdefault(settings, _Crew(settings))
-        crew.users += 1
-        crew.turns += 1
+def _shared_fetcher(settings: Images) -> Iterator[_Fetcher]:
+    """Use the fetcher of this process for these settings; the first user starts it."""
+    with _lock:
+        fetcher = _fetchers.get(settings) or _fetchers.setdefault(settings, _Fetcher(settings))
+        fetcher.users += 1
+        if fetcher.timer:
+            fetcher.timer.cancel()
     try:
-        yield crew
+        yield fetcher
     finally:
-        with _opening:
-            crew.users -= 1
-            if crew.lingers and not crew.users:
-                later = threading.Timer(LINGER_S, _close, (settings, crew, crew.turns))
-                later.daemon = True
-                later.start()
-        if not crew.lingers:
-            _close(settings, crew, crew.turns)
+        with _lock:
+            fetcher.users -= 1
+            if process_count(settings) == 1:  # its start costs nothing
+                _close_idle()
+            elif not fetcher.users:
+                fetcher.timer = threading.Timer(LINGER_S, close_idle_fetchers)
+                fetcher.timer.daemon = True
+                fetcher.timer.start()
 
 
-def _close(settings: Images, crew: _Crew, turn: int) -> None:
-    """Close a crew that nobody uses, nor has used since that turn."""
-    with _opening:
-        if not crew.users and crew.turns == turn and _crews.get(settings) is crew:
-            del _crews[settings]
-            crew.close()
-        if not _crews:
-            _tuned.close()
+def _close_idle() -> None:
+    for settings, fetcher in list(_fetchers.items()):
+        if not fetcher.users:
+            del _fetchers[settings]
+            fetcher.close()
 
 
-_crews: dict[Images, _Crew] = {}
-_opening = threading.Lock()
-_tuned = contextlib.ExitStack()
-
-
-def _processes(settings: Images) -> int:
-    """Return how many processes fetch at most; one, this one, where a host is asked at a pace."""
-    if settings.rate_per_host or os.name != "posix":
-        return 1
-    return settings.processes or min(MOST_PROCESSES, max(2, os.cpu_count() or 1))
-
-
-def _share(settings: Images, processes: int) -> Images:
-    """Return the settings of each process: its share in what a host and this machine are asked for at once."""
-    limits = {name: max(1, getattr(settings, name) // processes) for name in ("connections", "concurrency_per_host")}
-    return settings.model_copy(update=limits)
+_fetchers: dict[Images, _Fetcher] = {}
+_lock = threading.Lock()

@@ -28,7 +28,7 @@ from recsys.core.memory import give_back
 from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.ingest.causes import explain
-from recsys.ingest.images.fetch import fetch_images, stand_down
+from recsys.ingest.images.fetch import close_idle_fetchers, fetch_images
 from recsys.ingest.images.item import Item, Known, Outcome
 from recsys.storage.spreadsheet import write_csv
 from recsys.storage.store import SCHEMAS, Shard, Store, among, digest, literal, shards
@@ -183,7 +183,7 @@ def replace_placeholders(store: Store, configuration: Configuration) -> list[Sha
     category tree. A product that lists further URLs is pending at the next of them.
     """
     settings = configuration.images
-    stand_down()
+    close_idle_fetchers()
     fetched = store.read("images", ["product_id", "image_digest"], "status = 'ok'")
     sharing = fetched.group_by("image_digest").aggregate([("product_id", "count")])
     least = max(settings.placeholder_products, settings.placeholder_share * store.count("products", ACTIVE))

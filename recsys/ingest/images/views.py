@@ -29,8 +29,8 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import PendingImagesError
 from recsys.core.memory import give_back
 from recsys.ingest.catalogue.products import active_products
-from recsys.ingest.images.client import Item, Outcome
 from recsys.ingest.images.fetch import fetch_images
+from recsys.ingest.images.item import Item, Outcome
 from recsys.storage.store import SCHEMAS, Shard, Store, among, digest, literal, shards
 from recsys.vision.perceptual_hash import fingerprint, one_photo
 from recsys.vision.square import decode_squared

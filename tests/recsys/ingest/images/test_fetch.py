@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from recsys.core.configuration import Images
-from recsys.ingest.images import client, hosts
-from recsys.ingest.images.fetch import PART, fetch_images
+from recsys.ingest.images import downloader, hosts, pool
+from recsys.ingest.images.fetch import fetch_images
 from recsys.ingest.images.item import Item, Outcome
 from recsys.vision.square import SquaredImage, decode_squared, square_photo
 
@@ -144,7 +144,7 @@ def test_retry_after_is_capped(host, settings):
 
 
 def test_the_wait_between_attempts_doubles(host, settings, monkeypatch):
-    monkeypatch.setattr(client.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(downloader.random, "uniform", lambda low, high: 1.0)
     settings = settings.model_copy(update={"backoff_s": 0.2})
     fetch_one(settings, host.url("500"))
     first, second, third = host.times["/500/0"]
@@ -223,10 +223,10 @@ def test_a_host_that_is_down_spends_nobodys_budget_and_is_soon_left_alone(host, 
     refused = hosts.Host.refused
     monkeypatch.setattr(hosts.Host, "refused", lambda self: (refusals.append(self), refused(self)))
     settings = settings.model_copy(update={"concurrency_per_host": 4})
-    items = [Item(str(n), (f"http://127.0.0.1:{unused_port}/{n}.jpg",), attempts=n % 2) for n in range(PART - 1)]
+    items = [Item(str(n), (f"http://127.0.0.1:{unused_port}/{n}.jpg",), attempts=n % 2) for n in range(63)]
     outcomes = fetch_images([*items, Item("up", (host.url("ok"),))], settings)
     assert {(o.status, o.cause) for o in outcomes[:-1]} == {("pending", "host_down")}
-    assert [o.attempts for o in outcomes[:-1]] == [n % 2 for n in range(PART - 1)]
+    assert [o.attempts for o in outcomes[:-1]] == [n % 2 for n in range(63)]
     assert outcomes[-1].status == "ok"
     assert hosts.DOWN_AFTER <= len(refusals) < hosts.DOWN_AFTER + 4
 
@@ -282,38 +282,38 @@ def test_outcomes_come_in_the_items_order_and_progress_once_an_item(host, settin
 
 def test_decoding_does_not_hold_up_the_network(host, settings, monkeypatch):
     """Two decoders that take long: the other requests are answered meanwhile."""
-    square_image = client.square_image
+    square_image = pool.square_image
 
-    def slowly(data: bytes, settings: Images) -> SquaredImage:
+    def square_slowly(data: bytes, settings: Images) -> SquaredImage:
         time.sleep(0.5)
         return square_image(data, settings)
 
-    monkeypatch.setattr(client, "square_image", slowly)
+    monkeypatch.setattr(pool, "square_image", square_slowly)
     outcomes = fetch_images([Item(str(n), (host.url("ok", n),)) for n in range(6)], settings)
     assert {o.status for o in outcomes} == {"ok"}
-    asked = [times[0] for times in host.times.values()]
-    assert max(asked) - min(asked) < 0.45
+    requested_at = [times[0] for times in host.times.values()]
+    assert max(requested_at) - min(requested_at) < 0.45
 
 
-def test_a_full_backlog_holds_the_next_picture_back_and_loses_none(host, settings, monkeypatch):
-    monkeypatch.setattr(client, "AHEAD", 1)
+def test_a_full_queue_holds_the_next_picture_back_and_loses_none(host, settings, monkeypatch):
+    monkeypatch.setattr(pool, "QUEUE_SIZE", 1)
     outcomes = fetch_images([Item(str(n), (host.url("ok", n),)) for n in range(12)], settings)
     assert [o.status for o in outcomes] == ["ok"] * 12
 
 
-def test_whoever_gives_up_before_the_backlog_lets_the_next_in():
-    async def wait() -> None:
-        backlog = client._Backlog(10)
-        await backlog.enter(10)
-        first, second = (asyncio.create_task(backlog.enter(1)) for _ in range(2))
-        await asyncio.sleep(0)
-        backlog.leave(10)  # it is the first one's turn,
-        first.cancel()  # who has gone
-        async with asyncio.timeout(1):
-            await second
-        assert first.cancelled()
+def test_a_cancelled_picture_makes_room_for_the_next(host, settings, monkeypatch):
+    monkeypatch.setattr(pool, "QUEUE_SIZE", 1)
 
-    asyncio.run(wait())
+    async def wait() -> SquaredImage:
+        squaring = pool.SquaringPool(settings)  # not entered yet: its queue only fills
+        await squaring.put(host.jpeg)
+        first, second = (asyncio.create_task(squaring.put(host.jpeg)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        async with squaring, asyncio.timeout(5):
+            return await (await second)
+
+    assert asyncio.run(wait()).width == 600
 
 
 def test_it_works_where_an_event_loop_already_runs(host, settings):

@@ -1,9 +1,13 @@
-"""How one host is treated: faster while it answers well, more gently when it objects, with the patience it deserves."""
+"""The rules for one host: more requests while it answers well, fewer when it objects, and a learned patience."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,16 +19,17 @@ from recsys.ingest.images.item import Item
 
 
 def settings(**changes: object) -> Images:
-    return Images(allow_hosts=("127.0.0.1",), processes=1, **changes)
+    return Images(allow_hosts=("127.0.0.1",), processes=1, **changes)  # type: ignore[arg-type]
 
 
-def in_loop(work):
-    """Run a function of a host inside an event loop, which a host needs."""
+def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Run an async test in an event loop."""
 
-    async def run():
-        return await work() if asyncio.iscoroutinefunction(work) else work()
+    def run() -> None:
+        asyncio.run(asyncio.wait_for(test(), 20))
 
-    return asyncio.run(run())
+    run.__name__ = test.__name__  # type: ignore[attr-defined]
+    return run
 
 
 def answers(host: Host, number: int, seconds: float = 0.2, code: int = 200) -> None:
@@ -32,176 +37,190 @@ def answers(host: Host, number: int, seconds: float = 0.2, code: int = 200) -> N
         host.answered(seconds, code, None)
 
 
-def busy(host: Host) -> None:
-    """Have requests wait, since without any the concurrency has no reason to grow."""
-    loop = asyncio.get_running_loop()
-    host._active = 10_000
-    host._waiting.extend((n, n, loop.create_future()) for n in range(5))
+@contextlib.asynccontextmanager
+async def many_requests(host: Host) -> AsyncIterator[None]:
+    """Let more requests wait than the host ever gets at once; without any, the concurrency has no reason to grow."""
+
+    async def hold_slot() -> None:
+        async with host.slot(0):
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(hold_slot()) for _ in range(500)]
+    await asyncio.sleep(0)
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_concurrency_doubles_while_all_is_well_up_to_its_limit():
-    def work():
-        host, limits = Host(settings(concurrency_per_host=50)), []
-        busy(host)
+async def has_free_slot(host: Host) -> bool:
+    try:
+        async with asyncio.timeout(0.2), host.slot(0):
+            return True
+    except TimeoutError:
+        return False
+
+
+@in_loop
+async def test_concurrency_doubles_while_answers_are_good_up_to_its_limit() -> None:
+    host, limits = Host(settings(concurrency_per_host=50)), []
+    async with many_requests(host):
         for _ in range(5):
             limits.append(host.limit)
             answers(host, int(host.limit) + 1)
-        return limits
-
-    assert in_loop(work) == [8, 16, 32, 50, 50]
+    assert limits == [8, 16, 32, 50, 50]
 
 
 @pytest.mark.parametrize("code", [429, 503])
-def test_a_host_that_objects_is_asked_less_and_then_more_again_but_slowly(code):
-    def work():
+def test_a_host_that_objects_gets_fewer_requests_and_then_slowly_more(code: int) -> None:
+    @in_loop
+    async def test() -> None:
         host = Host(settings())
-        busy(host)
-        answers(host, 9), answers(host, 17)  # 32 at once by now
-        before = host.limit
-        answers(host, 5, code=code)
-        after = host.limit
-        answers(host, 40)
-        return before, after, host.limit
+        async with many_requests(host):
+            answers(host, 9)
+            answers(host, 17)  # 32 at once by now
+            before = host.limit
+            answers(host, 5, code=code)
+            after = host.limit
+            answers(host, 40)
+        assert after == pytest.approx(before * 2 / 3) and after < host.limit < before
 
-    before, after, later = in_loop(work)
-    assert after == pytest.approx(before * 2 / 3) and after < later < before
+    test()
 
 
-def test_a_few_urls_that_object_are_not_the_host():
+@in_loop
+async def test_a_few_urls_that_object_do_not_slow_the_host_down() -> None:
     """One in fifty: the concurrency grows all the same, also when three of them happen to come together."""
-
-    def work():
-        host = Host(settings())
-        busy(host)
+    host = Host(settings())
+    async with many_requests(host):
         for number in range(400):
             host.answered(0.2, 503 if number % 50 == 0 else 200, None)
-        grown = host.limit
+        assert host.limit == 128
         answers(host, 3, code=429)
-        return grown, host.limit
-
-    assert in_loop(work) == (128, 128)
+        assert host.limit == 128
 
 
-def test_a_tenth_of_hanging_urls_is_not_the_host_either():
-    def work():
-        host = Host(settings())
-        busy(host)
+@in_loop
+async def test_a_tenth_of_hanging_urls_does_not_slow_the_host_down() -> None:
+    host = Host(settings())
+    async with many_requests(host):
         for number in range(400):
-            host.silent() if number % 10 == 0 else answers(host, 1)
-        return host.limit, host.patience(0)
+            if number % 10 == 0:
+                host.silent()
+            else:
+                answers(host, 1)
+    assert (host.limit, host.patience(0)) == (128, LEAST_PATIENCE_S)
 
-    assert in_loop(work) == (128, LEAST_PATIENCE_S)
 
-
-def test_a_host_most_of_whose_urls_hang_is_asked_less_and_given_more_time():
-    def work():
-        host = Host(settings())
-        busy(host)
+@in_loop
+async def test_a_host_most_of_whose_urls_hang_gets_fewer_requests_and_more_time() -> None:
+    host = Host(settings())
+    async with many_requests(host):
         answers(host, 20)
-        before = host.limit, host.patience(0)
+        limit, patience = host.limit, host.patience(0)
         for _ in range(200):
             host.silent()
-        return before, (host.limit, host.patience(0))
-
-    (limit, patience), (later, more) = in_loop(work)
-    assert later < limit and more > patience
+    assert host.limit < limit and host.patience(0) > patience
 
 
-def test_patience_is_learned_from_the_host():
-    def work():
-        host = Host(settings(timeout_s=10))
-        unknown = host.patience(0)
-        answers(host, KNOWN_AFTER + 50, seconds=0.2)
-        quick = [host.patience(n) for n in range(5)]
-        answers(host, 200, seconds=3.0)
-        return unknown, quick, host.patience(0)
-
-    unknown, quick, slow = in_loop(work)
-    assert unknown == 10
-    assert quick == [0.5, 1, 2, 4, 8]
-    assert 3 <= slow <= 10
+@in_loop
+async def test_patience_is_learned_from_the_host() -> None:
+    host = Host(settings(timeout_s=10))
+    assert host.patience(0) == 10
+    answers(host, KNOWN_AFTER + 50, seconds=0.2)
+    assert [host.patience(n) for n in range(5)] == [0.5, 1, 2, 4, 8]
+    answers(host, 200, seconds=3.0)
+    assert 3 <= host.patience(0) <= 10
 
 
-def test_of_those_who_wait_the_earliest_batch_comes_first():
-    async def work():
-        host, order = Host(settings(concurrency_per_host=1)), []
+@in_loop
+async def test_of_waiting_requests_those_of_the_earliest_batch_come_first() -> None:
+    host, order = Host(settings(concurrency_per_host=1)), []
 
-        async def one(batch: int):
-            async with host.slot(batch):
-                order.append(batch)
-                await asyncio.sleep(0.01)
+    async def request(batch: int) -> None:
+        async with host.slot(batch):
+            order.append(batch)
+            await asyncio.sleep(0.01)
 
-        first = asyncio.create_task(one(0))
+    first = asyncio.create_task(request(0))
+    await asyncio.sleep(0)
+    await asyncio.gather(first, *(request(batch) for batch in (3, 1, 2, 1)))
+    assert order == [0, 1, 1, 2, 3]
+
+
+@in_loop
+async def test_a_cancelled_request_releases_its_slot() -> None:
+    host = Host(settings(concurrency_per_host=1))
+
+    async def request() -> None:
+        async with host.slot(0):
+            await asyncio.sleep(30)
+
+    tasks = [asyncio.create_task(request()) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await has_free_slot(host)
+
+
+@in_loop
+async def test_a_request_that_is_admitted_and_cancelled_at_once_releases_its_slot() -> None:
+    host = Host(settings(concurrency_per_host=1))
+
+    async def request() -> None:
+        async with host.slot(0):
+            await asyncio.sleep(30)
+
+    async with host.slot(0):
+        waiting = asyncio.create_task(request())
         await asyncio.sleep(0)
-        await asyncio.gather(first, *(one(batch) for batch in (3, 1, 2, 1)))
-        return order
-
-    assert in_loop(work) == [0, 1, 1, 2, 3]
-
-
-def test_a_slot_is_given_back_also_by_one_who_is_cancelled():
-    async def work():
-        host = Host(settings(concurrency_per_host=1))
-
-        async def one():
-            async with host.slot(0):
-                await asyncio.sleep(30)
-
-        tasks = [asyncio.create_task(one()) for _ in range(3)]
-        await asyncio.sleep(0.01)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        async with asyncio.timeout(1), host.slot(0):
-            return True
-
-    assert in_loop(work)
+    waiting.cancel()  # it has the slot now, and has not run since
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert await has_free_slot(host)
 
 
-def test_a_request_that_takes_longer_than_usual_lets_another_go_ahead():
-    async def work():
-        host = Host(settings(concurrency_per_host=1))
-        answers(host, 50, seconds=0.02)
-        began = time.monotonic()
+@in_loop
+async def test_a_request_that_takes_longer_than_usual_gives_its_slot_to_another() -> None:
+    host = Host(settings(concurrency_per_host=1))
+    answers(host, 50, seconds=0.02)
+    began = time.monotonic()
 
-        async def hanging():
-            async with host.slot(0):
-                await asyncio.sleep(1)
+    async def hanging() -> None:
+        async with host.slot(0):
+            await asyncio.sleep(1)
 
-        hangs = asyncio.create_task(hanging())
-        await asyncio.sleep(0.01)
+    hangs = asyncio.create_task(hanging())
+    await asyncio.sleep(0.01)
+    async with host.slot(0):
+        waited = time.monotonic() - began
+    await hangs
+    assert waited < 0.5
+    assert await has_free_slot(host)
+
+
+@in_loop
+async def test_a_url_that_was_silent_before_keeps_no_slot_while_it_waits() -> None:
+    host = Host(settings(concurrency_per_host=1))
+    answers(host, KNOWN_AFTER, seconds=5)
+    began = time.monotonic()
+    async with host.slot(0, was_silent=True):
+        await asyncio.sleep(0)  # sent
         async with host.slot(0):
             waited = time.monotonic() - began
-        await hangs
-        return waited, host._active
-
-    waited, active = in_loop(work)
-    assert waited < 0.5 and active == 0
+    assert waited < 0.5
+    async with host.slot(0):
+        assert not await has_free_slot(host), "a slot that was released early is not released a second time"
 
 
-def test_a_url_that_was_silent_before_keeps_no_slot_while_it_waits():
-    async def work():
-        host = Host(settings(concurrency_per_host=1))
-        answers(host, KNOWN_AFTER, seconds=5)
-        began = time.monotonic()
-        async with host.slot(0, silent_before=True):
-            await asyncio.sleep(0)  # sent
-            async with host.slot(0):
-                waited = time.monotonic() - began
-        return waited, host._active
-
-    waited, active = in_loop(work)
-    assert waited < 0.5 and active == 0
-
-
-def test_the_pace_is_kept(host):
+def test_the_pace_is_kept(host) -> None:
     began = time.monotonic()
     items = [Item(str(n), (host.url("ok", n),)) for n in range(10)]
     fetch_images(items, settings(rate_per_host=20))
     assert 0.45 <= time.monotonic() - began < 3
 
 
-def test_a_host_with_a_limit_of_its_own_is_soon_met(host):
+def test_a_host_with_a_limit_of_its_own_is_soon_met(host) -> None:
     """It answers 429 to all but four at once: everything comes in the end, and most of it without a refusal."""
     items = [Item(str(n), (host.url("429_if_many", n),)) for n in range(400)]
     outcomes = fetch_images(items, settings(attempts=10, backoff_s=0.01))
@@ -210,8 +229,8 @@ def test_a_host_with_a_limit_of_its_own_is_soon_met(host):
     assert refused < 150
 
 
-def test_a_slow_host_is_given_the_time_that_it_takes(host):
-    """It answers in 0.01 s until it is known well, then in 1.5 s: longer than the patience that it has earned."""
+def test_a_slow_host_gets_the_time_that_it_needs(host) -> None:
+    """It answers in 0.01 s until it is known well, then in 1.5 s: longer than the patience that was learned."""
     fetch_images([Item(str(n), (host.url("late", n),)) for n in range(30)], settings())
     host.latency = 1.5
     warm = [Item(f"w{n}", (host.url("ok", n),)) for n in range(60)]
@@ -220,18 +239,16 @@ def test_a_slow_host_is_given_the_time_that_it_takes(host):
     assert {outcome.status for outcome in outcomes} == {"ok"}
 
 
-def test_a_host_that_leaves_everything_alone_is_asked_whether_it_lives(host):
-    """Every image hangs but the host answers: its URLs are broken. `DOWN_AFTER` of them are enough to ask."""
+def test_a_host_that_answers_no_image_is_probed(host) -> None:
+    """Every image hangs but the host answers: its URLs are broken. `DOWN_AFTER` of them are enough for a probe."""
     items = [Item(str(n), (host.url("hang", n),)) for n in range(DOWN_AFTER + 2)]
     outcomes = fetch_images(items, settings(timeout_s=0.4, backoff_s=0.01))
     assert {(o.status, o.cause, o.attempts) for o in outcomes} == {("broken", "timeout", 3)}
     assert host.requests["/"] >= 1
 
 
-def test_a_host_that_hangs_as_a_whole_spends_nobodys_budget(monkeypatch):
-    """It takes connections and never says a word, as a server that is stopped."""
-    import socket
-
+def test_a_host_that_hangs_as_a_whole_spends_no_budget() -> None:
+    """It accepts connections and never answers, as a server that is stopped."""
     with socket.create_server(("127.0.0.1", 0), backlog=200) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         items = [Item(str(n), (f"{url}/{n}.jpg",)) for n in range(40)]
@@ -241,9 +258,7 @@ def test_a_host_that_hangs_as_a_whole_spends_nobodys_budget(monkeypatch):
     assert time.monotonic() - began < 5
 
 
-def test_what_is_known_of_a_host_is_shared_by_batches_at_the_same_time(host, monkeypatch):
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_batches_at_the_same_time_share_the_state_of_a_host(host, monkeypatch) -> None:
     made = []
     init = Host.__init__
     monkeypatch.setattr(hosts.Host, "__init__", lambda self, s: (made.append(self), init(self, s))[1])

@@ -236,7 +236,7 @@ def test_a_shop_without_further_urls_makes_no_table(store, list_products, config
 
 
 def test_the_sample_shops_further_photos_are_no_near_duplicates(shop, photos, configuration):
-    from recsys.ingest.images.client import Item
+    from recsys.ingest.images.item import Item
     from recsys.vision.perceptual_hash import fingerprint, one_photo
     from recsys.vision.square import decode_squared
 
