@@ -1,7 +1,7 @@
-"""Why an image is not there: the ledger's words, what each means and what to do about it.
+"""The causes of a failed download: the ledger's words, the meaning of each and the remedy.
 
-A permanent cause would come back with the same request, so it is never asked again in a run. A passing one is
-retried until its budget of attempts (`images.attempts`) is spent; then the image is broken with that cause.
+A permanent cause would come back with the same request, so it is not retried in a run. A cause that may pass is retried
+until the budget of attempts (`images.attempts`) is spent; then the image is broken with that cause.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Status = Literal["ok", "broken", "pending"]
 
 @dataclass(frozen=True)
 class Cause:
-    """What a word of the ledger means, what to do about it, and whether it may pass by itself."""
+    """The meaning of a word of the ledger, the remedy, and whether the failure may pass by itself."""
 
     meaning: str
     remedy: str
@@ -27,58 +27,62 @@ class Cause:
 
 CAUSES: dict[str, Cause] = {
     # the address
-    "no_url": Cause("the catalogue gives no image URL", "add one to the catalogue"),
-    "bad_url": Cause("not a complete http or https address", "correct the URL in the catalogue"),
-    "credentials": Cause("the URL holds a user name or a password", "publish the image openly, and remove them"),
+    "no_url": Cause("the catalogue has no image URL for the product", "add a URL to the catalogue"),
+    "bad_url": Cause("the URL is not a complete http or https address", "correct the URL in the catalogue"),
+    "credentials": Cause("the URL contains a user name or a password", "publish the image without a login"),
     "private_address": Cause(
-        "a private, loopback or link-local address", "list the host in images.allow_hosts if you trust it"
+        "the address is private, loopback or link-local", "add the host to images.allow_hosts if you trust it"
     ),
-    # the way there
+    # the connection
     "dns": Cause("the host's name does not resolve", "check the host's name in the URL", passing=True),
-    "refused": Cause("the host takes no connection", "check the host and port in the URL", passing=True),
-    "tls": Cause("no secure connection, or its certificate is not valid", "have the host's certificate renewed"),
+    "refused": Cause("the host refuses the connection", "check the host and port in the URL", passing=True),
+    "tls": Cause("the TLS connection failed, or its certificate is not valid", "renew the host's certificate"),
     "timeout": Cause("no complete answer in time", "check the image server, or raise images.timeout_s", passing=True),
-    "reset": Cause("the connection broke off", "check the image server", passing=True),
-    "host_down": Cause("the whole host is unreachable", "run again when it is back", passing=True),
+    "reset": Cause("the connection broke", "check the image server", passing=True),
+    "host_down": Cause("the whole host is unreachable", "run again when the host is up", passing=True),
     # the answer
-    "redirect_loop": Cause("redirects that do not end", "replace the URL by the image's own"),
+    "redirect_loop": Cause("the redirects do not end", "replace the URL with the final URL of the image"),
     "bad_answer": Cause("the answer is not valid HTTP", "check the image server"),
-    "too_large": Cause("more bytes than images.max_bytes", "publish a smaller image, or raise the limit"),
-    "empty": Cause("the answer holds no data", "upload the image again"),
-    "opted_out": Cause("the host forbids this use (X-Robots-Tag)", "lift it, or set images.obey_robots_tag to false"),
-    # the picture
-    "not_an_image": Cause("something else than a picture, often an error page", "replace the URL or the file"),
-    "truncated": Cause("the picture's data is incomplete or damaged", "upload the image again"),
-    "too_many_pixels": Cause("more pixels than images.max_pixels", "publish a smaller image, or raise the limit"),
-    "placeholder": Cause(
-        "the same picture as many other products: 'no image available'", "upload the product's own image"
+    "too_large": Cause("the image has more bytes than images.max_bytes", "publish a smaller image, or raise the limit"),
+    "empty": Cause("the answer has no data", "upload the image again"),
+    "opted_out": Cause(
+        "the host forbids this use (X-Robots-Tag)", "remove the header, or set images.obey_robots_tag to false"
     ),
-    # the status codes that mean something of their own
-    "http_401": Cause("the host wants a login", "publish the image openly"),
-    "http_403": Cause("the host forbids it", "allow this user agent, or publish the image openly"),
-    "http_404": Cause("the host does not know the image", "replace the URL, or upload the image"),
-    "http_408": Cause("the host gave up waiting", "run again", passing=True),
-    "http_410": Cause("the host removed the image for good", "replace the URL"),
-    "http_425": Cause("the host says it is too early", "run again", passing=True),
-    "http_429": Cause("the host asks for fewer requests", "set images.rate_per_host", passing=True),
+    # the picture
+    "not_an_image": Cause("the answer is not a picture, often an error page", "replace the URL or the file"),
+    "truncated": Cause("the picture is incomplete or damaged", "upload the image again"),
+    "too_many_pixels": Cause(
+        "the picture has more pixels than images.max_pixels", "publish a smaller image, or raise the limit"
+    ),
+    "placeholder": Cause(
+        "many other products have the same picture: 'no image available'", "upload the product's own image"
+    ),
+    # status codes with a remedy of their own
+    "http_401": Cause("the host requires a login", "publish the image without a login"),
+    "http_403": Cause("the host forbids access", "allow this user agent, or publish the image without a login"),
+    "http_404": Cause("the image does not exist on the host", "replace the URL, or upload the image"),
+    "http_408": Cause("the host reports a time-out", "run again", passing=True),
+    "http_410": Cause("the image was removed from the host permanently", "replace the URL"),
+    "http_425": Cause("the host reports that the request is too early", "run again", passing=True),
+    "http_429": Cause("the host requires fewer requests", "set images.rate_per_host", passing=True),
 }
 
 
 def explain(cause: str) -> Cause:
-    """Return what a cause means; `http_<code>` is known for every code, and 5xx passes.
+    """Return the meaning and remedy of a cause; `http_<code>` works for every code, and 5xx may pass.
 
-    A word that is not known here (an older home's ledger may hold one) means nothing in particular.
+    An unknown word, which the ledger of an older home may contain, has a general meaning.
     """
     if cause in CAUSES:
         return CAUSES[cause]
     if not re.fullmatch(r"http_\d{3}", cause):
-        return Cause("a cause that this version does not know", "check the image server")
+        return Cause("the cause is unknown to this version", "check the image server")
     code = int(cause.removeprefix("http_"))
     phrase = HTTPStatus(code).phrase if code in set(HTTPStatus) else "an unknown code"
     return Cause(f"the host answers {code} ({phrase})", "check the image server", passing=500 <= code < 600)
 
 
 def fetch_error(cause: str, message: str, http_code: int | None = None, retry_after: float | None = None) -> FetchError:
-    """Return the error that a cause stands for: transient where it may pass, else permanent."""
+    """Return the error of a cause: transient when it may pass, else permanent."""
     kind = TransientFetchError if explain(cause).passing else PermanentFetchError
     return kind(cause, message, http_code, retry_after)
