@@ -129,7 +129,7 @@ def test_suggest_proposes_a_table_and_applies_nothing(recsys: Recsys, home: Path
     assert not (home / "recsys.toml").exists() and Store(home).version("labels") == version
     code, printed, _ = recsys("suggest")
     assert code == 0 and "nothing was applied" in printed and "2 labels would remain of 4 top levels" in printed
-    fails(recsys("suggest", "--out", out), 12, "merge.toml is there already")
+    fails(recsys("suggest", "--out", out), 12, "merge.toml exists")
     (home / "recsys.toml").write_text(out.read_text(encoding="utf-8"), encoding="utf-8")
     assert load(home, environ={}).labels.merge["Glasses"] == ("Glasses", "glass")
 
@@ -164,7 +164,12 @@ def test_a_wrong_answer_saves_nothing_and_a_new_label_has_to_be_allowed(
     file = tmp_path / "answers.csv"
     file.write_text("product_id,answer\nq0,Glasses\nq1,Monokel\n", encoding="utf-8")
     fails(
-        recsys("review", "--answers", file), 15, "answers.csv", "line 3", "'Monokel' is no label", "Nothing was saved"
+        recsys("review", "--answers", file),
+        15,
+        "answers.csv",
+        "line 3",
+        "'Monokel' is not a label",
+        "Nothing was saved",
     )
     assert Store(home).count("reviews") == 0
     code, printed, _ = recsys("review", "--answers", file, "--allow-new")

@@ -1,11 +1,12 @@
-"""The review: what the classifier is too unsure of goes out as a CSV, and the answers come back in.
+"""Write doubtful labels to a CSV file for review, and read the answers.
 
-An answer outranks the catalogue and the classifier, and lasts: through reruns, catalogue updates and new models.
+An answer takes precedence over the catalogue and the classifier, and outlasts reruns, catalogue updates and new models.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import unicodedata
 from collections import Counter
@@ -22,28 +23,29 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ExportError, ReviewError
 from recsys.core.text import shorten
 from recsys.ingest.addresses import without_credentials
-from recsys.ingest.catalogue.products import ACTIVE, frame_of
+from recsys.ingest.catalogue.products import ACTIVE, active_products, frame_of
 from recsys.models.labels.merge_table import stored_merge_table, top_level
 from recsys.models.labels.suspicious import suspicious_labels
 from recsys.storage.spreadsheet import cell, read_csv, write_csv
 from recsys.storage.store import SCHEMAS, Store, among
 
 NO_LABEL = "none"
-"""The answer that the product has no label, and is not to be asked for again."""
+"""Answer: the product has no label, and is not listed again."""
 
 FORGET = "forget"
-"""The answer that takes an earlier answer back."""
+"""Answer: an earlier answer is deleted."""
 
 COLUMNS = [
     *("product_id", "name", "brand", "category", "image_url"),
     *("suggestion", "confidence", "runner_up", "why", "answer"),
 ]
-NAMED = 3  # faults that an error names at most
+MOST_FAULTS_NAMED = 3
+"""Number of faults that an error names, at most."""
 
 
 @dataclass(frozen=True)
 class AnswerCounts:
-    """What became of the answers of a file: saved (new or changed), as they were before, taken back."""
+    """Numbers of answers of a file: saved (new or changed), unchanged, and those that deleted an earlier answer."""
 
     saved: int
     unchanged: int
@@ -51,95 +53,74 @@ class AnswerCounts:
 
 
 def known_labels(store: Store, configuration: Configuration) -> tuple[str, ...]:
-    """Return the labels that an answer may name, sorted: those of the products, and of the merge table."""
-    active = store.read("products", ["product_id"], ACTIVE).to_pandas()["product_id"]
+    """Return the labels that an answer may name, sorted: those of the active products and of the merge table."""
+    active = active_products(store, ["product_id"])["product_id"]
     labels = store.read("labels", ["product_id", "label"], "label IS NOT NULL").to_pandas()
     table = stored_merge_table(store, configuration)
     return tuple(sorted({*labels.loc[labels["product_id"].isin(active), "label"], *table.labels.values()}))
 
 
 def review_list(store: Store, suspicious_above: float | None = None) -> pd.DataFrame:
-    """Return the active products that a person should look at, the most worthwhile first.
+    """Return the active products that a person should review, the most useful first.
 
-    First those without a label. Of them first those with a picture, since only they are recommended; then those whose
-    top level many share, since one look answers them all; then those between whose first and second label the
-    classifier wavers most, since their answers teach it most (margin sampling: Scheffer, Decomain and Wrobel 2001,
-    doi:10.1007/3-540-44816-0_31). Below them the labels that it contradicts, the surest contradiction first. What was
-    answered is not asked again.
+    First the products without a label: those with a picture before the others, since only they are recommended; then
+    by the number of products with the same top level, since one look answers them all; then by the smallest margin
+    between the classifier's two best labels, since their answers improve it most (margin sampling: Scheffer, Decomain
+    and Wrobel 2001, doi:10.1007/3-540-44816-0_31). After them the products whose label the classifier contradicts, the
+    most confident first. Answered products are left out.
 
     Args:
-        store: of the home.
-        suspicious_above: the least confidence of a contradiction; None leaves them out.
+        store: the home's store.
+        suspicious_above: lowest confidence of a contradiction; None leaves contradictions out.
 
     Returns:
-        product_id, name, brand, category (the path, joined by ` > `), image_url (the one that has the picture, else
-        the first), suggestion, confidence (float32) and runner_up (of the classifier; null without a prediction), why
+        product_id, name, brand, category (the path, joined by ` > `), image_url (of the stored picture, else the
+        first), suggestion, confidence (float32) and runner_up (of the classifier; null without a prediction), why
         (`no label: <top level>`, `contradicted: <label>`), answer (empty).
     """
-    columns = ["product_id", "name", "brand", "category_path", "image_urls"]
-    rows = frame_of(store.read("products", columns, ACTIVE))
     labels = store.read("labels", ["product_id", "label"]).to_pandas()
     labels = labels[~labels["product_id"].isin(store.read("reviews", ["product_id"]).to_pandas()["product_id"])]
     doubtful = suspicious_labels(store, suspicious_above)["product_id"] if suspicious_above is not None else ()
     labels = labels[labels["label"].isna() | labels["product_id"].isin(doubtful)]
     columns = ["product_id", "label", "confidence", "runner_up", "runner_up_confidence"]
     predictions = store.read("predictions", columns).to_pandas().rename(columns={"label": "suggestion"})
-    images = store.read("images", ["product_id", "url"], "status = 'ok'").to_pandas()
-    rows = rows.merge(labels, on="product_id")
-    rows = rows.merge(predictions, on="product_id", how="left").merge(images, on="product_id", how="left")
-
-    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    records = _records(
+        _reviewable_products(store).merge(labels, on="product_id").merge(predictions, on="product_id", how="left")
+    )
     alike = Counter(top_level(row["category_path"]) for row in records if row["label"] is None)
-
-    def worth(row: dict[Hashable, Any]) -> tuple[Any, ...]:
-        confidence, top = row["confidence"] or 0.0, top_level(row["category_path"])
-        if row["label"] is not None:
-            return True, -confidence, row["product_id"]
-        margin = confidence - (row["runner_up_confidence"] or 0.0)
-        group = (-alike[top], top) if top and alike[top] > 1 else (-1, "")
-        return False, row["url"] is None, *group, margin, row["product_id"]
-
-    shown = []
-    for row in sorted(records, key=worth):
-        given, top = row["label"], top_level(row["category_path"])
-        shown.append({**row, "why": f"contradicted: {given}" if given else f"no label: {top or 'no category'}"})
-    return _as_list(shown)
+    records.sort(key=functools.partial(_review_order, alike))
+    for row in records:
+        label, top = row["label"], top_level(row["category_path"])
+        row["why"] = f"contradicted: {label}" if label else f"no label: {top or 'no category'}"
+    return _as_list(records)
 
 
 def filled_list(store: Store) -> pd.DataFrame:
-    """Return the active products whose label the classifier filled in, the least sure first, for a person to overrule.
-
-    Args:
-        store: of the home.
+    """Return the active products whose label was predicted, the least confident first.
 
     Returns:
-        As `review_list`; suggestion is the label that was filled in, and why is `filled`.
+        As `review_list`; suggestion is the predicted label, and why is `filled`.
     """
-    columns = ["product_id", "name", "brand", "category_path", "image_urls"]
-    rows = frame_of(store.read("products", columns, ACTIVE))
     columns = ["product_id", "label", "confidence"]
     labels = store.read("labels", columns, "source = 'predicted'").to_pandas().rename(columns={"label": "suggestion"})
     runners_up = store.read("predictions", ["product_id", "runner_up"]).to_pandas()
-    images = store.read("images", ["product_id", "url"], "status = 'ok'").to_pandas()
-    rows = rows.merge(labels, on="product_id")
-    rows = rows.merge(runners_up, on="product_id", how="left").merge(images, on="product_id", how="left")
-    rows = rows.sort_values(["confidence", "product_id"], ignore_index=True)
-    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    return _as_list([{**row, "why": "filled"} for row in records])
+    rows = _reviewable_products(store).merge(labels, on="product_id").merge(runners_up, on="product_id", how="left")
+    rows = rows.sort_values(["confidence", "product_id"], ignore_index=True).assign(why="filled")
+    return _as_list(_records(rows))
 
 
 def write_review(rows: pd.DataFrame, to: Path) -> int:
-    """Write a list as a CSV to be answered in a spreadsheet, and return how many rows it has.
+    """Write a list as a CSV file for a spreadsheet, and return its number of rows.
 
     Args:
-        rows: of `review_list` or `filled_list`.
+        rows: from `review_list` or `filled_list`.
         to: the file.
 
     Raises:
-        ExportError: the file is there already, since it may hold answers; or it cannot be written.
+        ExportError: the file exists, since it may have answers; or it cannot be written.
     """
     if to.exists():
-        raise ExportError(f"{to} is there already and may hold answers; name another file")
+        raise ExportError(f"{to} exists and may have answers; name another file")
     rounded = rows.assign(confidence=rows["confidence"].astype("float64").round(4))
     try:
         write_csv(rounded, to, encoding="utf-8-sig")
@@ -149,90 +130,114 @@ def write_review(rows: pd.DataFrame, to: Path) -> int:
 
 
 def read_answers(path: Path, labels: Sequence[str], store: Store, *, allow_new: bool = False) -> pd.DataFrame:
-    """Return the answers of a CSV: of its rows those whose `answer` is not empty.
+    """Return the answers of a CSV file: the rows whose `answer` is not empty.
 
-    An answer is a label, `none` (it has none, and is not to be asked for again) or `forget` (an earlier answer is
-    taken back). Upper and lower case are one. Only the columns product_id and answer are looked at; separator and byte
-    order mark may be those of any spreadsheet.
+    An answer is a label, `none` (the product has no label, and is not listed again) or `forget` (an earlier answer is
+    deleted). Upper and lower case are equal. Only the columns product_id and answer are read; the file may have the
+    separator and byte order mark of any spreadsheet.
 
     Args:
         path: the file.
-        labels: those that an answer may name, see `known_labels`.
-        store: of the home.
-        allow_new: an answer may name a new label.
+        labels: labels that an answer may name, see `known_labels`.
+        store: the home's store.
+        allow_new: whether an answer may name a new label.
 
     Returns:
-        product_id, label (null for `none` and `forget`), forget (bool), each product once.
+        product_id, label (null for `none` and `forget`), forget (bool), one row per product.
 
     Raises:
-        ReviewError: the file cannot be read, or any of its answers cannot be taken; names file, line and column.
+        ReviewError: the file cannot be read, or an answer is invalid; the message names file, line and column.
     """
-    way_out = "'recsys labels review --out FILE' writes one to be answered"
-    header, records = read_csv(path, ("product_id", "answer"), "answers", ReviewError, way_out)
-    answers: dict[str, tuple[str, int]] = {}
-    faults: list[tuple[int, str]] = []
-    known = {_folded(label): label for label in labels} | {NO_LABEL: NO_LABEL, FORGET: FORGET}
-    exact = set(labels) - {NO_LABEL, FORGET}
+    remedy = "'recsys labels review --out FILE' writes one to be answered"
+    header, records = read_csv(path, ("product_id", "answer"), "answers", ReviewError, remedy)
+    reader = _AnswerReader(header, labels, allow_new)
     for line, record in records:
-        key = cell(record, header.index("product_id"))
-        given = unicodedata.normalize("NFC", cell(record, header.index("answer")))
-        if not given:
-            continue
-        answer = given if given in exact else known.get(_folded(given))
-        if any("\ud800" <= char <= "\udfff" for char in key + given):
-            faults.append((line, "column 'answer': not UTF-8; save the file as 'CSV UTF-8'"))
-        elif not key:
-            faults.append((line, "column 'product_id' is empty"))
-        elif len(record) > len(header) and any(record[len(header) :]):
-            faults.append((line, f"{len(record)} fields where the header has {len(header)}"))
-        elif answer is None and not allow_new:
-            faults.append((line, f"column 'answer': '{shorten(given, 40)}' is no label{_hint(given, labels)}"))
-        elif key in answers and answers[key][0] != (answer or given):
-            earlier, at = answers[key]
-            faults.append(
-                (line, f"column 'answer': '{answer or given}' for a product that has '{earlier}' on line {at}")
-            )
-        else:
-            answers.setdefault(key, (answer or given, line))
-    there = set(store.read("products", ["product_id"], among("product_id", answers))["product_id"].to_pylist())
-    for key, (_, line) in answers.items():
-        if key not in there:
-            faults.append(
-                (line, f"column 'product_id': '{shorten(key, 40)}' is no product of this home{_mangled(key)}")
-            )
-    if faults:
-        told = "; ".join(f"line {line}, {fault}" for line, fault in sorted(faults)[:NAMED])
-        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise ReviewError(f"answers {path}: {told}{more}. Nothing was saved")
-    said = [answer for answer, _ in answers.values()]
+        reader.read(line, record)
+    reader.check_products(store)
+    if reader.faults:
+        messages = [f"line {line}, {fault}" for line, fault in sorted(reader.faults)]
+        more = f"; and {len(messages) - MOST_FAULTS_NAMED} more" if len(messages) > MOST_FAULTS_NAMED else ""
+        raise ReviewError(f"answers {path}: {'; '.join(messages[:MOST_FAULTS_NAMED])}{more}. Nothing was saved")
+    answers = [answer for answer, _ in reader.answers.values()]
     return pd.DataFrame(
         {
-            "product_id": pd.Series(list(answers), dtype="str"),
-            "label": pd.Series([None if answer in (NO_LABEL, FORGET) else answer for answer in said], dtype="str"),
-            "forget": pd.Series([answer == FORGET for answer in said], dtype="bool"),
+            "product_id": pd.Series(list(reader.answers), dtype="str"),
+            "label": pd.Series([None if answer in (NO_LABEL, FORGET) else answer for answer in answers], dtype="str"),
+            "forget": pd.Series([answer == FORGET for answer in answers], dtype="bool"),
         }
     )
 
 
+class _AnswerReader:
+    """Collects the answers of a file and its faults.
+
+    Attributes:
+        answers: answer and line of each product.
+        faults: line and message of each fault.
+    """
+
+    def __init__(self, header: list[str], labels: Sequence[str], allow_new: bool) -> None:
+        self.answers: dict[str, tuple[str, int]] = {}
+        self.faults: list[tuple[int, str]] = []
+        self._header, self._labels, self._allow_new = header, labels, allow_new
+        self._exact = set(labels) - {NO_LABEL, FORGET}
+        self._known = {_folded(label): label for label in labels} | {NO_LABEL: NO_LABEL, FORGET: FORGET}
+
+    def read(self, line: int, record: list[str]) -> None:
+        """Read one row of the file."""
+        key = cell(record, self._header.index("product_id"))
+        text = unicodedata.normalize("NFC", cell(record, self._header.index("answer")))
+        if not text:
+            return
+        answer = text if text in self._exact else self._known.get(_folded(text))
+        fault = self._fault(key, text, answer, record)
+        if fault is not None:
+            self.faults.append((line, fault))
+        else:
+            self.answers.setdefault(key, (answer or text, line))
+
+    def check_products(self, store: Store) -> None:
+        """Check that the answered products exist."""
+        stored = store.read("products", ["product_id"], among("product_id", self.answers))["product_id"].to_pylist()
+        for key in self.answers.keys() - set(stored):
+            fault = f"column 'product_id': '{shorten(key, 40)}' is not a product of this home{_rounding_hint(key)}"
+            self.faults.append((self.answers[key][1], fault))
+
+    def _fault(self, key: str, text: str, answer: str | None, record: list[str]) -> str | None:
+        """Return what is wrong with a row; None if nothing is."""
+        if any("\ud800" <= char <= "\udfff" for char in key + text):
+            return "column 'answer': not UTF-8; save the file as 'CSV UTF-8'"
+        if not key:
+            return "column 'product_id' is empty"
+        if any(record[len(self._header) :]):
+            return f"{len(record)} fields where the header has {len(self._header)}"
+        if answer is None and not self._allow_new:
+            return f"column 'answer': '{shorten(text, 40)}' is not a label{_label_hint(text, self._labels)}"
+        earlier, earlier_line = self.answers.get(key, (answer or text, 0))
+        if earlier != (answer or text):
+            return f"column 'answer': '{answer or text}' for a product that has '{earlier}' on line {earlier_line}"
+        return None
+
+
 def save_answers(store: Store, answers: pd.DataFrame, now: datetime) -> AnswerCounts:
-    """Write answers to `reviews` in one commit, and return what became of them; unchanged ones are not written.
+    """Write new and changed answers to `reviews` in one commit, and return the counts.
 
     Args:
-        store: of the home.
-        answers: as `read_answers` returns them.
-        now: time-zone aware; becomes `reviewed_at`.
+        store: the home's store.
+        answers: from `read_answers`.
+        now: value of `reviewed_at`, time-zone aware.
 
     Raises:
         HomeError: the store cannot be written to.
     """
-    before = {row["product_id"]: row["label"] for row in store.read("reviews", ["product_id", "label"]).to_pylist()}
-    forgotten = [key for key in answers.loc[answers["forget"], "product_id"] if key in before]
-    given = answers[~answers["forget"]]
-    labels = given["label"].astype(object).where(given["label"].notna(), None)
+    stored = {row["product_id"]: row["label"] for row in store.read("reviews", ["product_id", "label"]).to_pylist()}
+    forgotten = [key for key in answers.loc[answers["forget"], "product_id"] if key in stored]
+    labelled = answers[~answers["forget"]]
+    labels = labelled["label"].astype(object).where(labelled["label"].notna(), None)
     rows = [
         {"product_id": key, "label": label, "reviewed_at": now}
-        for key, label in zip(given["product_id"], labels, strict=True)
-        if key not in before or before[key] != label
+        for key, label in zip(labelled["product_id"], labels, strict=True)
+        if key not in stored or stored[key] != label
     ]
     if rows or forgotten:
         replaced = among("product_id", forgotten) if forgotten else None
@@ -240,9 +245,31 @@ def save_answers(store: Store, answers: pd.DataFrame, now: datetime) -> AnswerCo
     return AnswerCounts(len(rows), len(answers) - len(rows) - len(forgotten), len(forgotten))
 
 
+def _reviewable_products(store: Store) -> pd.DataFrame:
+    """Return product_id, name, brand, category_path, image_urls and url (of the stored picture) of active products."""
+    columns = ["product_id", "name", "brand", "category_path", "image_urls"]
+    products = frame_of(store.read("products", columns, ACTIVE))
+    images = store.read("images", ["product_id", "url"], "status = 'ok'").to_pandas()
+    return products.merge(images, on="product_id", how="left")
+
+
+def _records(rows: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    return rows.astype(object).where(rows.notna(), None).to_dict("records")
+
+
+def _review_order(alike: Counter[str | None], row: dict[Hashable, Any]) -> tuple[Any, ...]:
+    """Return the sort key of a product, see `review_list`, from the number of unlabelled products per top level."""
+    confidence, top = row["confidence"] or 0.0, top_level(row["category_path"])
+    if row["label"] is not None:
+        return True, -confidence, row["product_id"]
+    margin = confidence - (row["runner_up_confidence"] or 0.0)
+    by_top_level = (-alike[top], top) if top and alike[top] > 1 else (-1, "")
+    return False, row["url"] is None, *by_top_level, margin, row["product_id"]
+
+
 def _as_list(records: Sequence[dict[Hashable, Any]]) -> pd.DataFrame:
-    """Return records with category_path, url, image_urls and the columns of a list as such a list."""
-    shown = [
+    """Return records with the columns of a review list."""
+    rows = [
         {
             **row,
             "category": " > ".join(row["category_path"] or ()),
@@ -251,19 +278,19 @@ def _as_list(records: Sequence[dict[Hashable, Any]]) -> pd.DataFrame:
         }
         for row in records
     ]
-    return pd.DataFrame(shown, columns=COLUMNS).astype(dict.fromkeys(COLUMNS, "str") | {"confidence": "float32"})
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COLUMNS, "str") | {"confidence": "float32"})
 
 
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def _hint(given: str, labels: Sequence[str]) -> str:
+def _label_hint(text: str, labels: Sequence[str]) -> str:
     folded = {_folded(label): label for label in labels}
-    close = difflib.get_close_matches(_folded(given), folded, n=1)
+    close = difflib.get_close_matches(_folded(text), folded, n=1)
     return f"; did you mean '{folded[close[0]]}'?" if close else "; --allow-new makes it one"
 
 
-def _mangled(key: str) -> str:
-    """Return a hint where a spreadsheet made a number of an id."""
+def _rounding_hint(key: str) -> str:
+    """Return a hint if a spreadsheet turned an id into a rounded number."""
     return " (rounded by a spreadsheet? Import that column as text)" if re.fullmatch(r"[\d.,]+E\+\d+", key) else ""

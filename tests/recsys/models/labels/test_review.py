@@ -142,7 +142,7 @@ def test_the_file_is_safe_in_a_spreadsheet_and_knows_other_scripts(shop: Shop) -
 def test_a_file_that_may_hold_answers_is_not_overwritten(shop: Shop) -> None:
     path = shop.folder / "review.csv"
     path.write_text("product_id,answer\na,Watches\n")
-    with pytest.raises(ExportError, match=r"review\.csv is there already"):
+    with pytest.raises(ExportError, match=r"review\.csv exists"):
         write_review(review_list(shop.store), path)
     with pytest.raises(ExportError, match="cannot be written"):
         write_review(review_list(shop.store), Path("/proc/no/review.csv"))
@@ -192,7 +192,7 @@ def test_a_label_is_known_in_any_case_and_unicode_form(asked: Shop) -> None:
 
 def test_a_new_label_is_taken_only_where_it_is_allowed(asked: Shop) -> None:
     text = "product_id,answer\nb,眼鏡\nc,eyewear\n"
-    refused(asked, text, "line 2, column 'answer'", "'眼鏡' is no label", "--allow-new")
+    refused(asked, text, "line 2, column 'answer'", "'眼鏡' is not a label", "--allow-new")
     assert answers(asked, text, allow_new=True) == [["b", "眼鏡", False], ["c", "Eyewear", False]]
 
 
@@ -200,7 +200,7 @@ def test_a_new_label_is_taken_only_where_it_is_allowed(asked: Shop) -> None:
     ("text", "words"),
     [
         ("product_id,answer\nb,Eyewaer\n", ["line 2, column 'answer'", "did you mean 'Eyewear'?", "Nothing was saved"]),
-        ("product_id,answer\nnobody,Watches\n", ["line 2, column 'product_id'", "'nobody' is no product"]),
+        ("product_id,answer\nmissing,Watches\n", ["line 2, column 'product_id'", "'missing' is not a product"]),
         ("product_id,answer\n1.23E+15,Watches\n", ["line 2", "rounded by a spreadsheet"]),
         ("product_id,answer\n,Watches\n", ["line 2, column 'product_id' is empty"]),
         ("product_id,answer\nb,Watches\nc,\nb,Eyewear\n", ["line 4", "'Eyewear'", "has 'Watches' on line 2"]),

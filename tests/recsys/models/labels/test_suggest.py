@@ -49,7 +49,7 @@ def suggested(*rows: ROW) -> dict[str, dict[str, Any]]:
 def test_a_small_top_level_is_merged_into_the_bigger_one_that_it_is_like() -> None:
     told = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *lamps("Lights", 12))
     assert (told["Lights"]["proposal"], told["Lights"]["merge_into"]) == ("merge", "Lighting")
-    assert "lamp" in told["Lights"]["evidence"] and "text model takes" in told["Lights"]["evidence"]
+    assert "lamp" in told["Lights"]["evidence"] and "text model predicts" in told["Lights"]["evidence"]
     assert 0.6 <= told["Lights"]["confidence"] <= 1
     assert {told[value]["proposal"] for value in ("Clothing", "Lighting")} == {"keep"}
     assert pd.isna(told["Clothing"]["merge_into"])
@@ -76,7 +76,7 @@ def test_spellings_of_one_name_are_merged_into_the_most_frequent() -> None:
     assert merged == {"home and gardens": "Home & Garden", "HOME  + GARDEN!": "Home & Garden", "Décor": "Decor"} | (
         {"Men": merged["Men"]} if "Men" in merged else {}
     )
-    assert told["Décor"]["confidence"] == 1 and "'Decor' but for" in told["Décor"]["evidence"]
+    assert told["Décor"]["confidence"] == 1 and "'Decor' except for" in told["Décor"]["evidence"]
 
 
 def test_a_number_is_no_spelling() -> None:
@@ -93,14 +93,14 @@ def test_a_products_name_in_place_of_a_category_is_dropped() -> None:
     )  # fmt: skip
     row = told["Sumo Baby Walker (Red)"]
     assert (row["proposal"], row["confidence"]) == ("drop", 1)
-    assert row["evidence"] == "2 of its 2 products are called so: a name, not a category"
+    assert row["evidence"] == "2 of its 2 products have this name: not a category"
 
 
 def test_a_brands_name_in_place_of_a_category_is_dropped() -> None:
     brand: list[ROW] = [("ACME >> Things", f"Thing number {n}", "Acme" if n else "Other") for n in range(10)]
     told = suggested(*shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40), *brand)
     assert (
-        told["ACME"]["proposal"] == "drop" and "90% of its products are of the brand 'Acme'" in told["ACME"]["evidence"]
+        told["ACME"]["proposal"] == "drop" and "90% of its products have the brand 'Acme'" in told["ACME"]["evidence"]
     )
 
 
@@ -109,7 +109,7 @@ def test_one_brands_small_range_is_merged_even_where_two_are_like_it() -> None:
     mixed = [*shirts("Summer 26", 3), *lamps("Summer 26", 4)]
     assert suggested(*others, *mixed)["Summer 26"]["proposal"] == "consider"
     row = suggested(*others, *((tree, name, "Acme") for tree, name, _ in mixed))["Summer 26"]
-    assert row["proposal"] == "merge" and "100% are of the brand 'Acme'" in row["evidence"]
+    assert row["proposal"] == "merge" and "100% have the brand 'Acme'" in row["evidence"]
 
 
 def test_what_is_too_rare_to_learn_is_dropped_by_the_size_of_the_shop() -> None:
@@ -180,7 +180,7 @@ def test_each_line_of_the_file_has_its_evidence_and_can_be_moved_by_hand(tmp_pat
     assert "# 12 products; confidence" in line and "shares" in line
     without = "\n".join(row for row in written.splitlines() if row != line)
     assert tomllib.loads(without)["labels"]["merge"] == {"Clothing": ["Clothing"], "Lighting": ["Lighting"]}
-    with pytest.raises(ExportError, match="is there already and may have been edited"):
+    with pytest.raises(ExportError, match="exists and may have been edited"):
         write_suggestions(suggestions, path)
     with pytest.raises(ExportError, match="cannot be written"):
         write_suggestions(suggestions, Path("/proc/no/merge.toml"))
