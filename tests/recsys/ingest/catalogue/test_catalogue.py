@@ -628,7 +628,7 @@ def stored(store: Store) -> pd.DataFrame:
 def test_a_first_catalogue_is_stored_whole_and_in_its_order(read: Any, store: Store) -> None:
     reading = read(csv_text([row(3), row(1, brand="", discounted_price=""), row(2)]))
     change = update_products(store, reading, MONDAY)
-    assert (change.new, change.cell) == (3, 3)
+    assert (change.new, change.written) == (3, 3)
     products = active_products(store)
     assert products["product_id"].tolist() == ["id-3", "id-1", "id-2"]
     pd.testing.assert_frame_equal(products[reading.products.columns.tolist()], reading.products)
@@ -654,7 +654,7 @@ def test_the_same_catalogue_again_writes_nothing(read: Any, store: Store) -> Non
     update_products(store, read(csv_text(ten())), MONDAY)
     before = versions(store)
     change = update_products(store, read(csv_text(ten()[::-1])), TUESDAY)  # in another order, too
-    assert (change.unchanged, change.cell) == (10, 0)
+    assert (change.unchanged, change.written) == (10, 0)
     assert versions(store) == before
 
 
@@ -677,7 +677,7 @@ def test_new_changed_and_removed_products_are_counted_in_one_commit(read: Any, s
 def test_a_returned_product_has_its_history(read: Any, store: Store) -> None:
     update_products(store, read(csv_text([row(0), row(1), row(2)])), MONDAY)
     assert update_products(store, read(csv_text([row(0)])), TUESDAY).removed == 2
-    assert update_products(store, read(csv_text([row(0)])), TUESDAY).cell == 0  # gone already
+    assert update_products(store, read(csv_text([row(0)])), TUESDAY).written == 0  # gone already
     change = update_products(store, read(csv_text([row(0), row(1), row(2, discounted_price="5")])), WEDNESDAY)
     assert (change.returned, change.changed, change.new, change.unchanged) == (2, 0, 0, 1)
     table = stored(store)
@@ -701,7 +701,7 @@ def test_a_stock_change_is_stored_and_is_not_a_content_change(read: Any, store: 
     assert update_products(store, first, MONDAY).new == 6
     assert active_products(store)["in_stock"].tolist() == [True, False, True, False, True, None]
     change = update_products(store, stocked("no", "out_of_stock", "yes", "3", "0.0", "sold out"), TUESDAY)
-    assert (change.restocked, change.changed, change.unchanged, change.cell) == (4, 0, 2, 4)
+    assert (change.restocked, change.changed, change.unchanged, change.written) == (4, 0, 2, 4)
     assert active_products(store)["in_stock"].tolist() == [False, False, True, True, False, False]
     assert (stored(store)["changed"] == pd.Timestamp(MONDAY)).all()  # so no training waits for it
 
