@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from recsys.core.errors import CatalogueError
+from recsys.core.errors import CatalogueError, FetchError
 from recsys.storage.store import home_error
 
 HTTP_TIMEOUT_S = 30.0
@@ -25,6 +25,9 @@ HTTP_RETRIES = 3
 """After the first request, for connections that fail and answers that pass: 429, 500, 502, 503, 504."""
 RETRY_AFTER_MAX_S = 30
 """Waited at most when a server says Retry-After."""
+
+MAX_REDIRECTS = 10
+"""Redirects followed at most; each must lead to the catalogue's own host or to a public address."""
 
 GZIP, ZIP, PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"PAR1"
 EMPTY_ZIP = b"PK\x05\x06"
@@ -184,29 +187,24 @@ def _unzip(path: Path, name: str) -> Iterator[bytes]:
 
 
 def _download(url: str, timeout_s: float) -> Iterator[bytes]:
-    """Yield the body of a URL, transfer encodings undone."""
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3 import Retry
+    """Yield the body of a URL, decoded."""
+    import requests  # a local catalogue does not need it
+
+    from recsys.ingest import http
 
     name = display_name(url)
-    retry = Retry(
-        total=HTTP_RETRIES,
-        backoff_factor=0.5,
-        status_forcelist=(429, 500, 502, 503, 504),
-        raise_on_status=False,
-        retry_after_max=RETRY_AFTER_MAX_S,
-    )
     try:
-        with requests.Session() as session:
-            session.mount("http://", HTTPAdapter(max_retries=retry))
-            session.mount("https://", HTTPAdapter(max_retries=retry))
-            with session.get(url, stream=True, timeout=timeout_s) as response:
-                if not response.ok:
-                    raise CatalogueError(
-                        f"catalogue {name} was answered with {response.status_code} {response.reason}; check the URL"
-                    )
-                yield from response.iter_content(CHUNK)
+        with (
+            http.open_session(url, retries=HTTP_RETRIES, backoff_s=0.5, retry_after_max_s=RETRY_AFTER_MAX_S) as session,
+            http.get(session, url, timeout_s, MAX_REDIRECTS) as response,
+        ):
+            if not 200 <= response.status_code < 300:
+                raise CatalogueError(
+                    f"catalogue {name} was answered with {response.status_code} {response.reason}; check the URL"
+                )
+            yield from response.iter_content(CHUNK)
+    except FetchError as error:
+        raise CatalogueError(f"catalogue {name} cannot be fetched: {error}; give the catalogue's final URL") from error
     except requests.RequestException as error:
         what = f"no answer within {timeout_s:g} s" if "timed out" in str(error) else _cause(error)
         raise CatalogueError(f"catalogue {name} cannot be fetched ({what}); check the URL or try again") from error

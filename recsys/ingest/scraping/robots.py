@@ -10,7 +10,7 @@ from protego import Protego
 
 from recsys.core.configuration import Scraping
 from recsys.core.errors import FetchError, TransientFetchError
-from recsys.ingest.scraping.connections import get_page
+from recsys.ingest.scraping.marketplace import get_page
 
 REDIRECTS = 5
 """Followed at least, says RFC 9309, on the way to robots.txt."""

@@ -13,7 +13,7 @@ import requests
 
 from recsys.core.configuration import Scraping
 from recsys.core.errors import PermanentFetchError
-from recsys.ingest.scraping.connections import get_page, open_session
+from recsys.ingest.scraping.marketplace import get_page, open_session
 from recsys.ingest.scraping.pages import Picture, parse_results
 from recsys.ingest.scraping.robots import read_robots
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from recsys.core.errors import PermanentFetchError, TransientFetchError
-from recsys.ingest.scraping import connections
-from recsys.ingest.scraping.connections import get_page, open_session
+from recsys.ingest import http
+from recsys.ingest.scraping.marketplace import get_page, open_session
 from recsys.ingest.scraping.search import search
 from tests.recsys.ingest.scraping.layout import CAPTCHA, EMPTY, card, page, product
 from tests.recsys.ingest.scraping.market import Answer, Handler, Marketplace, failure, in_turn, serving, silence, status
@@ -154,7 +154,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(
     market: Marketplace, bystander: Marketplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The name would resolve to nothing, or to another address, if it were resolved once more.
-    monkeypatch.setattr(connections, "require_public", lambda host, port: ["127.0.0.1"])
+    monkeypatch.setattr(http, "require_public", lambda host, port: ["127.0.0.1"])
     port = urlsplit(bystander.url).port
     bystander.robots = "User-agent: *\nDisallow: /s"
     market.robots = status(301, Location=f"http://robots.invalid:{port}/robots.txt")
@@ -171,7 +171,7 @@ def test_a_name_that_does_not_resolve_is_a_passing_failure(market: Marketplace) 
 def test_over_tls_the_certificate_is_that_of_the_name_not_of_the_address(
     market: Marketplace, tls: Marketplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "require_public", lambda host, port: ["127.0.0.1"])
+    monkeypatch.setattr(http, "require_public", lambda host, port: ["127.0.0.1"])
     tls.robots = "User-agent: *\nDisallow: /s"
     with open_session(market.settings) as session:
         port = urlsplit(tls.url).port
