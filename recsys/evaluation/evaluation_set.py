@@ -63,7 +63,7 @@ def load_evaluation_set(store: Store, configuration: Configuration) -> Evaluatio
     if frame.empty:
         raise NoImagesError(
             f"home {store.home} has no product with a category path and features of the configured backbone; "
-            "run 'recsys run --catalogue FILE' to its end, then try again"
+            "run 'recsys run --catalogue FILE' until it finishes, then try again"
         )
     digests = frame["image_digest"].tolist()
     histograms = read_vectors(store, table, "histogram", digests)

@@ -73,7 +73,7 @@ def load_nonempty_gallery(
     if not len(gallery):
         raise NoImagesError(
             f"home {store.home} has no product with features of the configured backbone yet; "
-            "run 'recsys run --catalogue FILE' to its end, then try again"
+            "run 'recsys run --catalogue FILE' until it finishes, then try again"
         )
     return frame, gallery
 

@@ -150,5 +150,5 @@ def unknown_product_error(store: Store, product_id: str, frame: pd.DataFrame) ->
             "fix its image URL in the catalogue and run again"
         )
     return UnknownProductError(
-        f"product '{product_id}' has no features yet; run 'recsys run' to its end, then try again"
+        f"product '{product_id}' has no features yet; run 'recsys run' until it finishes, then try again"
     )

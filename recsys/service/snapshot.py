@@ -16,14 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
-from recsys.core.errors import NoImagesError
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.ann_index import AnnIndex, load_index
 from recsys.ranking.cache_keys import ranking_keys
 from recsys.ranking.explanation import ScoreQuantiles, explain, score_quantiles
 from recsys.ranking.gallery import Gallery, Queries
-from recsys.ranking.gallery_loading import load_gallery
-from recsys.ranking.price_levels import price_quantiles
+from recsys.ranking.gallery_loading import load_nonempty_gallery
+from recsys.ranking.price_levels import price_level, price_quantiles
 from recsys.ranking.reranking import Recommendations, recommend
 from recsys.ranking.single_query import unknown_product_error
 from recsys.service.options import NO_FILTERS, ProductFilters, SimilarOptions
@@ -146,10 +145,8 @@ class Snapshot:
         """Return the level of a price among the prices of a label; the neutral level where one of them is unknown."""
         settings = self.configuration.price
         prices = self.frame["price"].to_numpy(np.float64)[self.gallery.labels == label]
-        quantiles = price_quantiles(prices, settings)
-        if price is None or label is None or np.isnan(quantiles).any() or quantiles[0] == quantiles[2]:
-            return settings.neutral_level
-        return float(1 + np.searchsorted(quantiles, price, side="left"))
+        quantiles = None if label is None else price_quantiles(prices, settings)
+        return float(price_level(np.nan if price is None else price, quantiles, settings.neutral_level))
 
     def recommend(self, query: Queries, options: SimilarOptions) -> list[dict[str, Any]]:
         """Return the recommendations for one query, best first: products with their scores and the reason."""
@@ -190,12 +187,7 @@ def load_snapshot(home: Path, configuration: Configuration, number: int) -> Snap
     """
     store = Store(home, read_only=True)
     serves = serving(home, configuration)
-    frame, gallery = load_gallery(store, configuration, serves)
-    if not len(gallery):
-        raise NoImagesError(
-            f"home {home} has no product with features of the configured backbone yet; "
-            "run 'recsys run --catalogue FILE' until it finishes, then try again"
-        )
+    frame, gallery = load_nonempty_gallery(store, configuration, serves)
     quantiles = score_quantiles(gallery)
     positions = np.argsort(pd.factorize(gallery.labels)[0], kind="stable")  # makes each label one slice to search
     frame, gallery = frame.iloc[positions].reset_index(drop=True), gallery.take(positions)
