@@ -7,7 +7,7 @@ from recsys.models import features
 from recsys.storage.store import Store
 
 
-def test_shards_are_the_same_in_whatever_order_the_pictures_came(small_shop: Callable[..., Store]) -> None:
+def test_the_order_of_commits_does_not_change_the_shards(small_shop: Callable[..., Store]) -> None:
     store = small_shop(["d", "b", "c", "a", "e"], ["D", "B", "C", "A", "E"])
     configuration = load(flags={"backbone": {"input_size": 224, "shard_size": 2}}, environ={})
     shards = features.missing(store, configuration)

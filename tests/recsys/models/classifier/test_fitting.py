@@ -1,4 +1,4 @@
-"""The training as a whole: what it tells on its way, and what it makes of little."""
+"""The training as a whole: its progress, and its result from few or uninformative examples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def written(each: int, to: Path, named: bool = True) -> Fitted:
     return fit(examples, none, load_recipe("default"), Configuration(), "v", to)
 
 
-def test_a_training_of_text_alone_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_a_training_on_text_alone_reports_progress(tmp_path: Path) -> None:
     steps = Steps()
     with progress.listen(steps):
         fitted = written(10, tmp_path)
@@ -38,7 +38,7 @@ def test_a_training_of_text_alone_tells_how_far_it_is(tmp_path: Path) -> None:
     assert fitted.reports["text"].accuracy == 1
 
 
-def test_labels_of_one_product_each_can_be_told_apart_and_not_be_judged(tmp_path: Path) -> None:
+def test_labels_with_one_product_each_are_learned_and_not_evaluated(tmp_path: Path) -> None:
     fitted = written(1, tmp_path)
     assert fitted.unevaluated == ("Footwear", "Jewellery", "Watches")
     assert fitted.reports == {} and fitted.model.threshold is None
@@ -47,12 +47,12 @@ def test_labels_of_one_product_each_can_be_told_apart_and_not_be_judged(tmp_path
     assert said["label"].tolist() == ["Footwear"]
 
 
-def test_nothing_to_judge_by_is_said(tmp_path: Path) -> None:
+def test_products_without_picture_and_text_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no labelled product has a picture, a name or a brand"):
         written(5, tmp_path, named=False)
 
 
-def test_pictures_that_tell_nothing_leave_the_text(tmp_path: Path) -> None:
+def test_if_the_picture_training_collapses_the_text_is_used_alone(tmp_path: Path) -> None:
     labels = [label for label in WORDS for _ in range(20)]
     names = [f"{WORDS[label]} {number}" for number, label in enumerate(labels)]
     digests = [f"{number}" for number in range(len(labels))]

@@ -1,4 +1,4 @@
-"""The classifier as a whole, where it is a network: kept without what only its training needs, asked by JPEG bytes."""
+"""A classifier with a network: saving, loading and serving from JPEG bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def jpegs() -> list[bytes]:
     return [encode(np.full((256, 256, 3), colour, np.uint8), 95) for colour in COLOURS.values()] * 4
 
 
-def test_it_is_asked_by_stored_pictures_and_is_the_same_when_it_was_saved(
+def test_a_saved_network_predicts_the_same_from_jpeg_bytes_and_has_no_optimizer(
     model: LabelModel, jpegs: list[bytes], tmp_path: Path
 ) -> None:
     pictured = np.array([True, False] * len(jpegs))
@@ -54,7 +54,7 @@ def test_it_is_asked_by_stored_pictures_and_is_the_same_when_it_was_saved(
         assert "layers" in h5 and "optimizer" not in h5
 
 
-def test_mlflow_serves_it_by_jpeg_bytes(model: LabelModel, jpegs: list[bytes]) -> None:
+def test_mlflow_serves_the_network_from_jpeg_bytes(model: LabelModel, jpegs: list[bytes]) -> None:
     served = ServedClassifier()
     served.model = model
     asked = pd.DataFrame({"name": [None] * 4, "brand": [None] * 4, "picture": [jpegs[2], b"", None, jpegs[0]]})

@@ -25,7 +25,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
-def test_one_step_changes_the_unfrozen_weights_and_no_frozen_one(classifier: keras.Model, images: np.ndarray) -> None:
+def test_a_training_step_changes_only_weights_that_are_not_frozen(classifier: keras.Model, images: np.ndarray) -> None:
     before = {weight.path: np.array(weight) for weight in classifier.weights}
     loss, accuracy = classifier.train_on_batch(images, np.eye(LABELS)[[0, 1, 2, 0]])
     assert np.isfinite(loss) and 0 <= accuracy <= 1
@@ -38,13 +38,13 @@ def test_one_step_changes_the_unfrozen_weights_and_no_frozen_one(classifier: ker
     assert kernels <= changed and len(kernels) == 11
 
 
-def test_it_gives_a_probability_for_each_label(classifier: keras.Model, images: np.ndarray) -> None:
+def test_the_network_gives_a_probability_for_each_label(classifier: keras.Model, images: np.ndarray) -> None:
     probabilities = classifier.predict_on_batch(images)
     assert probabilities.shape == (4, LABELS)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_its_top_loss_and_optimizer_are_the_originals() -> None:
+def test_top_loss_and_optimizer_are_the_originals() -> None:
     model = build_classifier(backbones.build("efficientnet_lite0", None, 64), labels=20)
     flatten, dropout, dense = model.layers[-3:]
     assert isinstance(flatten, keras.layers.Flatten) and flatten.output.shape == (None, 2 * 2 * 1280)
@@ -55,7 +55,7 @@ def test_its_top_loss_and_optimizer_are_the_originals() -> None:
     assert model.loss.name == "categorical_crossentropy"
 
 
-def test_freezing_nothing_leaves_every_layer_to_train() -> None:
+def test_with_no_frozen_layers_every_layer_is_trained() -> None:
     backbone = backbones.build("efficientnet_lite0", None, 32)
     assert (
         len(build_classifier(backbone, LABELS, freeze_layers=0).trainable_weights)
@@ -65,7 +65,7 @@ def test_freezing_nothing_leaves_every_layer_to_train() -> None:
     assert not backbone.trainable_weights
 
 
-def test_its_first_weights_follow_from_the_seed() -> None:
+def test_the_seed_decides_the_initial_weights() -> None:
     def kernel(seed: int) -> np.ndarray:
         image = keras.Input((8, 8, 3))
         backbone = keras.Model(image, keras.layers.Conv2D(2, 4, strides=4)(image))
@@ -75,7 +75,7 @@ def test_its_first_weights_follow_from_the_seed() -> None:
     assert (kernel(1) != kernel(2)).any()
 
 
-def test_a_head_begins_by_knowing_nothing_and_gives_logits() -> None:
+def test_a_head_starts_with_zero_logits() -> None:
     head = build_head(64, LABELS, load_recipe("default"))
     features = np.eye(64, dtype=np.float32)[:5]
     np.testing.assert_array_equal(head.predict_on_batch(features), np.zeros((5, LABELS)))

@@ -33,7 +33,7 @@ def recipe(to: Path, weights: str) -> Path:
     return to
 
 
-def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_products(
+def test_the_original_recipe_trains_on_80_pictures_and_its_model_predicts_products(
     tmp_path: Path, mlflow_tables: Path
 ) -> None:
     weights = tmp_path / "untrained.weights.h5"
@@ -80,7 +80,7 @@ def test_it_runs_for_an_epoch_on_80_sample_pictures_and_its_model_judges_product
     assert row["label"] in labels and row["evidence"] == "picture" and 1 / 20 <= row["confidence"] <= 1
 
 
-def test_weights_that_cannot_be_had_are_said_before_anything_is_begun(tmp_path: Path) -> None:
+def test_missing_weights_are_an_error_before_the_training_starts(tmp_path: Path) -> None:
     missing = recipe(tmp_path / "mine.toml", str(tmp_path / "nowhere.weights.h5"))
     shop = Shop(tmp_path / "home", settings(recipe=str(missing)))
     shop.add(3, "Watches")

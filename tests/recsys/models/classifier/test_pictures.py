@@ -1,4 +1,4 @@
-"""What a classifier learns from pictures: in balance, grown as its recipe says, and judged by the catalogue's alone."""
+"""Pictures of a training: balanced and grown by recipe, and evaluated on the catalogue's pictures only."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sizes(found: Pictures, origin: str) -> list[int]:
     return [int((frame["label"] == kind).sum()) for kind in KINDS]
 
 
-def test_a_head_learns_from_all_features_there_are(shop: Shop, configuration: Configuration) -> None:
+def test_a_head_is_trained_on_all_features(shop: Shop, configuration: Configuration) -> None:
     found = pictures(shop, configuration, DEFAULT)
     assert sizes(found, "catalogue") == [20, 5, 4]
     assert found.from_catalogue.all() and len(found.groups) == 30
@@ -64,12 +64,12 @@ def test_a_head_learns_from_all_features_there_are(shop: Shop, configuration: Co
     assert found.frame["example"].tolist() == [*range(25), *range(26, 30)]
 
 
-def test_balance_cuts_large_classes_and_adds_nothing(shop: Shop, configuration: Configuration) -> None:
+def test_balance_undersamples_large_classes_and_adds_nothing(shop: Shop, configuration: Configuration) -> None:
     recipe = DEFAULT.model_copy(update={"balance": True})
     assert sizes(pictures(shop, configuration, recipe), "catalogue") == [8, 5, 4]
 
 
-def test_a_materialised_set_is_cut_then_grown_by_scraped_and_augmented_pictures(
+def test_a_materialised_set_is_undersampled_then_grown_by_scraped_and_augmented_pictures(
     shop: Shop, configuration: Configuration
 ) -> None:
     found = pictures(shop, configuration, original(25))
@@ -86,7 +86,7 @@ def test_a_materialised_set_is_cut_then_grown_by_scraped_and_augmented_pictures(
     assert again.frame.equals(found.frame) and again.inputs == found.inputs
 
 
-def test_what_was_added_is_on_its_groups_side_of_every_split(shop: Shop, configuration: Configuration) -> None:
+def test_added_pictures_are_on_the_side_of_their_group_in_every_split(shop: Shop, configuration: Configuration) -> None:
     found = pictures(shop, configuration, original(40))
     folds = np.arange(len(found.groups)) % 5
     folds = folds[found.groups]  # of whole groups
@@ -100,7 +100,7 @@ def test_what_was_added_is_on_its_groups_side_of_every_split(shop: Shop, configu
     assert (first, second) == (twin, grouping.TRAINING)
 
 
-def test_a_network_sees_pictures_as_they_are_and_augmented_ones_by_their_seed(
+def test_a_network_gets_unchanged_pictures_and_augmented_ones_by_their_seed(
     shop: Shop, configuration: Configuration
 ) -> None:
     found = pictures(shop, configuration, original(40))
@@ -115,12 +115,12 @@ def test_a_network_sees_pictures_as_they_are_and_augmented_ones_by_their_seed(
     assert found.loader(64, Augmentation())(rows).shape == (3, 64, 64, 3)
 
 
-def test_a_set_that_cannot_be_as_small_as_asked_is_an_error(shop: Shop, configuration: Configuration) -> None:
+def test_too_few_materialised_images_are_an_error(shop: Shop, configuration: Configuration) -> None:
     with pytest.raises(ConfigurationError, match="materialised_images is 20"):
         pictures(shop, configuration, original(20))
 
 
-def test_a_change_is_another_training_where_it_matters_and_nowhere_else(
+def test_only_settings_that_a_recipe_uses_change_its_inputs_key(
     shop: Shop, configuration: Configuration, tmp_path: Path
 ) -> None:
     def ground(changed: Configuration, recipe: Recipe) -> str:

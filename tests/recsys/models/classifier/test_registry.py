@@ -1,4 +1,4 @@
-"""The classifier of a home: trained once, kept in MLflow, asked about each product once, filling what it is sure of."""
+"""The classifier of a home: training, MLflow record, recovery after a crash, and predictions."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def predict(shop: Shop, model: registry.Classifier) -> list[str]:
 
 
 class Notes(progress.Tally):
-    """Listens to what is said."""
+    """Records the progress notes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Notes(progress.Tally):
         self.notes.append(sentence)
 
 
-def test_a_training_is_one_mlflow_run_with_figures_pictures_and_a_registered_model(trained):
+def test_a_training_is_one_mlflow_run_with_metrics_plots_and_a_registered_model(trained):
     home, model = trained.shop.store.home, trained.model
     (run,) = runs(home)
     assert (run.info.run_id, run.info.status) == (model.run_id, "FINISHED")
@@ -108,7 +108,7 @@ def test_a_training_is_one_mlflow_run_with_figures_pictures_and_a_registered_mod
     assert str(champion.version) == model.registered
 
 
-def test_the_registered_model_answers_anybody_who_loads_it_from_mlflow(trained):
+def test_the_registered_model_can_be_loaded_from_mlflow_and_predicts(trained):
     with current_store(trained.shop.store.home):
         served = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
         listed = mlflow.pyfunc.get_model_dependencies(f"models:/{MODEL_NAME}/{trained.model.registered}")
@@ -126,10 +126,10 @@ def test_the_same_examples_and_recipe_train_nothing(trained):
     assert len(runs(shop.store.home)) == 1
 
 
-def test_gaps_are_filled_by_a_prediction_that_is_sure_and_each_product_is_judged_once(copied):
+def test_sure_predictions_fill_gaps_and_each_product_is_predicted_once(copied):
     shop, model = copied.shop, copied.model
     assert model.threshold is not None
-    assert len(predict(shop, model)) == 6  # the others were judged in the training, by models that had not seen them
+    assert len(predict(shop, model)) == 6  # the others have out-of-fold predictions from the training
     assert predict(shop, model) == []
     shop.label(model.filling)
     rows = predicted_labels(shop.store)
@@ -138,7 +138,7 @@ def test_gaps_are_filled_by_a_prediction_that_is_sure_and_each_product_is_judged
     assert registry.is_up_to_date(shop.store, shop.configuration, model)
 
 
-def test_what_the_classifier_filled_teaches_it_nothing(copied):
+def test_predicted_labels_are_not_trained_on(copied):
     shop, model = copied.shop, copied.model
     predict(shop, model)
     shop.label(Filling(model.version, 0.0))
@@ -146,7 +146,7 @@ def test_what_the_classifier_filled_teaches_it_nothing(copied):
     assert again == model
 
 
-def test_one_new_product_is_judged_by_the_model_at_hand_and_trains_nothing(copied):
+def test_a_new_product_is_predicted_by_the_current_model_without_a_training(copied):
     shop, model = copied.shop, copied.model
     predict(shop, model)
     (new,) = shop.add(1, "Footwear", top_level="Something quite else")
@@ -157,14 +157,14 @@ def test_one_new_product_is_judged_by_the_model_at_hand_and_trains_nothing(copie
     assert (row["label"], row["evidence"], row["fold"]) == ("Footwear", "both", None)
 
 
-def test_a_product_without_a_picture_is_judged_by_its_text(copied):
+def test_a_product_without_a_picture_is_predicted_from_its_text(copied):
     (key,) = copied.shop.add(1, "Jewellery", top_level="Something quite else", pictured=False)
     predict(copied.shop, copied.model)
     row = copied.shop.store.read("predictions", where=f"product_id = '{key}'").to_pylist()[0]
     assert (row["label"], row["evidence"]) == ("Jewellery", "text")
 
 
-def test_another_label_in_the_catalogue_asks_for_a_training(copied):
+def test_a_new_label_in_the_catalogue_makes_the_classifier_outdated(copied):
     copied.shop.add(3, "Bags")
     labels = {"merge": {kind: [kind] for kind in (*KINDS, "Bags")}, "merge_coverage": 0}
     changed = load(None, {"labels": labels, "classifier": {"recipe": str(QUICK)}}, environ={})
@@ -187,7 +187,7 @@ def test_another_recipe_is_another_run_and_the_old_model_stays(copied, tmp_path)
     assert registry.current_classifier(shop.store.home) == second
 
 
-def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(shop):
+def test_a_killed_training_resumes_in_its_mlflow_run(shop):
     home = shop.store.home
     train_until_killed(home, "in the second fold")
     (killed,) = runs(home)
@@ -201,7 +201,7 @@ def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(shop):
     assert named.count("fold_1") == 0 and named.count("fold_2") == EPOCHS - 1  # it had done those
 
 
-def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path, mlflow_tables):
+def test_a_training_killed_at_its_end_is_one_run_and_one_model(tmp_path, mlflow_tables):
     shop = Shop(tmp_path / "home", settings()).with_tables(mlflow_tables)
     for kind in KINDS:
         shop.add(10, kind, pictured=False)
@@ -222,7 +222,7 @@ def test_a_training_that_was_killed_at_its_end_is_one_run_and_one_model(tmp_path
 
 
 @pytest.mark.parametrize("damage", ["missing", "classifier.json", "head.keras", "terms.json", "text.npz"])
-def test_a_damaged_or_missing_model_says_so_and_the_next_training_mends_it(copied, damage):
+def test_a_damaged_or_missing_model_is_an_error_and_is_trained_again(copied, damage):
     home, version = copied.shop.store.home, copied.model.version
     place = registry.folder(home) / version / "model"
     if damage == "missing":
@@ -232,10 +232,10 @@ def test_a_damaged_or_missing_model_says_so_and_the_next_training_mends_it(copie
     with pytest.raises(TrainingError, match=r"damaged or missing \(.*\); run 'recsys train classifier'") as failure:
         registry.load_classifier(home, version)
     assert str(place) in str(failure.value) and "\n" not in str(failure.value)
-    assert not (place.parent / "trained.json").exists()  # so that it is trained again
+    assert not (place.parent / "trained.json").exists()  # so it is trained again
 
 
-def test_what_is_asked_of_some_products_is_what_is_known_of_them_all(trained):
+def test_the_inputs_of_some_products_equal_those_of_all_products(trained):
     store, configuration = trained.shop.store, trained.shop.configuration
     everything = examples.classifier_inputs(store, configuration)
     keys = everything["product_id"].iloc[[3, 50, 7]].tolist()
@@ -248,7 +248,7 @@ def test_what_is_asked_of_some_products_is_what_is_known_of_them_all(trained):
     ("kinds", "told"),
     [((), "no labelled product"), (("Watches",), "only the label 'Watches'")],
 )
-def test_too_little_to_learn_from_is_said_in_one_line(tmp_path, kinds, told):
+def test_fewer_than_two_labels_are_an_error_on_one_line(tmp_path, kinds, told):
     shop = Shop(tmp_path / "home", settings())
     for kind in kinds or ("Nothing that is named",):
         shop.add(5, kind)

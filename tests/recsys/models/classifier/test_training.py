@@ -1,4 +1,4 @@
-"""Training: it learns, honestly; it survives being killed; and it says so when it leads nowhere."""
+"""Training of the picture model: batches, cross-validation, resumption, divergence and collapse."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def truth() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def features(truth: np.ndarray) -> np.ndarray:
-    """Unit vectors around one centre a label, near enough to be told apart mostly: (120, 32) float32."""
+    """Unit vectors around one centre per label, so near that a model distinguishes most of them: (120, 32) float32."""
     x = np.random.default_rng(0).normal(size=(N, SIZE)) + 2.5 * np.eye(LABELS, SIZE)[truth] * np.sqrt(LABELS)
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
@@ -73,7 +73,7 @@ def seen(data: ExampleBatches, epoch: int) -> list[int]:
     return [row for step in range(data.steps) for row in data[epoch * data.steps + step][0].tolist()]
 
 
-def test_the_order_follows_from_seed_and_epoch_alone(truth: np.ndarray) -> None:
+def test_the_order_depends_only_on_seed_and_epoch(truth: np.ndarray) -> None:
     def examples(seed: int) -> ExampleBatches:
         return ExampleBatches(np.copy, truth, LABELS, np.arange(10, N), 32, seed=seed)
 
@@ -89,7 +89,7 @@ def test_without_a_seed_the_rows_keep_their_order(truth: np.ndarray) -> None:
     assert seen(data, 0) == seen(data, 4) == list(range(7, 60))
 
 
-def test_balanced_labels_weigh_the_same_however_many_examples_they_have() -> None:
+def test_balanced_labels_have_the_same_weight_for_any_number_of_examples() -> None:
     truth = np.array([0] * 90 + [1] * 9 + [2])
     data = ExampleBatches(np.copy, truth, 3, np.arange(100), 100, balanced=True)
     _, targets, given = data[0]
@@ -98,19 +98,19 @@ def test_balanced_labels_weigh_the_same_however_many_examples_they_have() -> Non
     assert data.prior_loss == pytest.approx(np.log(3))
 
 
-def test_guessing_is_as_good_as_the_labels_are_unevenly_frequent() -> None:
+def test_the_prior_loss_is_the_entropy_of_the_label_frequencies() -> None:
     even, uneven = np.array([0, 1] * 50), np.array([0] * 90 + [1] * 10)
     assert ExampleBatches(np.copy, even, 2, np.arange(100), 10).prior_loss == pytest.approx(np.log(2))
     expected = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
     assert ExampleBatches(np.copy, uneven, 2, np.arange(100), 10).prior_loss == pytest.approx(expected)
 
 
-def test_smoothing_takes_from_the_label_and_gives_to_all(truth: np.ndarray) -> None:
+def test_smoothing_spreads_a_share_of_the_target_over_all_labels(truth: np.ndarray) -> None:
     targets = ExampleBatches(np.copy, truth, LABELS, np.arange(N), N, smoothing=0.3)[0][1]
     np.testing.assert_allclose(targets[0], [0.8, 0.1, 0.1], atol=1e-6)
 
 
-# --- what leads nowhere ---------------------------------------------------------------------------------------------
+# --- divergence and collapse ----------------------------------------------------------------------------------------
 
 
 def train(model: keras.Model, data: ExampleBatches, epochs: int, folder: Path, **how: Any) -> History:
@@ -119,9 +119,7 @@ def train(model: keras.Model, data: ExampleBatches, epochs: int, folder: Path, *
 
 
 @pytest.mark.parametrize("learning_rate", [1.0, 1e3])
-def test_a_diverging_training_stops_and_says_what_to_try(
-    truth: np.ndarray, tmp_path: Path, learning_rate: float
-) -> None:
+def test_a_diverging_training_stops_with_a_suggestion(truth: np.ndarray, tmp_path: Path, learning_rate: float) -> None:
     noise = np.random.default_rng(0).normal(size=(N, SIZE)).astype(np.float32)
     model = build_head(SIZE, LABELS, recipe(learning_rate=learning_rate))
     data = ExampleBatches(noise.__getitem__, np.roll(truth, 1), LABELS, np.arange(N), 32, seed=1)
@@ -129,7 +127,7 @@ def test_a_diverging_training_stops_and_says_what_to_try(
         train(model, data, 60, tmp_path)
 
 
-def test_a_loss_that_is_no_number_stops_at_once(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
+def test_a_loss_of_nan_stops_at_once(features: np.ndarray, truth: np.ndarray, tmp_path: Path) -> None:
     broken = features.copy()
     broken[5, 5] = np.nan
     data = ExampleBatches(broken.__getitem__, truth, LABELS, np.arange(N), 32, seed=1)
@@ -174,7 +172,7 @@ def test_the_head_learns_and_reports_each_epoch_of_each_fold(
     assert trained.history["all"][-1]["loss"] < trained.history["all"][0]["loss"]
 
 
-def test_no_example_is_judged_by_a_model_that_saw_it(folds: np.ndarray, tmp_path: Path) -> None:
+def test_an_example_is_predicted_by_a_model_that_was_not_trained_on_it(folds: np.ndarray, tmp_path: Path) -> None:
     """Labels without a reason can be learned by heart, and only so."""
     random = np.random.default_rng(0)
     noise = random.normal(size=(N, 200)).astype(np.float32)
@@ -185,7 +183,7 @@ def test_no_example_is_judged_by_a_model_that_saw_it(folds: np.ndarray, tmp_path
     assert (trained.logits.argmax(axis=1) == truth).mean() < 0.5
 
 
-def test_what_is_never_held_out_or_not_validated_has_no_logits(
+def test_examples_that_are_not_held_out_or_not_validated_have_no_logits(
     features: np.ndarray, truth: np.ndarray, folds: np.ndarray, tmp_path: Path
 ) -> None:
     folds[:10] = grouping.TRAINING
@@ -195,7 +193,7 @@ def test_what_is_never_held_out_or_not_validated_has_no_logits(
     assert np.flatnonzero(np.isfinite(trained.logits).all(axis=1)).tolist() == list(range(10, 100))
 
 
-def test_the_model_of_a_single_split_is_the_one_that_was_validated(
+def test_the_model_of_a_single_split_is_the_validated_one(
     features: np.ndarray, truth: np.ndarray, tmp_path: Path
 ) -> None:
     held_out = np.where(np.arange(N) < 24, 0, grouping.TRAINING)
@@ -229,7 +227,7 @@ def test_fewer_than_two_labels_are_an_error(
         )
 
 
-def test_a_fold_that_leaves_nothing_to_train_on_has_no_logits(
+def test_a_fold_without_training_examples_has_no_logits(
     features: np.ndarray, truth: np.ndarray, tmp_path: Path
 ) -> None:
     trained = train_head(features, truth, LABELS, recipe(), np.zeros(N, int), checkpoint_folder=tmp_path)
@@ -308,22 +306,20 @@ def test_a_network_learns_pictures_and_gives_probabilities(red_or_cyan: np.ndarr
 
 @keras.saving.register_keras_serializable("test_training")
 class Negative(keras.layers.Layer):
-    """An augmentation that nobody should want."""
+    """An augmentation that inverts the colours."""
 
     def call(self, x: Any, training: bool = False) -> Any:
         return 255.0 - keras.ops.cast(x, "float32") if training else keras.ops.cast(x, "float32")
 
 
-def test_pictures_are_varied_in_training_and_never_in_validation(red_or_cyan: np.ndarray, tmp_path: Path) -> None:
+def test_pictures_are_augmented_in_training_and_never_in_validation(red_or_cyan: np.ndarray, tmp_path: Path) -> None:
     trained = train_tiny(red_or_cyan, tmp_path, keras.Sequential([keras.Input((32, 32, 3)), Negative()]))
     last = trained.history["fold_1"][-1]
     assert (last["accuracy"], last["val_accuracy"]) == (1, 0)
     assert (trained.logits[:12].argmax(axis=1) != np.arange(12) % 2).all()
 
 
-def test_a_network_that_varies_its_pictures_resumes_as_if_never_stopped(
-    red_or_cyan: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_training_with_augmentation_resumes_as_if_never_stopped(red_or_cyan: np.ndarray, tmp_path: Path) -> None:
     def varied() -> keras.Model:
         layers = [keras.Input((32, 32, 3)), keras.layers.RandomFlip(seed=1), keras.layers.RandomBrightness(0.5, seed=2)]
         return keras.Sequential(layers)
@@ -334,7 +330,7 @@ def test_a_network_that_varies_its_pictures_resumes_as_if_never_stopped(
     np.testing.assert_allclose(weights(resumed.model), weights(whole.model), atol=1e-5)
 
 
-def test_a_recipe_for_a_head_trains_no_network(red_or_cyan: np.ndarray, tmp_path: Path) -> None:
+def test_a_recipe_without_a_network_is_an_error(red_or_cyan: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no section \[network\]"):
         train_network(red_or_cyan.__getitem__, np.zeros(60, int), 2, recipe(), np.zeros(60), checkpoint_folder=tmp_path)
 
@@ -343,7 +339,7 @@ def test_a_recipe_for_a_head_trains_no_network(red_or_cyan: np.ndarray, tmp_path
 
 
 @pytest.mark.shared
-def test_on_real_photos_the_picture_alone_tells_the_label(
+def test_on_real_photos_the_picture_alone_predicts_the_label(
     shared_data: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     folder = shared_data / "flipkart-photos"

@@ -64,7 +64,7 @@ def the_originals_snippet(frame: pd.DataFrame) -> set[str]:
     return set(ids)
 
 
-def test_large_classes_are_cut_as_the_originals_snippet_does_it_and_small_ones_are_left() -> None:
+def test_large_classes_are_undersampled_as_in_the_original_and_small_ones_are_kept() -> None:
     frame = pictures(Jewellery=2_001, Clothing=2_500, Watches=2_000, Eyewear=3).sample(frac=1, random_state=1)
     frame = pd.concat([frame, frame[:1].assign(product_id="unlabelled", label=None)])
     state = random.getstate()
@@ -78,7 +78,7 @@ def test_large_classes_are_cut_as_the_originals_snippet_does_it_and_small_ones_a
     assert balanced["product_id"].tolist() == in_order["product_id"].tolist()
 
 
-def test_balancing_is_repeatable_and_follows_the_configured_seed() -> None:
+def test_the_configured_seed_decides_which_rows_are_kept() -> None:
     frame = pictures(a=30)
 
     def kept(seed: int) -> list[str]:
@@ -92,7 +92,7 @@ def test_balancing_is_repeatable_and_follows_the_configured_seed() -> None:
 # --- the small ones are grown ---------------------------------------------------------------------------------------
 
 
-def test_small_classes_are_filled_with_scraped_pictures_first_and_with_augmented_ones_then() -> None:
+def test_small_classes_grow_by_scraped_pictures_before_augmented_ones() -> None:
     plan = plan_growth({"a": 30, "b": 7, "c": 4, "d": 4, "e": 1}, {"c": 5, "d": 1, "z": 9}, settings(**SMALL))
     assert plan.to_dict("split")["data"] == [
         ["a", 30, 10, 0, 0, 10],
@@ -105,7 +105,7 @@ def test_small_classes_are_filled_with_scraped_pictures_first_and_with_augmented
 
 
 @pytest.mark.parametrize("total", [35, 36, 37, 43, 49, 50, 51, 73])
-def test_a_total_is_met_exactly_by_classes_as_even_as_can_be(total: int) -> None:
+def test_a_total_is_met_exactly_with_classes_as_even_as_possible(total: int) -> None:
     plan = plan_growth({"a": 30, "b": 7, "c": 4, "d": 4, "e": 1}, {"e": 2}, settings(**SMALL), total)
     assert plan["total"].sum() == total
     assert (plan["total"] == plan[["kept", "scraped", "augmented"]].sum(axis=1)).all()
@@ -115,8 +115,8 @@ def test_a_total_is_met_exactly_by_classes_as_even_as_can_be(total: int) -> None
     assert plan["total"].max() - plan["total"].min() <= 4
 
 
-def test_a_total_that_leaves_the_classes_too_far_apart_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"materialised_images is 34, but .* 4 apart .* have 35 pictures"):
+def test_a_total_too_small_for_balanced_classes_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"materialised_images is 34, but .* at most 4 .* have 35 pictures"):
         plan_growth({"a": 30, "b": 7, "c": 4, "d": 4, "e": 1}, {}, settings(**SMALL), 34)
 
 
@@ -127,7 +127,7 @@ def test_a_class_without_a_picture_stays_empty_and_the_others_meet_the_total() -
     assert plan_growth({}, {}, settings(**SMALL)).empty
 
 
-def test_the_rows_are_those_of_the_plan_and_each_source_is_used_evenly() -> None:
+def test_the_rows_follow_the_plan_and_use_each_source_evenly() -> None:
     training, found = pictures(a=30, b=3, c=1), scraped(b=1, c=9, z=2)
     grown = grow(training, found, settings(**SMALL), total=28)
     assert of_origin(grown, "a") == {"catalogue": 10}
@@ -152,7 +152,7 @@ def test_an_augmented_row_has_the_group_of_its_source() -> None:
     assert (grown.groupby("group")["image_digest"].nunique() == 1).all()
 
 
-def test_a_pictures_variants_stay_when_others_are_added() -> None:
+def test_the_variants_of_a_picture_do_not_depend_on_other_pictures() -> None:
     def seeds(frame: pd.DataFrame) -> set[int]:
         grown = grow(frame, NOTHING, settings(**SMALL))
         return set(grown.loc[(grown["origin"] == "augmented") & (grown["image_digest"] == "picture of b-0"), "seed"])
@@ -184,7 +184,7 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.Data
 
 
 @pytest.mark.shared
-def test_of_the_real_20000_the_rows_that_the_originals_snippet_keeps_are_kept(real: pd.DataFrame) -> None:
+def test_of_the_real_20000_the_same_rows_are_kept_as_in_the_original(real: pd.DataFrame) -> None:
     labelled = real.dropna(subset="label")
     kept = balance(real, Configuration())
     assert set(kept["product_id"]) == the_originals_snippet(labelled)
@@ -199,7 +199,7 @@ def test_of_the_real_20000_the_rows_that_the_originals_snippet_keeps_are_kept(re
 @pytest.mark.parametrize(
     ("total", "smallest", "pictures"), [(None, 753, 17_936), (Original.BALANCED_IMAGES, 1_010, 21_500)]
 )
-def test_the_real_classes_are_no_further_apart_than_the_originals(
+def test_the_real_classes_differ_by_no_more_than_the_originals(
     real: pd.DataFrame, total: int | None, smallest: int, pictures: int
 ) -> None:
     found = scraped(30_000, **{"Eyewear": 100, "Pet Supplies": 100, "Clothing": 100})

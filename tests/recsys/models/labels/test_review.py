@@ -46,7 +46,7 @@ def refused(shop: Shop, text: str | bytes, *words: str, **options: bool) -> None
 # --- out ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_list_has_what_a_person_needs_to_answer(shop: Shop) -> None:
+def test_the_list_has_all_columns_that_a_reviewer_needs(shop: Shop) -> None:
     shop.update(("a", "Clothing"), ("b", "Bella Ballerina (Red)", "Bella Ballerina", "Bella"), ("c", ""))
     shop.predict(a=("Watches", 0.9), b=("Footwear", 0.8, "Clothing", 0.1))
     shop.picture(b="http://shop.example/b.jpg")
@@ -71,7 +71,7 @@ def test_the_list_has_what_a_person_needs_to_answer(shop: Shop) -> None:
     assert second["suggestion"] is second["confidence"] is None
 
 
-def test_the_most_worthwhile_come_first(shop: Shop) -> None:
+def test_the_most_useful_products_come_first(shop: Shop) -> None:
     named = [(key, tree) for key, tree in zip("abcdefg", ["x", "y", "y", "z", "w", "v", ""], strict=True)]
     shop.update(*named, ("s", "Watches"), ("t", "Watches >> Straps"), ("ok", "Watches"))
     shop.predict(
@@ -92,7 +92,7 @@ def test_the_most_worthwhile_come_first(shop: Shop) -> None:
     assert "s" not in set(review_list(shop.store)["product_id"])
 
 
-def test_what_was_filled_in_is_listed_on_request_the_least_sure_first_and_can_be_overruled(shop: Shop) -> None:
+def test_predicted_labels_are_listed_by_ascending_confidence_and_can_be_corrected(shop: Shop) -> None:
     shop.update(("a", "x"), ("b", "y"), ("c", "z"), ("ok", "Watches"))
     shop.predict(a=("Watches", 0.99, "Eyewear", 0.01), b=("Eyewear", 0.95, "Watches", 0.04), c=("Eyewear", 0.5))
     shop.label()
@@ -110,7 +110,7 @@ def test_what_was_filled_in_is_listed_on_request_the_least_sure_first_and_can_be
     assert filled_list(shop.store)["product_id"].tolist() == ["a"]
 
 
-def test_what_was_answered_filled_or_removed_is_not_asked(shop: Shop) -> None:
+def test_answered_predicted_or_removed_products_are_not_listed(shop: Shop) -> None:
     shop.update(("a", "x"), ("b", "y"), ("c", "z"), ("d", "v"), ("e", "w"))
     shop.predict(b=("Watches", 0.99))
     shop.label(filling=Filling("1", 0.9))
@@ -126,7 +126,7 @@ def test_a_home_without_labels_has_nothing_to_review(shop: Shop) -> None:
     assert list(review_list(shop.store).columns) == COLUMNS
 
 
-def test_the_file_is_safe_in_a_spreadsheet_and_knows_other_scripts(shop: Shop) -> None:
+def test_the_file_is_safe_in_a_spreadsheet_and_keeps_other_scripts(shop: Shop) -> None:
     shop.update(("=1+1", "x", '=HYPERLINK("http://x")'), ("-b", "y", "часы"), ("c", "Watches"))
     shop.label()
     path = shop.folder / "new" / "review.csv"
@@ -139,7 +139,7 @@ def test_the_file_is_safe_in_a_spreadsheet_and_knows_other_scripts(shop: Shop) -
     assert rows["'-b"]["name"] == "часы"
 
 
-def test_a_file_that_may_hold_answers_is_not_overwritten(shop: Shop) -> None:
+def test_a_file_that_may_have_answers_is_not_overwritten(shop: Shop) -> None:
     path = shop.folder / "review.csv"
     path.write_text("product_id,answer\na,Watches\n")
     with pytest.raises(ExportError, match=r"review\.csv exists"):
@@ -159,7 +159,7 @@ def asked(shop: Shop) -> Shop:
     return shop
 
 
-def test_what_went_out_comes_in_again_whatever_the_spreadsheet_made_of_it(asked: Shop) -> None:
+def test_answers_are_read_in_the_formats_of_all_spreadsheets(asked: Shop) -> None:
     path = asked.folder / "review.csv"
     write_review(review_list(asked.store), path)
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -175,22 +175,22 @@ def test_what_went_out_comes_in_again_whatever_the_spreadsheet_made_of_it(asked:
         assert sorted(answers(asked, written(separator, encoding)), key=str) == sorted(expected, key=str)
 
 
-def test_only_rows_with_an_answer_count_and_only_two_columns_matter(asked: Shop) -> None:
+def test_only_two_columns_and_rows_with_an_answer_are_read(asked: Shop) -> None:
     assert answers(asked, "Answer,PRODUCT_ID,comment\n,b,later\n\nwatches,c,\n,,\n") == [["c", "Watches", False]]
     assert answers(asked, "product_id,name,answer\nb\nc,x\n007,x,none\n") == [["007", None, False]]
     assert answers(asked, "product_id,answer\n") == []
 
 
-def test_an_answer_may_be_taken_back(asked: Shop) -> None:
+def test_forget_deletes_an_earlier_answer(asked: Shop) -> None:
     assert answers(asked, "product_id,answer\nb,forget\n") == [["b", None, True]]
 
 
-def test_a_label_is_known_in_any_case_and_unicode_form(asked: Shop) -> None:
+def test_case_and_unicode_form_of_a_label_do_not_count(asked: Shop) -> None:
     assert answers(asked, "product_id,answer\nb,home  &  KITCHEN\n") == [["b", "Home & Kitchen", False]]
     assert answers(asked, "product_id,answer\nb,ЧАСЫ\nc,ساعات\n") == [["b", "часы", False], ["c", "ساعات", False]]
 
 
-def test_a_new_label_is_taken_only_where_it_is_allowed(asked: Shop) -> None:
+def test_a_new_label_is_accepted_only_if_allowed(asked: Shop) -> None:
     text = "product_id,answer\nb,眼鏡\nc,eyewear\n"
     refused(asked, text, "line 2, column 'answer'", "'眼鏡' is not a label", "--allow-new")
     assert answers(asked, text, allow_new=True) == [["b", "眼鏡", False], ["c", "Eyewear", False]]
@@ -219,18 +219,18 @@ def test_a_new_label_is_taken_only_where_it_is_allowed(asked: Shop) -> None:
         ("<!DOCTYPE html><html>sign in</html>", ["has no column 'product_id'"]),
     ],
 )
-def test_a_wrong_file_is_refused_with_the_place_and_the_way_out(
+def test_the_error_for_a_wrong_file_names_line_column_and_remedy(
     asked: Shop, text: str | bytes, words: list[str]
 ) -> None:
     refused(asked, text, *words)
 
 
-def test_all_that_is_wrong_is_counted_and_the_first_named(asked: Shop) -> None:
+def test_the_error_counts_all_faults_and_names_the_first(asked: Shop) -> None:
     wrong = "".join(f"b{number},Watches\n" for number in range(9))
     refused(asked, f"product_id,answer\nb,Watches\n{wrong}", "line 3", "line 5", "; and 6 more")
 
 
-def test_a_file_that_is_not_there_is_said(shop: Shop) -> None:
+def test_a_missing_file_is_an_error(shop: Shop) -> None:
     for path in (shop.folder / "nowhere.csv", shop.folder):
         with pytest.raises(ReviewError, match="cannot be read"):
             read_answers(path, LABELS, shop.store)
@@ -239,7 +239,7 @@ def test_a_file_that_is_not_there_is_said(shop: Shop) -> None:
 # --- kept -----------------------------------------------------------------------------------------------------------
 
 
-def test_answers_are_saved_in_one_commit_and_unchanged_ones_not_at_all(asked: Shop) -> None:
+def test_new_answers_are_saved_in_one_commit_and_unchanged_ones_are_not_written(asked: Shop) -> None:
     def save(text: str) -> tuple[int, int, int, int]:
         path = asked.folder / "answers.csv"
         path.write_text(text, encoding="utf-8")
@@ -261,7 +261,7 @@ def test_answers_are_saved_in_one_commit_and_unchanged_ones_not_at_all(asked: Sh
     assert asked.store.read("reviews", ["product_id"])["product_id"].to_pylist() == ["007"]
 
 
-def test_an_answer_that_is_taken_back_is_asked_again(asked: Shop) -> None:
+def test_a_product_with_a_deleted_answer_is_listed_again(asked: Shop) -> None:
     asked.review(b="Watches")
     asked.label()
     assert "b" not in set(review_list(asked.store)["product_id"])
@@ -271,7 +271,7 @@ def test_an_answer_that_is_taken_back_is_asked_again(asked: Shop) -> None:
     assert "b" in set(review_list(asked.store)["product_id"])
 
 
-def test_known_labels_are_those_in_use_and_those_of_the_table(shop: Shop) -> None:
+def test_known_labels_are_those_of_the_products_and_of_the_table(shop: Shop) -> None:
     shop.update(("a", "Mode"), ("b", "Möbel"), ("c", "часы"))
     shop.label(settings({}))
     shop.review(c="Uhren")

@@ -46,7 +46,7 @@ def suggested(*rows: ROW) -> dict[str, dict[str, Any]]:
     return {row["value"]: row for row in frame.to_dict("records")}
 
 
-def test_a_small_top_level_is_merged_into_the_bigger_one_that_it_is_like() -> None:
+def test_a_small_top_level_is_merged_into_a_bigger_one_that_is_like_it() -> None:
     told = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *lamps("Lights", 12))
     assert (told["Lights"]["proposal"], told["Lights"]["merge_into"]) == ("merge", "Lighting")
     assert "lamp" in told["Lights"]["evidence"] and "text model predicts" in told["Lights"]["evidence"]
@@ -55,13 +55,13 @@ def test_a_small_top_level_is_merged_into_the_bigger_one_that_it_is_like() -> No
     assert pd.isna(told["Clothing"]["merge_into"])
 
 
-def test_a_small_top_level_that_is_like_none_stays() -> None:
+def test_a_small_top_level_that_is_like_no_other_stays_a_label() -> None:
     hats = [("Hats >> Hats", f"Bowler number {n}", "Hatter") for n in range(15)]
     told = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *hats)
     assert told["Hats"]["proposal"] == "keep"
 
 
-def test_two_large_ones_that_are_confused_are_named_and_not_merged() -> None:
+def test_two_large_top_levels_that_are_confused_are_listed_and_not_merged() -> None:
     told = suggested(*shirts("Men >> Shirts", 300), *shirts("Women >> Shirts", 250), *lamps("Lighting", 300))
     assert (told["Women"]["proposal"], told["Women"]["merge_into"]) == ("consider", "Men")
     assert told["Lighting"]["proposal"] == "keep"
@@ -79,14 +79,14 @@ def test_spellings_of_one_name_are_merged_into_the_most_frequent() -> None:
     assert told["Décor"]["confidence"] == 1 and "'Decor' except for" in told["Décor"]["evidence"]
 
 
-def test_a_number_is_no_spelling() -> None:
+def test_numbers_distinguish_names() -> None:
     told = suggested(*shirts("Range 1 >> Shirts", 30), *lamps("Range 2 >> Lamps", 20), *shirts("range 1", 2))
     assert {value: row["merge_into"] for value, row in told.items() if row["proposal"] != "keep"} == {
         "range 1": "Range 1"
     }
 
 
-def test_a_products_name_in_place_of_a_category_is_dropped() -> None:
+def test_a_product_name_as_category_is_dropped() -> None:
     told = suggested(
         *shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40),
         ("Sumo Baby Walker (Red)", "Sumo Baby Walker", "Sumo"), ("Sumo Baby Walker (Red)", "Sumo Baby Walker", "Sumo"),
@@ -96,7 +96,7 @@ def test_a_products_name_in_place_of_a_category_is_dropped() -> None:
     assert row["evidence"] == "2 of its 2 products have this name: not a category"
 
 
-def test_a_brands_name_in_place_of_a_category_is_dropped() -> None:
+def test_a_brand_name_as_category_is_dropped() -> None:
     brand: list[ROW] = [("ACME >> Things", f"Thing number {n}", "Acme" if n else "Other") for n in range(10)]
     told = suggested(*shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40), *brand)
     assert (
@@ -104,7 +104,7 @@ def test_a_brands_name_in_place_of_a_category_is_dropped() -> None:
     )
 
 
-def test_one_brands_small_range_is_merged_even_where_two_are_like_it() -> None:
+def test_a_small_top_level_of_one_brand_is_merged_even_with_two_candidates() -> None:
     others = [*shirts("Clothing >> Shirts", 600), *lamps("Lighting >> Lamps", 600)]
     mixed = [*shirts("Summer 26", 3), *lamps("Summer 26", 4)]
     assert suggested(*others, *mixed)["Summer 26"]["proposal"] == "consider"
@@ -112,7 +112,7 @@ def test_one_brands_small_range_is_merged_even_where_two_are_like_it() -> None:
     assert row["proposal"] == "merge" and "100% have the brand 'Acme'" in row["evidence"]
 
 
-def test_what_is_too_rare_to_learn_is_dropped_by_the_size_of_the_shop() -> None:
+def test_a_top_level_too_rare_for_the_size_of_the_shop_is_dropped() -> None:
     told = suggested(*shirts("Clothing >> Shirts", 2500), *lamps("Lighting >> Lamps", 2500), *lamps("Torches", 4))
     assert told["Torches"]["proposal"] == "drop" and "4 products are too few" in told["Torches"]["evidence"]
     told = suggested(*shirts("Clothing >> Shirts", 30), *lamps("Lighting", 30), *[("Hats", "Hat", None)] * 4)
@@ -129,13 +129,13 @@ def test_what_is_too_rare_to_learn_is_dropped_by_the_size_of_the_shop() -> None:
         [("123", "1", "2")] * 3 + [("!!!", "?", "-")] * 3,
     ],
 )
-def test_a_shop_with_little_to_go_by_gets_what_it_has(rows: list[ROW]) -> None:
+def test_a_shop_with_few_or_incomplete_products_gets_suggestions(rows: list[ROW]) -> None:
     told = suggested(*rows)
     assert set(told) == {tree for tree, _, _ in rows if tree}
     assert {row["proposal"] for row in told.values()} <= {"keep", "drop"}
 
 
-def test_suggestions_are_the_same_each_time_whatever_the_order_of_the_rows() -> None:
+def test_the_order_of_the_rows_does_not_change_the_suggestions() -> None:
     rows = [*shirts("Clothing >> Shirts", 300), *lamps("Lighting >> Lamps", 300), *lamps("Lights", 5)]
     pd.testing.assert_frame_equal(suggest_merges(catalogue(*rows)), suggest_merges(catalogue(*reversed(rows))))
 
@@ -145,7 +145,7 @@ def test_suggestions_are_the_same_each_time_whatever_the_order_of_the_rows() -> 
 HOSTILE = 'A "quoted" \\ back\x7fslash = ["x"] # no'
 
 
-def test_the_file_is_the_configuration_that_it_suggests(tmp_path: Path) -> None:
+def test_the_file_is_a_valid_merge_table(tmp_path: Path) -> None:
     rows = [
         *shirts("पोशाक और कपड़े >> कमीज", 400, "कमीज"),
         *lamps("灯具 >> 台灯", 400),
@@ -169,7 +169,7 @@ def test_the_file_is_the_configuration_that_it_suggests(tmp_path: Path) -> None:
     assert line.startswith("#") and "\u202e" not in line
 
 
-def test_each_line_of_the_file_has_its_evidence_and_can_be_moved_by_hand(tmp_path: Path) -> None:
+def test_each_line_of_the_file_has_its_evidence_and_can_be_moved(tmp_path: Path) -> None:
     path = tmp_path / "merge.toml"
     suggestions = suggest_merges(
         catalogue(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *lamps("Lights", 12))
@@ -190,7 +190,7 @@ def test_each_line_of_the_file_has_its_evidence_and_can_be_moved_by_hand(tmp_pat
 
 
 @pytest.mark.shared
-def test_of_the_real_20000_rows_the_grey_areas_and_the_names_are_found(tmp_path: Path, shared_data: Path) -> None:
+def test_the_real_20000_rows_give_the_grey_areas_and_the_product_names(tmp_path: Path, shared_data: Path) -> None:
     configuration = Configuration()
     source = str(shared_data / "flipkart-20k" / "catalogue.csv")
     products = read_catalogue(source, configuration, tmp_path).products

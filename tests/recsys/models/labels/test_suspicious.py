@@ -9,7 +9,7 @@ from tests.recsys.models.labels.small_shop import Shop
 SHOWN = ["product_id", "label", "predicted"]
 
 
-def test_given_labels_that_the_model_contradicts_are_shown_the_surest_first(shop: Shop) -> None:
+def test_contradicted_catalogue_labels_are_listed_by_confidence(shop: Shop) -> None:
     shop.update(("a", "Clothing", "Uhr"), ("b", "Sunglasses", "Sofa"), ("c", "Watches"), ("d", "Clothing"), ("e", "?"))
     shop.predict(
         a=("Watches", 0.96), b=("Home Furnishing", 0.99), c=("Watches", 1.0), d=("Watches", 0.9), e=("Watches", 1.0)
@@ -25,7 +25,7 @@ def test_given_labels_that_the_model_contradicts_are_shown_the_surest_first(shop
     assert suspicious_labels(shop.store, 0.9)["product_id"].tolist() == ["b", "a", "d"]  # 0.9 itself, as float32
 
 
-def test_what_a_person_said_is_not_doubted_and_what_left_the_catalogue_not_shown(shop: Shop) -> None:
+def test_reviewed_and_removed_products_are_not_listed(shop: Shop) -> None:
     shop.update(("a", "Clothing"), ("b", "Clothing"), ("c", "Clothing"))
     shop.predict(a=("Watches", 0.99), b=("Watches", 0.99), c=("Watches", 0.99))
     shop.label()
@@ -34,7 +34,7 @@ def test_what_a_person_said_is_not_doubted_and_what_left_the_catalogue_not_shown
     assert suspicious_labels(shop.store, 0.9)["product_id"].tolist() == ["b"]
 
 
-def test_another_models_predictions_can_be_left_out(shop: Shop) -> None:
+def test_predictions_of_other_models_can_be_left_out(shop: Shop) -> None:
     shop.update(("a", "Clothing"), ("b", "Clothing"))
     shop.predict("1", a=("Watches", 0.99))
     shop.predict("2", b=("Watches", 0.99))
@@ -43,7 +43,7 @@ def test_another_models_predictions_can_be_left_out(shop: Shop) -> None:
     assert suspicious_labels(shop.store, 0.9)["product_id"].tolist() == ["a", "b"]
 
 
-def test_a_shop_without_predictions_has_nothing_suspicious(shop: Shop) -> None:
+def test_without_predictions_nothing_is_suspicious(shop: Shop) -> None:
     assert suspicious_labels(shop.store, 0.0).empty
     shop.update(("a", "Clothing"))
     shop.label()
