@@ -17,7 +17,7 @@ const SLIDERS = [
   { name: "visual_weight", kind: "look", title: "Look", hint: "Weight of the visual similarity." },
   { name: "colour_weight", kind: "colour", title: "Colour", hint: "Weight of the colour similarity." },
   { name: "price_weight", kind: "price", title: "Price", hint: "Weight of the price similarity." },
-  { name: "filter", kind: "count", title: "Candidates", hint: "Number of visually nearest products that are ranked." },
+  { name: "filter", kind: "candidates", title: "Candidates", hint: "Number of visually nearest products that are ranked." },
 ];
 const WEIGHTS = SLIDERS.slice(0, 3);
 
