@@ -40,14 +40,14 @@ def status_figures(home: Path) -> dict[str, Any]:
     """Return the funnel, the broken images by cause, and the products of each label."""
     from recsys.ingest.images.ledger import broken_by_cause
     from recsys.models.labels.ledger import class_balance
-    from recsys.reporting.funnel import funnel
+    from recsys.reporting.funnel import count_funnel
     from recsys.storage.store import Store
 
     store = Store(home, read_only=True)
     causes = broken_by_cause(store)
     balance = class_balance(store)
     return {
-        "funnel": funnel(store, load(home)).as_dict(),
+        "funnel": count_funnel(store, load(home)).as_dict(),
         "broken_by_cause": dict(zip(causes["cause"], causes["products"].tolist(), strict=True)),
         "labels": dict(zip(balance["label"], balance["products"].tolist(), strict=True)),
         "unlabelled": balance.attrs["unlabelled"],

@@ -16,7 +16,7 @@ from recsys.ingest.images.ledger import broken_by_cause
 from recsys.models.embedding.serving import serving
 from recsys.ranking.cache_keys import shop_key
 from recsys.reporting import publication
-from recsys.reporting.funnel import funnel
+from recsys.reporting.funnel import count_funnel
 from recsys.storage.store import Store, digest
 from tasks import policy
 
@@ -28,7 +28,7 @@ def state_of_shop(home: str, configuration: Configuration) -> str:
     causes = broken_by_cause(store)[["cause", "products"]].to_dict("records")
     ranked = serving(home, configuration).recommendations  # a shop that is again as it was has its report written again
     told = [store.version(table) for table in ("products", "labels", "predictions", "reviews", "scraped", ranked)]
-    return digest([shop_key(store, configuration), funnel(store, configuration).as_dict(), causes, told])
+    return digest([shop_key(store, configuration), count_funnel(store, configuration).as_dict(), causes, told])
 
 
 @task(task_run_name="evaluation: precision and recall", **policy.KEPT)

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from numpy.typing import NDArray
 
 from recsys.core.plotting import (
     CAPTION,
@@ -33,47 +31,10 @@ from recsys.core.plotting import (
 )
 from recsys.core.text import money
 from recsys.evaluation.weight_selection import WeightTradeOff
+from recsys.reporting.recommendation_grid import GridRow, Tile
 
 # the grid, in inches
 NEIGHBOURS_LEFT = MARGIN + TILE + 0.45
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How a neighbour was ranked: visual, colour and price in [0, 1], and their weighted total."""
-
-    visual: float
-    colour: float
-    price: float
-    total: float
-
-
-@dataclass(frozen=True, eq=False)
-class Tile:
-    """One product as it is shown.
-
-    Attributes:
-        picture: (side, side, 3) uint8 RGB, squared.
-        price: in the catalogue's currency, None where unknown.
-        price_level: 1 to 4 within its label, 2.5 where neutral.
-        scores: None for a query.
-    """
-
-    product_id: str
-    picture: NDArray[np.uint8]
-    title: str
-    price: float | None
-    price_level: float
-    label: str | None = None
-    scores: Scores | None = None
-
-
-@dataclass(frozen=True)
-class GridRow:
-    """A query and its recommendations, best first."""
-
-    query: Tile
-    neighbours: tuple[Tile, ...]
 
 
 def weights_picture(found: WeightTradeOff) -> bytes:

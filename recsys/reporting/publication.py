@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,17 +14,19 @@ from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.ingest.images.ledger import write_broken_links
 from recsys.models.embedding.serving import serving
-from recsys.reporting.funnel import funnel
-from recsys.reporting.run_record import log_run
+from recsys.reporting.run_record import RunRecord, log_run
 from recsys.storage.store import Store
 
+if TYPE_CHECKING:
+    from recsys.reporting.report_data import ReportData
+
 GRID_ROWS = 6
-"""Queries in the grid picture that MLflow keeps; the report shows more."""
+"""Number of queries in the picture of recommendations in MLflow; the report shows more."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Where the results of a run are."""
+    """The report and the MLflow run of a flow run."""
 
     report: Path
     mlflow_run_id: str
@@ -31,7 +34,7 @@ class Publication:
 
 
 def report_path(home: Path | str) -> Path:
-    """Return where the report of a home is, or will be."""
+    """Return the path of a home's report, which may not exist yet."""
     return Path(home) / "report" / "index.html"
 
 
@@ -46,42 +49,55 @@ def publish(
     """Log a run to MLflow and write the report.
 
     Args:
-        store: the store.
+        store: the home's tables.
         configuration: the configuration of the run.
-        state: the digest of the data and settings that the results belong to.
-        retrieval: see `evaluation.retrieval`.
-        flow_run_id: of the Prefect flow run, if any.
-        links: shown in the report's head, by title.
+        state: the digest of the data and settings of the results.
+        retrieval: see `recsys.evaluation.leave_one_out`.
+        flow_run_id: the id of the Prefect flow run; None outside a flow.
+        links: for the header of the report, by name.
     """
-    from recsys.evaluation.tsne import tsne_picture
-    from recsys.reporting.contents import gather
-    from recsys.reporting.page import write_report  # draws: a second to import
-    from recsys.reporting.pictures import grid_picture
+    from recsys.reporting.report_data import gather  # imports matplotlib, which takes a second
 
     progress.begin("report", 3)
     data = gather(store, configuration, retrieval, links)
     progress.advance("report")
-    pictures = {}
-    if data.grids:
-        spread = data.grids[:: max(1, len(data.grids) // GRID_ROWS)][:GRID_ROWS]  # they come label by label
-        pictures["recommendations"] = grid_picture(spread, configuration.catalogue.currency)
-    if len(data.tsne_points):
-        pictures["tsne"] = tsne_picture(data.tsne_points, data.tsne_labels)
-    run_id = log_run(
-        store.home,
-        configuration,
+    record = RunRecord(
         state=state,
         embedding=serving(store.home, configuration),
-        catalogue={"source": data.source, "digest": data.catalogue_digest},
-        counts=funnel(store, configuration),
+        catalogue_source=data.header.source,
+        catalogue_digest=data.header.catalogue_digest,
+        counts=data.funnel,
         retrieval=retrieval,
-        pictures=pictures,
+        pictures=_draw_pictures(data),
         flow_run_id=flow_run_id,
     )
+    run_id = log_run(store.home, configuration, record)
     progress.advance("report")
-    linked = dataclasses.replace(data, links={**data.links, "MLflow run": run_id})
-    report = write_report(store.home, linked)
-    write_broken_links(store, report.with_name("broken-links.csv"))
+    report = _write_report(store, data, run_id)
     progress.advance("report")
     progress.finish("report", "figures and pictures are in MLflow and the report")
     return Publication(report, run_id, flow_run_id)
+
+
+def _draw_pictures(data: ReportData) -> dict[str, bytes]:
+    """Return the pictures for MLflow as PNG, by name."""
+    from recsys.evaluation.tsne import tsne_picture
+    from recsys.reporting.pictures import grid_picture
+
+    pictures = {}
+    if data.grids:
+        rows = data.grids[:: max(1, len(data.grids) // GRID_ROWS)][:GRID_ROWS]  # spread over the labels
+        pictures["recommendations"] = grid_picture(rows, data.configuration.catalogue.currency)
+    if len(data.map.points):
+        pictures["tsne"] = tsne_picture(data.map.points, data.map.labels)
+    return pictures
+
+
+def _write_report(store: Store, data: ReportData, run_id: str) -> Path:
+    """Write the report, with a link to the MLflow run, and the table of broken links next to it."""
+    from recsys.reporting.rendering import write_report
+
+    header = dataclasses.replace(data.header, links={**data.header.links, "MLflow run": run_id})
+    report = write_report(store.home, dataclasses.replace(data, header=header))
+    write_broken_links(store, report.with_name("broken-links.csv"))
+    return report

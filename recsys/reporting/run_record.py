@@ -1,10 +1,12 @@
-"""The MLflow record of a run: parameters, catalogue digest, counts, retrieval figures, pictures."""
+"""The MLflow run of a flow run: parameters, metrics, retrieval figures and pictures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,69 +19,89 @@ from recsys.reporting.funnel import Funnel
 EXPERIMENT = "recommendations"
 TAG_STATE = "recsys.state"
 LOGGED_SECTIONS = {"images", "backbone", "colour", "price", "recommend", "evaluation", "tsne"}
+MAX_PARAMETER_LENGTH = 500
+"""Longest value of a parameter, characters; MLflow refuses a longer one."""
 
 
-def log_run(
-    home: Path,
-    configuration: Configuration,
-    *,
-    state: str,
-    embedding: Serving,
-    catalogue: Mapping[str, str],
-    counts: Funnel,
-    retrieval: pd.DataFrame,
-    pictures: Mapping[str, bytes],
-    flow_run_id: str | None,
-) -> str:
-    """Log one run to MLflow and return its id; a retry of the same flow run resumes its run.
+@dataclass(frozen=True)
+class RunRecord:
+    """The results of a run.
+
+    Attributes:
+        state: the digest of the data and settings of the results.
+        embedding: the serving embedding.
+        retrieval: see `recsys.evaluation.leave_one_out`.
+        pictures: PNG bytes by name.
+        flow_run_id: the id of the Prefect flow run; None outside a flow.
+    """
+
+    state: str
+    embedding: Serving
+    catalogue_source: str
+    catalogue_digest: str
+    counts: Funnel
+    retrieval: pd.DataFrame
+    pictures: Mapping[str, bytes]
+    flow_run_id: str | None
+
+
+def log_run(home: Path, configuration: Configuration, record: RunRecord) -> str:
+    """Log a run to MLflow and return its id. A retry of the same flow run continues its MLflow run.
 
     Args:
-        home: holds the MLflow store, unless MLFLOW_TRACKING_URI names another.
-        configuration: logged as parameters, one a key.
-        state: the digest of the data and settings that the results belong to.
-        embedding: what serves.
-        catalogue: digest and source of the catalogue.
-        counts: the funnel.
-        retrieval: see `evaluation.retrieval`.
-        pictures: PNG bytes by name.
-        flow_run_id: of the Prefect flow run, if any.
+        home: contains the MLflow store, unless MLFLOW_TRACKING_URI names another one.
+        configuration: logged as parameters, one for each key.
+        record: the results of the run.
     """
     client, experiment_id = experiment(home, EXPERIMENT)
+    run_id = resumable(client, experiment_id, record.flow_run_id) or _create_run(client, experiment_id, record)
+    try:
+        _log_results(client, run_id, configuration, record)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
 
-    from mlflow.entities import Metric, Param
 
-    run_id = resumable(client, experiment_id, flow_run_id)
-    if run_id is None:
-        tags = {TAG_STATE: state, "mlflow.source.name": "recsys run"} | (
-            {TAG_FLOW_RUN: flow_run_id} if flow_run_id else {}
-        )
-        name = f"catalogue {catalogue['digest'][:8]}"
-        run_id = client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
+def _create_run(client: Any, experiment_id: str, record: RunRecord) -> str:
+    tags = {TAG_STATE: record.state, "mlflow.source.name": "recsys run"}
+    if record.flow_run_id:
+        tags[TAG_FLOW_RUN] = record.flow_run_id
+    name = f"catalogue {record.catalogue_digest[:8]}"
+    return str(client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
 
-    parameters = {
-        "catalogue.digest": catalogue["digest"],
-        "catalogue.source": catalogue["source"],
+
+def _log_results(client: Any, run_id: str, configuration: Configuration, record: RunRecord) -> None:
+    from mlflow.entities import Metric, Param  # takes seconds to import
+
+    timestamp_ms = int(time.time() * 1000)
+    parameters = _parameters(configuration, record)
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, value, timestamp_ms, 0) for key, value in _metrics(record).items()],
+        params=[Param(key, str(value)[:MAX_PARAMETER_LENGTH]) for key, value in parameters.items()],
+    )
+    client.log_text(run_id, record.retrieval.to_csv(index=False), "retrieval.csv")
+    for name, png in record.pictures.items():
+        log_picture(client, run_id, name, png)
+
+
+def _parameters(configuration: Configuration, record: RunRecord) -> dict[str, Any]:
+    embedding = record.embedding
+    return {
+        "catalogue.digest": record.catalogue_digest,
+        "catalogue.source": record.catalogue_source,
         "model_version": model_version(configuration),
         "embedding": embedding.version,
         "embedding.registered": embedding.model.registered if embedding.model else "none: the raw backbone",
         **flatten(configuration.model_dump(include=LOGGED_SECTIONS)),
     }
-    metrics: dict[str, float] = {f"count/{key}": count for key, count in counts.as_dict().items()}
-    for row in retrieval.dropna().to_dict("records"):
+
+
+def _metrics(record: RunRecord) -> dict[str, float]:
+    metrics: dict[str, float] = {f"count/{key}": count for key, count in record.counts.as_dict().items()}
+    for row in record.retrieval.dropna().to_dict("records"):
         for figure in ("precision", "recall"):
             metrics[f"level_{row['level']}/{figure}_at_{row['k']}"] = row[figure]
-    now = int(time.time() * 1000)
-    try:
-        client.log_batch(
-            run_id,
-            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
-            params=[Param(key, str(value)[:500]) for key, value in parameters.items()],
-        )
-        client.log_text(run_id, retrieval.to_csv(index=False), "retrieval.csv")
-        for name, png in pictures.items():
-            log_picture(client, run_id, name, png)
-    except BaseException:
-        client.set_terminated(run_id, "FAILED")
-        raise
-    client.set_terminated(run_id, "FINISHED")
-    return str(run_id)
+    return metrics

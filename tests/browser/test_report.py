@@ -22,20 +22,15 @@ from recsys.core.configuration import Configuration
 from recsys.evaluation.colour_agreement import AgreementResult, ColourAgreement, mask_example
 from recsys.ingest.causes import explain
 from recsys.models.classifier.registry import Classifier
-from recsys.reporting.contents import (
-    BrokenHost,
-    BrokenLinks,
-    ClassBalance,
-    ClassGrowth,
-    Guess,
-    Guesses,
-    LabelSummary,
-    ReportData,
-    Retrieval,
-)
+from recsys.reporting.broken_links import BrokenCause, BrokenHost, BrokenLinks
+from recsys.reporting.embedding_map import EmbeddingMap
 from recsys.reporting.funnel import Funnel
-from recsys.reporting.page import write_report
-from recsys.reporting.pictures import GridRow, Scores, Tile
+from recsys.reporting.label_balance import ClassBalance, ClassGrowth, LabelSummary
+from recsys.reporting.label_guesses import Guess, GuessList, LabelGuesses
+from recsys.reporting.recommendation_grid import GridRow, Scores, Tile
+from recsys.reporting.rendering import write_report
+from recsys.reporting.report_data import Header, ReportData
+from recsys.reporting.retrieval import Retrieval, RetrievalLevel
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -85,11 +80,11 @@ def tile(number: int, label: str | None, total: float | None = None) -> Tile:
     return Tile(f"{number:032x}", picture, title, 107_750.5, 2.5, label, scores)
 
 
-def guesses() -> Guesses:
+def guesses() -> GuessList:
     """Return guesses for products with long names, ids and labels; one has no picture."""
     shown = [tile(number, "Home Decor & Festive Needs") for number in range(3)]
     long = "Handmadeshowpiece" * 12
-    return Guesses(
+    return GuessList(
         count=1_301,
         shown=tuple(
             Guess(item.product_id, item.title, item.picture if at else None, long, str(item.label), 0.97, "both")
@@ -103,50 +98,55 @@ def report() -> ReportData:
     labels = ["Watches", "Home Decor & Festive Needs", None]
     random = np.random.default_rng(0)
     return ReportData(
-        made_at=datetime(2026, 1, 5, 9, 30, tzinfo=UTC),
-        source="https://shop.example/exports/" + "catalogue" * 12 + ".csv",
-        catalogue_digest="0f" * 16,
-        model_version="efficientnet_lite0-imagenet-256-0123456789abcdef-hsv12x8x8",
+        header=Header(
+            made_at=datetime(2026, 1, 5, 9, 30, tzinfo=UTC),
+            source="https://shop.example/exports/" + "catalogue" * 12 + ".csv",
+            catalogue_digest="0f" * 16,
+            model_version="efficientnet_lite0-imagenet-256-0123456789abcdef-hsv12x8x8",
+            links={"MLflow run": "0123456789abcdef" * 2, "Prefect run": "http://127.0.0.1:4200/" + "run" * 30},
+        ),
         configuration=Configuration(),
-        links={"MLflow run": "0123456789abcdef0123456789abcdef", "Prefect run": "http://127.0.0.1:4200/" + "run" * 30},
         funnel=Funnel(20_000, 7, 19_993, 18_440, 1_540, 13, 19_650, 19_900, 18_440),
-        broken=tuple(
-            BrokenLinks(word, count, "https://cdn.shop.example/" + "image" * 30, explain(word))
-            for word, count in (("http_404", 1_500), ("not_an_image", 39), ("timeout", 1))
+        broken=BrokenLinks(
+            causes=tuple(
+                BrokenCause(code, count, "https://cdn.shop.example/" + "image" * 30, explain(code))
+                for code, count in (("http_404", 1_500), ("not_an_image", 39), ("timeout", 1))
+            ),
+            hosts=(
+                BrokenHost("cdn.shop.example:8443", 1_501, "1500 http_404, 1 timeout"),
+                BrokenHost("a" * 200 + ".example", 39, "39 not_an_image"),
+            ),
+            rescued=212,
         ),
-        broken_hosts=(
-            BrokenHost("cdn.shop.example:8443", 1_501, "1500 http_404, 1 timeout"),
-            BrokenHost("a" * 200 + ".example", 39, "39 not_an_image"),
-        ),
-        rescued=212,
         labels=tuple(
             LabelSummary(label, 8_000, 7_400, (99_999.0, 100_000.0, 100_001.0), 1_000, 900, 80) for label in labels
         ),
         balance=ClassBalance(
             tuple(ClassGrowth(str(label), 11_500, 11_500, 10_747, 10_747, 12_500) for label in labels), "all"
         ),
-        classifier=Classifier("0123456789abcdef", "0f" * 16, ("Watches",), 0.93, "run", "1"),
-        filled=guesses(),
-        guessed={f"{number:032x}": 0.9731 for number in range(3)},
-        suspicious=guesses(),
-        to_review=46,
-        retrieval=tuple(
-            Retrieval(level, 18_440, ((1, 0.8, 0.8), (5, 0.7, 0.9), (10, 0.6, 0.95))) for level in (1, 2, 3)
+        guesses=LabelGuesses(
+            classifier=Classifier("0123456789abcdef", "0f" * 16, ("Watches",), 0.93, "run", "1"),
+            filled=guesses(),
+            confidences={f"{number:032x}": 0.9731 for number in range(3)},
+            suspicious=guesses(),
+            to_review=46,
+        ),
+        retrieval=Retrieval(
+            tuple(RetrievalLevel(level, 18_440, ((1, 0.8, 0.8), (5, 0.7, 0.9), (10, 0.6, 0.95))) for level in (1, 2, 3))
         ),
         colours=ColourAgreement(
             tuple(
-                AgreementResult(judged, ranked, 400, 0.312, 0.391, 1.25, 1.18, 1.33)
-                for judged in ("dominant colour", "colour words")
-                for ranked in ("colour", "rule")
+                AgreementResult(judged_by, ranked_by, 400, 0.312, 0.391, 1.25, 1.18, 1.33)
+                for judged_by in ("dominant colour", "colour words")
+                for ranked_by in ("colour", "rule")
             ),
-            tuple(mask_example(str(at), tile(at, None).title, tile(at, None).picture) for at in range(8)),
+            tuple(mask_example(str(i), tile(i, None).title, tile(i, None).picture) for i in range(8)),
         ),
+        map=EmbeddingMap(random.normal(size=(60, 2)), tuple(labels * 20)),
         grids=tuple(
-            GridRow(tile(at, label), tuple(tile(at + rank, label, (1.7, 1.9, 1.8)[at]) for rank in range(1, 10)))
-            for at, label in enumerate(labels)
+            GridRow(tile(i, label), tuple(tile(i + rank, label, (1.7, 1.9, 1.8)[i]) for rank in range(1, 10)))
+            for i, label in enumerate(labels)
         ),
-        tsne_points=random.normal(size=(60, 2)),
-        tsne_labels=tuple(labels * 20),
     )
 
 

@@ -16,7 +16,7 @@ from cli.servers import free_port
 from recsys.core.configuration import load
 from recsys.evaluation.leave_one_out import evaluate_shop
 from recsys.models.embedding.serving import serving
-from recsys.reporting.funnel import funnel
+from recsys.reporting.funnel import count_funnel
 from recsys.storage.store import Store
 
 pytestmark = pytest.mark.shared
@@ -48,7 +48,7 @@ def test_real_photos_become_recommendations(prefect_url: str, host: tuple[str, P
     recommend(str(home), str(catalogue), {"images": {"allow_hosts": ["127.0.0.1"]}})
     store = Store(home, read_only=True)
 
-    counts = funnel(store, load(environ={}))
+    counts = count_funnel(store, load(environ={}))
     assert (counts.products, counts.with_image, counts.broken, counts.pending) == (797, 735, 62, 0)
     assert counts.recommended == 735
     with urllib.request.urlopen(f"{address}/faults.json") as answer:

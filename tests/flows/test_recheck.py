@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from recsys.core.configuration import load
-from recsys.reporting.funnel import funnel
+from recsys.reporting.funnel import count_funnel
 from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from tests.flows.conftest import prefect, recorded
@@ -88,7 +88,7 @@ def test_prefects_retry_asks_only_for_what_is_pending(pool: str, shop: SampleSho
         ended = client.read_flow_run(run.id)
     assert ended.state is not None and ended.state.is_completed(), ended.state
     assert asked and asked <= pending
-    counts = funnel(store, load(environ={}))
+    counts = count_funnel(store, load(environ={}))
     assert counts.pending == 0 and counts.with_image + counts.broken == counts.products
 
 
@@ -112,7 +112,7 @@ def test_recsys_retry_asks_only_for_what_is_pending(prefect_url: str, shop: Samp
     with serving(shop) as host:
         back = recsys(home, "retry", *allowed)
         assert back.returncode == 0, back.stderr
-    assert funnel(store, load(environ={})).pending == 0
+    assert count_funnel(store, load(environ={})).pending == 0
 
     with serving(shop) as host:
         nothing = recsys(home, "retry", *allowed)
@@ -162,7 +162,7 @@ def test_the_flow_asks_for_broken_links_again_once(
     before = host.stats()
     done = recheck(home, "broken", stop_after="images", flags=FLAGS)
     asked = {name for name, number in host.stats().items() if number > before[name]}
-    assert asked == broken and done["images"] == funnel(Store(home), load(environ={})).broken
+    assert asked == broken and done["images"] == count_funnel(Store(home), load(environ={})).broken
     before = host.stats()
     assert recheck(home, flags=FLAGS, stop_after="images") == {"images": 0}
     assert host.stats() == before
@@ -177,6 +177,6 @@ def test_a_recheck_while_the_host_is_down_fails_and_keeps_every_picture(
     home = str(tmp_path / "home")
     with serving(shop):
         recommend(home, str(shop.catalogue), FLAGS, "images")
-    before = funnel(Store(home), load(environ={}))
+    before = count_funnel(Store(home), load(environ={}))
     recheck(home, "ok", flags=FLAGS, stop_after="images")
-    assert funnel(Store(home), load(environ={})) == before
+    assert count_funnel(Store(home), load(environ={})) == before

@@ -16,7 +16,7 @@ from flows import Stage
 from recsys.core.configuration import load
 from recsys.core.errors import NoImagesError, PendingImagesError
 from recsys.models.embedding.serving import serving
-from recsys.reporting.funnel import funnel
+from recsys.reporting.funnel import count_funnel
 from recsys.reporting.publication import report_path
 from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
@@ -55,7 +55,7 @@ def test_a_catalogue_becomes_recommendations_and_a_rerun_does_nothing_twice(
     home, done, run, asked = ran.home, ran.done, running(ran.home), 0  # of the host that is there now
     assert list(done) == list(get_args(Stage)) and ran.asked >= done["images"]
     store = Store(home)
-    counts = funnel(store, CONFIGURATION)
+    counts = count_funnel(store, CONFIGURATION)
     assert done["catalogue"] >= counts.products and done["images"] == counts.products
     assert counts.with_image + counts.broken == counts.products and counts.broken > 0
     assert counts.recommended == counts.with_image > 40
@@ -96,7 +96,7 @@ def test_stages_are_named_in_prefect_and_leave_artifacts(
     assert {"class-balance", "broken-links", "broken-links-by-host"} <= set(found)
     progress = found["images-progress"]
     assert progress.type == "progress" and progress.data == 100
-    counts = funnel(Store(home), CONFIGURATION)
+    counts = count_funnel(Store(home), CONFIGURATION)
     told = f"images: 4 of 4 shards, {counts.with_image} ok, {counts.broken} broken"
     assert progress.description == told
 
@@ -111,11 +111,11 @@ def test_while_the_host_is_down_images_stay_pending_and_later_only_they_are_aske
 ) -> None:
     with pytest.raises(PendingImagesError, match="pending"):
         run(shop.catalogue)
-    counts = funnel(Store(home), CONFIGURATION)
+    counts = count_funnel(Store(home), CONFIGURATION)
     assert counts.pending == counts.products and counts.broken == 0
     with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])):
         run(shop.catalogue, stop_after="images")
-    counts = funnel(Store(home), CONFIGURATION)
+    counts = count_funnel(Store(home), CONFIGURATION)
     assert counts.pending == 0 and counts.with_image > 40
 
 
@@ -127,7 +127,7 @@ def test_a_catalogue_whose_every_url_is_broken_says_so(
     rows.to_csv(tmp_path / "broken.csv", index=False)
     with pytest.raises(NoImagesError, match="http_404"):
         run(tmp_path / "broken.csv")
-    assert funnel(Store(home), CONFIGURATION).broken == len(rows)
+    assert count_funnel(Store(home), CONFIGURATION).broken == len(rows)
 
 
 def test_further_photos_are_fetched_where_asked_for_and_change_no_recommendation(

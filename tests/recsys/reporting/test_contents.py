@@ -12,7 +12,10 @@ import pytest
 
 from recsys.core.configuration import Configuration, load
 from recsys.models.classifier.recipe import RECIPE_FOLDER
-from recsys.reporting.contents import GUESSES, ClassGrowth, choose_queries, gather
+from recsys.reporting.label_balance import ClassGrowth
+from recsys.reporting.label_guesses import MAX_GUESSES
+from recsys.reporting.recommendation_grid import choose_queries
+from recsys.reporting.report_data import gather
 from recsys.storage.store import Store
 from tests.recsys.reporting.conftest import NOW, guessed, rows_of, train
 
@@ -27,14 +30,14 @@ def settings(**sections: Any) -> Configuration:
 def test_broken_links_are_counted_by_cause_the_most_frequent_first(fill: Fill) -> None:
     timeout = {"status": "broken", "cause": "timeout"}
     data = gather(fill([{}, {}, timeout, BROKEN, BROKEN]), settings())
-    assert [(item.word, item.count) for item in data.broken] == [("http_404", 2), ("timeout", 1)]
-    assert data.broken[0].example == "https://shop.example/3.jpeg"
+    assert [(item.code, item.count) for item in data.broken.causes] == [("http_404", 2), ("timeout", 1)]
+    assert data.broken.causes[0].example == "https://shop.example/3.jpeg"
     assert (data.funnel.rows, data.funnel.products, data.funnel.with_image, data.funnel.broken) == (7, 5, 2, 3)
 
 
 def test_passwords_in_addresses_are_not_shown(fill: Fill) -> None:
     data = gather(fill([{}, {**BROKEN, "url": "https://user:secret@shop.example/1.jpeg"}]), settings())
-    assert data.broken[0].example == "https://shop.example/1.jpeg"
+    assert data.broken.causes[0].example == "https://shop.example/1.jpeg"
 
 
 def test_products_that_left_the_catalogue_are_not_in_the_report(fill: Fill) -> None:
@@ -122,19 +125,19 @@ def test_filled_labels_come_the_least_sure_first_with_what_the_catalogue_has_in_
     store = fill(products)
     model = train(store)
     data = gather(store, settings())
-    assert data.classifier == model
-    assert data.filled.count == 2
-    unsure, sure = data.filled.shown
-    assert (unsure.product_id, unsure.title, unsure.picture, unsure.given) == ("id-1", "id-1", None, None)
-    assert (sure.title, sure.given, sure.label) == ("Chronos 5", "Chronos 5 Analog", "Watches")
+    assert data.guesses.classifier == model
+    assert data.guesses.filled.count == 2
+    unsure, sure = data.guesses.filled.shown
+    assert (unsure.product_id, unsure.title, unsure.picture, unsure.catalogue_value) == ("id-1", "id-1", None, None)
+    assert (sure.title, sure.catalogue_value, sure.label) == ("Chronos 5", "Chronos 5 Analog", "Watches")
     assert sure.picture is not None and sure.picture.shape == (256, 256, 3)
-    assert data.guessed == pytest.approx({"id-0": 0.999, "id-1": 0.91})
+    assert data.guesses.confidences == pytest.approx({"id-0": 0.999, "id-1": 0.91})
 
 
 def test_those_left_for_review_are_without_a_label_and_without_an_answer(fill: Fill) -> None:
     store = fill([{}, {"label": None}, {"label": None}, {"label": None, "removed": NOW}])
     store.write("reviews", rows_of("reviews", [{"product_id": "id-1", "reviewed_at": NOW}]))
-    assert gather(store, settings()).to_review == 1
+    assert gather(store, settings()).guesses.to_review == 1
 
 
 def test_suspicious_labels_are_given_ones_that_the_model_at_hand_contradicts_the_surest_first(fill: Fill) -> None:
@@ -142,14 +145,16 @@ def test_suspicious_labels_are_given_ones_that_the_model_at_hand_contradicts_the
     sure = {"id_1": ("Watches", 0.96), "id_2": ("Footwear", 0.99), "id_5": ("Watches", 0.99)}
     train(store, id_0=("Clothing", 0.99), id_3=("Watches", 0.9), **sure)
     data = gather(store, settings())
-    found = [(item.product_id, item.given, item.label, item.evidence) for item in data.suspicious.shown]
+    found = [
+        (item.product_id, item.catalogue_value, item.label, item.evidence) for item in data.guesses.suspicious.shown
+    ]
     assert found == [("id-2", "Clothing", "Footwear", "both"), ("id-1", "Clothing", "Watches", "both")]
-    assert data.suspicious.count == 2
-    assert gather(store, settings(labels={"suspicious_above": 0.9})).suspicious.count == 3
+    assert data.guesses.suspicious.count == 2
+    assert gather(store, settings(labels={"suspicious_above": 0.9})).guesses.suspicious.count == 3
 
     answer = {"product_id": "id-2", "label": "Clothing", "reviewed_at": NOW}
     store.write("reviews", rows_of("reviews", [answer]))
-    assert [item.product_id for item in gather(store, settings()).suspicious.shown] == ["id-1"]
+    assert [item.product_id for item in gather(store, settings()).guesses.suspicious.shown] == ["id-1"]
 
 
 def test_predictions_of_a_model_that_is_not_at_hand_make_nothing_suspicious(fill: Fill) -> None:
@@ -157,7 +162,7 @@ def test_predictions_of_a_model_that_is_not_at_hand_make_nothing_suspicious(fill
     train(store, id_0=("Watches", 0.99))
     (store.home / "classifier" / "at-hand.json").unlink()
     data = gather(store, settings())
-    assert data.classifier is None and data.suspicious.count == 0
+    assert data.guesses.classifier is None and data.guesses.suspicious.count == 0
 
 
 def test_a_grid_shows_the_stored_neighbours_in_their_order_with_price_level_and_scores(fill: Fill) -> None:
@@ -189,15 +194,15 @@ def test_only_the_pictures_that_are_shown_are_read(fill: Fill, monkeypatch: pyte
     data = gather(store, settings(report={"grids": 2}))
     assert len(data.grids) == 2
     in_grids = len({tile.product_id for row in data.grids for tile in (row.query, *row.neighbours)})
-    assert (data.filled.count, len(data.filled.shown)) == (40, GUESSES)
+    assert (data.guesses.filled.count, len(data.guesses.filled.shown)) == (40, MAX_GUESSES)
     judged_by_colour = 100  # all, here; of a larger shop a sample
-    assert sum(rows) == in_grids + GUESSES + judged_by_colour and in_grids <= 20
+    assert sum(rows) == in_grids + MAX_GUESSES + judged_by_colour and in_grids <= 20
 
 
 def test_the_map_is_of_a_sample(fill: Fill) -> None:
     data = gather(fill([{} for _ in range(40)]), settings(tsne={"sample": 15}))
-    assert data.tsne_points.shape == (15, 2)
-    assert len(data.tsne_labels) == 15
+    assert data.map.points.shape == (15, 2)
+    assert len(data.map.labels) == 15
 
 
 def test_the_evaluation_is_told_by_level(fill: Fill) -> None:
@@ -211,8 +216,8 @@ def test_the_evaluation_is_told_by_level(fill: Fill) -> None:
         }
     )
     data = gather(fill([{}, {}]), settings(), evaluation)
-    assert [(item.level, item.queries) for item in data.retrieval] == [(1, 9), (2, 7)]
-    assert data.retrieval[0].figures == ((1, 0.9, 0.9), (5, 0.8, 1.0))
+    assert [(item.level, item.queries) for item in data.retrieval.levels] == [(1, 9), (2, 7)]
+    assert data.retrieval.levels[0].figures == ((1, 0.9, 0.9), (5, 0.8, 1.0))
 
 
 @pytest.mark.parametrize("products", [[], [{}], [BROKEN], [{"label": None, "price": None, "name": None}] * 2])

@@ -20,8 +20,8 @@ from recsys.core.configuration import Configuration, load
 from recsys.core.errors import HomeError
 from recsys.evaluation.colour_agreement import AgreementResult, ColourAgreement, mask_example
 from recsys.evaluation.weight_selection import WeightTradeOff
-from recsys.reporting.contents import gather
-from recsys.reporting.page import render, write_report
+from recsys.reporting.rendering import render, write_report
+from recsys.reporting.report_data import gather
 from recsys.storage.store import Store
 from tests.recsys.reporting.conftest import guessed, train
 
@@ -215,7 +215,7 @@ def test_without_given_labels_there_is_no_balance(fill: Fill) -> None:
 
 def test_a_command_can_be_pasted_whatever_the_file_is_called(fill: Fill) -> None:
     data = gather(fill([{}, {}]), CONFIGURATION)
-    object.__setattr__(data, "source", "my shop; rm -rf ~.csv")
+    data = replace(data, header=replace(data.header, source="my shop; rm -rf ~.csv"))
     assert "--catalogue &#39;my shop; rm -rf ~.csv&#39;" in render(data)
 
 

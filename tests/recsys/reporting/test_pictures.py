@@ -13,7 +13,8 @@ from PIL import Image
 from recsys.core.configuration import Configuration
 from recsys.core.text import money
 from recsys.evaluation.tsne import NO_LABEL, OTHER_LABELS, legend, tsne_picture, tsne_points
-from recsys.reporting.pictures import GridRow, Scores, Tile, grid_picture
+from recsys.reporting.pictures import grid_picture
+from recsys.reporting.recommendation_grid import GridRow, Scores, Tile
 
 CONFIGURATION = Configuration()
 
