@@ -1,1 +1,6 @@
-"""What comes in from outside: the catalogue, its images, pictures scraped for small classes."""
+"""Input from outside: the catalogue, its images, and scraped pictures for small classes.
+
+addresses   address checks before each connection
+causes      the words for failed downloads
+http        HTTP for pages and catalogues
+"""

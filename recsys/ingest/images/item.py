@@ -1,7 +1,7 @@
-"""What is asked for, and what becomes of it: plain data, which crosses from one process to another.
+"""The input and the output of fetching, as plain data.
 
 Item      a product to fetch an image for
-Outcome   what became of it
+Outcome   its status, cause and image
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from recsys.vision.square import SquaredImage
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of an image that was fetched before; asked for again only if it has changed (RFC 9110, 13)."""
+    """A stored image, for a conditional request (RFC 9110, 13)."""
 
     url: str
     etag: str | None
@@ -32,10 +32,10 @@ class Item:
     """One product to fetch an image for.
 
     Attributes:
-        urls: its image URLs in the order to try them; the first good one wins.
-        attempts: that earlier runs spent at the first of them.
-        host_was_down: when it was last asked for.
-        known: the image that is there already, if one is.
+        urls: image URLs in the order to try them; the first good one wins.
+        attempts: attempts that earlier runs spent on the first URL.
+        host_was_down: whether the host was down at the last attempt.
+        known: the stored image, if there is one.
     """
 
     product_id: str
@@ -47,10 +47,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item; the fields are those of the ledger, see `recsys.storage.store.SCHEMAS["images"]`.
+    """The outcome of an item; its fields are columns of the ledger.
 
-    An item that is ok without an `image` is unchanged: the host says that it has what is `known`. `placeholder` is the
-    digest of the picture that was taken for one.
+    An ok item without an `image` is unchanged: the host confirmed the `known` image. `placeholder` is the digest of a
+    picture that stands for "no image available".
     """
 
     product_id: str

@@ -1,9 +1,9 @@
-"""The stage of the images on the store: what is missing, one shard of it, and what it all came to.
+"""The stage of the images on the store: what is missing, one shard of it, and the counts.
 
-The ledger is the table `images`: one row a product, saying of which URLs it speaks (`urls_digest`), how they ended
-(ok, broken with its cause, pending) and, when ok, holding the squared image. A row is missing when there is none,
-when it is pending, or when the catalogue has changed the product's URLs since. What has ended is asked for again only
-by a `Recheck`: broken links that may be mended, pictures that may have changed.
+The ledger is the table `images`: one row per product with the digest of its URLs, the status (ok, broken with a cause,
+pending) and, when ok, the squared image. A product is missing when it has no row, when its row is pending, or when the
+catalogue has changed its URLs. Other rows are requested again only by a `Recheck`: broken links that may work again,
+pictures that may have changed.
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ from recsys.storage.spreadsheet import write_csv
 from recsys.storage.store import SCHEMAS, Shard, Store, among, digest, literal, shards
 
 STATE = ["product_id", "urls_digest", "status", "cause", "attempts", "checked_at"]
-"""Columns that say whether a row is to be asked for, and enter a shard's digest."""
+"""Columns that decide whether a product is missing; they are part of a shard's digest."""
 
 PLACEHOLDER_CATEGORIES = 3
-"""Top levels that have the same picture, before it is taken for none: sizes of a shirt may well share theirs."""
+"""Number of top levels of the category tree that share a picture, from which on it is a placeholder. The sizes of one
+shirt may share a picture."""
 
 
 @dataclass(frozen=True)
 class Recheck:
-    """Which rows that have ended are asked for again.
+    """The selection of ok or broken rows to request again.
 
     Attributes:
-        status: `broken`, links that may be mended; or `ok`, pictures that may have changed: those are asked for
-            with a conditional request, which an unchanged one answers with 304 and no body.
-        causes: of the broken ones; none means all.
-        before: only what was last checked before; a row that was asked again is no longer among them.
+        status: `broken`: links that may work again. `ok`: pictures that may have changed; the request is conditional,
+            and the answer for an unchanged picture is 304 without a body.
+        before: only rows that were last checked before this time; a row that was rechecked is not selected again.
+        causes: of broken rows; empty means all.
     """
 
     status: Literal["broken", "ok"]
@@ -56,7 +57,7 @@ class Recheck:
     causes: tuple[str, ...] = ()
 
     def includes(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row of the ledger is asked for again."""
+        """Return whether a row of the ledger is selected."""
         return (
             row["status"] == self.status
             and row["checked_at"] < self.before
@@ -66,9 +67,9 @@ class Recheck:
 
 @dataclass(frozen=True)
 class FetchCounts:
-    """How many products ended how, in how many seconds, and the bytes of the images that are ok.
+    """The numbers of products by status, the seconds, and the bytes of the ok images.
 
-    `rescued` are those that are ok by another of their URLs than the first.
+    `rescued` counts the ok products whose picture comes from a later URL than the first.
     """
 
     ok: int
@@ -87,17 +88,17 @@ class FetchCounts:
         return f"{self.ok} ok, {self.broken} broken, {self.pending} pending{rate}"
 
 
-def missing(store: Store, configuration: Configuration, again: Recheck | None = None) -> list[Shard]:
-    """Return shards of the products whose image is still to be fetched, in the catalogue's order.
+def missing(store: Store, configuration: Configuration, recheck: Recheck | None = None) -> list[Shard]:
+    """Return shards of the products without an image, in the catalogue's order.
 
-    A shard's digest covers what the ledger says of its products, so that work that came up again has another.
+    A shard's digest covers the ledger's rows of its products, so that repeated work has another digest.
 
     Args:
         store: the products and the ledger.
         configuration: its `images` section.
-        again: which of those that have ended are to be asked for as well.
+        recheck: ok or broken products to request as well.
     """
-    return _shards(store, configuration, lambda row, urls: _is_missing(row, urls, again))
+    return _shards(store, configuration, lambda row, urls: _is_missing(row, urls, recheck))
 
 
 def fetch_shard(
@@ -105,39 +106,38 @@ def fetch_shard(
     shard: Shard,
     configuration: Configuration,
     on_progress: Callable[[str], None] | None = None,
-    again: Recheck | None = None,
+    recheck: Recheck | None = None,
 ) -> FetchCounts:
-    """Fetch what is still missing of a shard, commit it in one write, and return the counts of what was asked for.
+    """Fetch the missing images of a shard, commit them in one write, and return the counts of the requested products.
 
     Args:
-        store: where products are read and images written.
-        shard: one of `missing`; keys that have been fetched since are not asked for again.
+        store: the products and the ledger.
+        shard: one of `missing`; products that were fetched since are not requested again.
         configuration: its `images` section.
         on_progress: called with ok, broken or pending as each product ends.
-        again: as given to `missing`.
+        recheck: the same as for `missing`.
 
     Raises:
-        PendingImagesError: after the commit, when products are pending; running again asks for those alone.
+        PendingImagesError: after the commit, when products are pending; a rerun requests only those.
         HomeError: the store cannot be written to; nothing of the shard was committed.
     """
-    began = time.monotonic()
-    wanted = among("product_id", shard.keys)
+    start = time.monotonic()
+    in_shard = among("product_id", shard.keys)
     columns = [*STATE, "first_checked", "url", "etag", "last_modified", "bytes"]
-    ledger = _rows(store, "images", columns, wanted)
+    ledger = _rows(store, "images", columns, in_shard)
     products = {
         product["product_id"]: product
-        for product in _products(store, ["product_id", "image_urls"], wanted)
-        if _is_missing(ledger.get(product["product_id"]), _urls_digest(product), again)
+        for product in _products(store, ["product_id", "image_urls"], in_shard)
+        if _is_missing(ledger.get(product["product_id"]), _urls_digest(product), recheck)
     }
     items = [_item(product, ledger.get(key)) for key, product in products.items()]
     outcomes = fetch_images(items, configuration.images, on_progress, _placeholders(str(store.home), store.id))
     pending = [outcome.url for outcome in outcomes if outcome.status == "pending"]
-    rescued = _commit(store, products, ledger, outcomes)
-    counts = _count(rescued, time.monotonic() - began)
+    counts = _count(_commit(store, products, ledger, outcomes), time.monotonic() - start)
     if pending:
         raise PendingImagesError(
             f"{shard}: {len(pending)} of {counts.total} images are pending, {_hosts(pending)}; "
-            "what came is kept, and running again asks only for the rest",
+            "the other images are stored; run again to request the rest",
             counts,
         )
     return counts
@@ -149,38 +149,39 @@ def _commit(
     ledger: Mapping[str, Mapping[str, Any]],
     outcomes: list[Outcome],
 ) -> list[tuple[str, int | None, bool]]:
-    """Write what became of a shard's products, and return of each its status, bytes, and whether a later URL saved it.
+    """Write the rows of a shard's products, and return the status, bytes and whether it was rescued of each.
 
-    One shard at a time, and `outcomes` is emptied: pictures are held twice while they are written.
+    One shard at a time, and `outcomes` is cleared, because the pictures are in memory twice while they are written.
     """
     with _committing:
-        kept = _kept(store, ledger, outcomes)
+        unchanged = _unchanged_rows(store, ledger, outcomes)
         rows = [
-            kept.get(outcome.product_id) or _row(products[outcome.product_id], outcome, ledger.get(outcome.product_id))
+            unchanged.get(outcome.product_id)
+            or _row(products[outcome.product_id], outcome, ledger.get(outcome.product_id))
             for outcome in outcomes
         ]
-        told = [(row["status"], row["bytes"], _is_rescued(products[row["product_id"]], row)) for row in rows]
+        results = [(row["status"], row["bytes"], _is_rescued(products[row["product_id"]], row)) for row in rows]
         table = pa.Table.from_pylist(rows, schema=SCHEMAS["images"])
-        for pictures in (outcomes, rows, kept):
+        for pictures in (outcomes, rows, unchanged):
             pictures.clear()
-        if told:
+        if results:
             store.write("images", table, new=not ledger)
             store.index("images")
         freed = table.nbytes
         del table
         give_back(freed)
-    return told
+    return results
 
 
 _committing = threading.Lock()
 
 
 def replace_placeholders(store: Store, configuration: Configuration) -> list[Shard]:
-    """Call a picture broken that many products of several kinds share, and return shards to fetch another instead.
+    """Mark placeholder pictures as broken, and return shards of their products that have another URL.
 
-    "No image available" is a picture to a decoder; it gives itself away by identical bytes for more products than
-    `images.placeholder_products` and `images.placeholder_share` of the catalogue, of at least three top levels of the
-    category tree. A product that lists further URLs is pending at the next of them.
+    "No image available" decodes like any picture. A picture is a placeholder when more products than
+    `images.placeholder_products` and than `images.placeholder_share` of the catalogue, from at least three top levels
+    of the category tree, have identical bytes. A product with further URLs becomes pending at the next of them.
     """
     settings = configuration.images
     close_idle_fetchers()
@@ -192,15 +193,15 @@ def replace_placeholders(store: Store, configuration: Configuration) -> list[Sha
     urls = _of_several_kinds(store, dict(zip(*(column.to_pylist() for column in suspects.columns), strict=True)))
     if urls:
         rows = store.read("images", where=among("product_id", urls)).to_pylist()
-        set_aside = [_set_aside(row, urls[row["product_id"]]) for row in rows]
-        store.write("images", pa.Table.from_pylist(set_aside, schema=SCHEMAS["images"]))
+        rejected = [_without_placeholder(row, urls[row["product_id"]]) for row in rows]
+        store.write("images", pa.Table.from_pylist(rejected, schema=SCHEMAS["images"]))
     return _shards(
         store, configuration, lambda row, _: bool(row and (row["status"], row["cause"]) == ("pending", "placeholder"))
     )
 
 
 def count_images(store: Store) -> FetchCounts:
-    """Return the counts over the catalogue (seconds 0); a product that was never asked for counts as pending."""
+    """Return the counts over the catalogue (seconds 0); a product that was never requested counts as pending."""
     return _count_active(_active(store))
 
 
@@ -214,58 +215,54 @@ def require_images(store: Store, configuration: Configuration) -> FetchCounts:
     table = _active(store)
     counts = _count_active(table)
     if not counts.total:
-        raise NoImagesError("the catalogue lists no product; give one that has rows")
+        raise NoImagesError("the catalogue has no products; use a catalogue with rows")
     if counts.pending > configuration.images.pending_share * counts.total:
         pending = table[table["status"] == "pending"]
         raise PendingImagesError(
             f"{counts.pending} of {counts.total} images are pending, {_hosts(pending['url'])}; run again when "
-            "their host answers, or raise images.pending_share to go on without them"
+            "the host answers, or raise images.pending_share to continue without them"
         )
     if not counts.ok:
         causes = Counter(table["cause"].dropna()).most_common(3)
-        told = "; ".join(f"{number} {cause} ({explain(cause).meaning})" for cause, number in causes)
+        reasons = "; ".join(f"{number} {cause} ({explain(cause).meaning})" for cause, number in causes)
         raise NoImagesError(
-            f"{counts.broken} of {counts.total} image URLs are broken and none is usable: {told}; "
+            f"{counts.broken} of {counts.total} image URLs are broken and none is usable: {reasons}; "
             f"{explain(causes[0][0]).remedy if causes else 'run again'}"
         )
     return counts
 
 
 def broken_by_cause(store: Store) -> pd.DataFrame:
-    """Return one row a cause of the catalogue's broken images, the most frequent first.
+    """Return the causes of the catalogue's broken images, the most frequent first.
 
     Columns: cause, products, share (of the catalogue), example_url, meaning, remedy.
     """
-    table = _broken_by(store, "cause")
-    told = [explain(str(cause)) for cause in table["cause"]]
-    return table.assign(meaning=[cause.meaning for cause in told], remedy=[cause.remedy for cause in told])
+    return _with_explanations(_broken_by(store, "cause"))
 
 
 def broken_by_host(store: Store) -> pd.DataFrame:
-    """Return one row a host of the catalogue's broken images, the most frequent first.
+    """Return the hosts of the catalogue's broken images, the one with the most first.
 
-    Columns: host (empty where there is no URL), products, share (of the catalogue), example_url, causes (the most
-    frequent first, with their numbers).
+    Columns: host (empty without a URL), products, share (of the catalogue), example_url, causes (the most frequent
+    first, with their numbers).
     """
     return _broken_by(store, "host")
 
 
 def broken_links(store: Store) -> pd.DataFrame:
-    """Return one row a product whose image is broken, in the catalogue's order, for whoever mends the catalogue.
+    """Return the products with a broken image, in the catalogue's order, so that the catalogue can be corrected.
 
     Columns: product_id, name, url, host, cause, http_code (nullable integer), attempts, first_checked and checked_at
     (UTC), meaning, remedy.
     """
     table = _active(store)
     columns = ["product_id", "name", "url", "host", "cause", "http_code", "attempts", "first_checked", "checked_at"]
-    links = table.loc[table["status"] == "broken", columns].reset_index(drop=True)
-    told = [explain(str(cause)) for cause in links["cause"]]
-    links = links.assign(meaning=[cause.meaning for cause in told], remedy=[cause.remedy for cause in told])
+    links = _with_explanations(table.loc[table["status"] == "broken", columns].reset_index(drop=True))
     return links.astype({"http_code": "Int32", "attempts": "Int32"})
 
 
 def write_broken_links(store: Store, to: Path) -> int:
-    """Write `broken_links` as CSV, safe to open in a spreadsheet, and return how many there are.
+    """Write `broken_links` as CSV, safe to open in a spreadsheet, and return their number.
 
     Raises:
         ExportError: the file cannot be written.
@@ -278,8 +275,14 @@ def write_broken_links(store: Store, to: Path) -> int:
     return len(links)
 
 
+def _with_explanations(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the meaning and the remedy of its causes."""
+    causes = [explain(str(cause)) for cause in table["cause"]]
+    return table.assign(meaning=[cause.meaning for cause in causes], remedy=[cause.remedy for cause in causes])
+
+
 def _broken_by(store: Store, column: Literal["cause", "host"]) -> pd.DataFrame:
-    """Return the broken images by a column, the most frequent first."""
+    """Return the broken images grouped by a column, the largest group first."""
     table = _active(store)
     rows = [
         {
@@ -292,20 +295,21 @@ def _broken_by(store: Store, column: Literal["cause", "host"]) -> pd.DataFrame:
         for value, group in table[table["status"] == "broken"].groupby(column)
     ]
     columns = [column, "products", "share", "example_url", *(["causes"] if column == "host" else [])]
-    made = pd.DataFrame(rows, columns=columns)
-    return made.sort_values(["products", column], ascending=[False, True], ignore_index=True)
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        ["products", column], ascending=[False, True], ignore_index=True
+    )
 
 
 def _active(store: Store) -> pd.DataFrame:
-    """Return the catalogue's products in their order, each with its row of the ledger; pending where it has none.
+    """Return the catalogue's products in their order with their rows of the ledger; pending without a row.
 
-    In columns throughout: rows as dictionaries would take a kilobyte a product.
+    The work is done in columns: rows as dictionaries would take a kilobyte per product.
     """
     products = _listed(store, ["product_id", "name", "image_urls"])
-    listed = [urls or [] for urls in products["image_urls"].to_pylist()]
+    image_urls = [urls or [] for urls in products["image_urls"].to_pylist()]
     frame = products.select(["product_id", "name"]).to_pandas()
-    frame["expected"] = [digest(urls) for urls in listed]
-    frame["first_url"] = pd.Series([next(iter(urls), None) for urls in listed], dtype="str")
+    frame["expected"] = [digest(urls) for urls in image_urls]
+    frame["first_url"] = pd.Series([next(iter(urls), None) for urls in image_urls], dtype="str")
     columns = ["urls_digest", "status", "cause", "http_code", "attempts", "first_checked", "checked_at", "url", "bytes"]
     frame = frame.merge(store.read("images", ["product_id", *columns]).to_pandas(), on="product_id", how="left")
     stale = frame["urls_digest"] != frame["expected"]
@@ -319,14 +323,19 @@ def _active(store: Store) -> pd.DataFrame:
 
 @functools.lru_cache(maxsize=1)
 def _placeholders(home: str, store_id: str) -> frozenset[str]:
-    """Return the digests of pictures that stand for "no image available"; found as long as the process has not looked
-    for shards anew, since that reads the whole ledger."""
-    found = Store(home, read_only=True).read("images", ["image_digest"], f"cause = {literal('placeholder')}")
-    return frozenset(found["image_digest"].to_pylist())
+    """Return the digests of placeholder pictures. The query reads the whole ledger, so the result is cached until the
+    process lists shards again."""
+    table = Store(home, read_only=True).read("images", ["image_digest"], f"cause = {literal('placeholder')}")
+    return frozenset(table["image_digest"].to_pylist())
 
 
 def _of_several_kinds(store: Store, digests: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return, of products by the digest of their picture, the URLs of those whose picture several top levels have."""
+    """Return the URLs of the products whose picture is shared by several top levels.
+
+    Args:
+        store: the products.
+        digests: digest of the picture, by product id.
+    """
     products = _products(store, ["product_id", "category_path", "image_urls"], among("product_id", digests))
     kinds: dict[str, set[str]] = {}
     for product in products:
@@ -344,45 +353,45 @@ def _rows(store: Store, table: str, columns: list[str], where: str | None = None
 
 
 def _listed(store: Store, columns: list[str], where: str | None = None) -> pa.Table:
-    """Return the products that the catalogue lists, in its order."""
+    """Return the active products, in the catalogue's order."""
     where = f"{ACTIVE} AND {where}" if where else ACTIVE
     table = store.read("products", [*columns, "position"], where)
     return table.sort_by([("position", "ascending"), ("product_id", "ascending")])
 
 
 def _products(store: Store, columns: list[str], where: str | None = None) -> list[dict[str, Any]]:
-    """Return the same as dictionaries."""
+    """Return the active products as dictionaries."""
     return _listed(store, columns, where).to_pylist()
 
 
 def _shards(
-    store: Store, configuration: Configuration, is_wanted: Callable[[Mapping[str, Any] | None, str], bool]
+    store: Store, configuration: Configuration, is_selected: Callable[[Mapping[str, Any] | None, str], bool]
 ) -> list[Shard]:
-    """Return shards of the products that are wanted, by their row of the ledger and the digest of their URLs."""
+    """Return shards of the products that are selected by their row of the ledger and the digest of their URLs."""
     _placeholders.cache_clear()
     table = store.read("images", STATE)
-    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)  # tuples: a dictionary each is too large
+    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)  # dictionaries would be too large
     ledger = {row[0]: row for row in rows}
     products = _listed(store, ["product_id", "image_urls"])
     keys, states = [], []
-    for key, listed in zip(products["product_id"].to_pylist(), products["image_urls"].to_pylist(), strict=True):
-        values, urls = ledger.get(key), digest(listed or ())
-        if is_wanted(dict(zip(STATE, values, strict=True)) if values else None, urls):
+    for key, image_urls in zip(products["product_id"].to_pylist(), products["image_urls"].to_pylist(), strict=True):
+        values, urls = ledger.get(key), digest(image_urls or ())
+        if is_selected(dict(zip(STATE, values, strict=True)) if values else None, urls):
             keys.append(key)
             states.append(digest([urls, list(values) if values else None]))
-    made = shards("images", keys, configuration.images.shard_size, states)
+    result = shards("images", keys, configuration.images.shard_size, states)
     give_back()
-    return made
+    return result
 
 
 def _urls_digest(product: Mapping[str, Any]) -> str:
     return digest(product["image_urls"] or ())
 
 
-def _is_missing(row: Mapping[str, Any] | None, urls_digest: str, again: Recheck | None) -> bool:
+def _is_missing(row: Mapping[str, Any] | None, urls_digest: str, recheck: Recheck | None) -> bool:
     if row is None or row["status"] == "pending" or row["urls_digest"] != urls_digest:
         return True
-    return again is not None and again.includes(row)
+    return recheck is not None and recheck.includes(row)
 
 
 def _is_rescued(product: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
@@ -390,26 +399,26 @@ def _is_rescued(product: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def _item(product: Mapping[str, Any], row: Mapping[str, Any] | None) -> Item:
-    """Return what to fetch for a product.
+    """Return the item to fetch for a product.
 
-    A pending one goes on at the URL that it is pending at, with the attempts that it has spent; a picture that is
-    there is asked for first, on the condition that it has changed; a broken one begins anew.
+    A pending product continues at its pending URL with the attempts spent. A stored picture is requested first, on the
+    condition that it has changed. A broken product starts again.
     """
     key, urls = product["product_id"], tuple(dict.fromkeys(product["image_urls"] or ()))
     if row is None or row["urls_digest"] != _urls_digest(product) or row["url"] not in urls:
         return Item(key, urls)
-    from_here = urls[urls.index(row["url"]) :]
+    remaining = urls[urls.index(row["url"]) :]
     if row["status"] == "pending":
-        return Item(key, from_here, row["attempts"], host_was_down=row["cause"] == "host_down")
+        return Item(key, remaining, row["attempts"], host_was_down=row["cause"] == "host_down")
     if row["status"] == "ok":
-        return Item(key, from_here, known=Known(row["url"], row["etag"], row["last_modified"]))
+        return Item(key, remaining, known=Known(row["url"], row["etag"], row["last_modified"]))
     return Item(key, urls)
 
 
-def _kept(
+def _unchanged_rows(
     store: Store, ledger: Mapping[str, Mapping[str, Any]], outcomes: Iterable[Outcome]
 ) -> dict[str, dict[str, Any]]:
-    """Return the rows of pictures that stay: unchanged ones, and those that could not be asked for just now."""
+    """Return the rows of pictures to keep: unchanged pictures, and pictures whose request failed only for now."""
     checked = {
         outcome.product_id: outcome.checked_at if outcome.status == "ok" else None
         for outcome in outcomes
@@ -424,9 +433,10 @@ def _kept(
     return {key: row | {"checked_at": checked[key] or row["checked_at"]} for key, row in rows.items()}
 
 
-def _row(product: Mapping[str, Any], outcome: Outcome, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a row of the ledger."""
+def _row(product: Mapping[str, Any], outcome: Outcome, previous: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the row of the ledger for an outcome."""
     image, urls_digest = outcome.image, _urls_digest(product)
+    is_recheck = previous is not None and previous["urls_digest"] == urls_digest
     return {
         "product_id": outcome.product_id,
         "urls_digest": urls_digest,
@@ -434,9 +444,7 @@ def _row(product: Mapping[str, Any], outcome: Outcome, before: Mapping[str, Any]
         "cause": outcome.cause,
         "http_code": outcome.http_code,
         "attempts": outcome.attempts,
-        "first_checked": before["first_checked"]
-        if before and before["urls_digest"] == urls_digest
-        else outcome.checked_at,
+        "first_checked": previous["first_checked"] if previous and is_recheck else outcome.checked_at,
         "checked_at": outcome.checked_at,
         "url": outcome.url,
         "etag": image.etag if image else None,
@@ -450,8 +458,8 @@ def _row(product: Mapping[str, Any], outcome: Outcome, before: Mapping[str, Any]
     }
 
 
-def _set_aside(row: dict[str, Any], urls: list[str]) -> dict[str, Any]:
-    """Return the row of a product whose picture is a placeholder: pending at its next URL, broken without one."""
+def _without_placeholder(row: dict[str, Any], urls: list[str]) -> dict[str, Any]:
+    """Return the row of a product whose picture is a placeholder: pending at its next URL, or broken without one."""
     further = urls[urls.index(row["url"]) + 1 :] if row["url"] in urls else []
     state = {"status": "pending", "url": further[0]} if further else {"status": "broken"}
     return row | state | {"cause": "placeholder", "attempts": 0, "jpeg": None, "etag": None, "last_modified": None}
@@ -463,21 +471,21 @@ def _count_active(table: pd.DataFrame) -> FetchCounts:
 
 def _count(rows: Iterable[tuple[str, float | None, bool]], seconds: float) -> FetchCounts:
     """Return the counts of (status, bytes, rescued)."""
-    counted: Counter[str] = Counter()
+    by_status: Counter[str] = Counter()
     total = rescued = 0
     for status, size, is_rescued in rows:
-        counted[status] += 1
+        by_status[status] += 1
         rescued += is_rescued
-        total += int(size) if status == "ok" and size is not None and size == size else 0
-    return FetchCounts(counted["ok"], counted["broken"], counted["pending"], seconds, total, rescued)
+        total += int(size) if status == "ok" and pd.notna(size) else 0
+    return FetchCounts(by_status["ok"], by_status["broken"], by_status["pending"], seconds, total, rescued)
 
 
 def _host(url: str | None) -> str:
-    """Return the host and port of a URL, as far as one can be made out; '' without."""
+    """Return the host and port of a URL, which may not be valid; '' without one."""
     return (url or "").partition("://")[2].partition("/")[0].rpartition("@")[2][:255]
 
 
 def _hosts(urls: Iterable[str | None]) -> str:
-    """Return 'most of them at <host>', for the host that most of the URLs have."""
+    """Return 'most of them at <host>', with the most frequent host of the URLs."""
     hosts = Counter(_host(url) for url in urls if url)
-    return f"most of them at {hosts.most_common(1)[0][0]}" if hosts else "none of them asked for yet"
+    return f"most of them at {hosts.most_common(1)[0][0]}" if hosts else "none of them requested yet"

@@ -190,7 +190,7 @@ def test_a_catalogue_without_one_good_url_is_an_error_that_tells_the_causes(stor
 
 
 def test_a_catalogue_without_products_has_no_images(store, configuration):
-    with pytest.raises(NoImagesError, match="lists no product"):
+    with pytest.raises(NoImagesError, match="has no products"):
         require_images(store, configuration)
 
 
@@ -310,7 +310,7 @@ def later() -> datetime:
 
 def again(store, configuration, recheck: Recheck) -> FetchCounts:
     (shard,) = missing(store, configuration, recheck)
-    return fetch_shard(store, shard, configuration, again=recheck)
+    return fetch_shard(store, shard, configuration, recheck=recheck)
 
 
 def test_broken_links_are_asked_for_again_by_cause_and_age(store, list_products, configuration, host):

@@ -185,7 +185,7 @@ def test_a_product_without_a_picture_or_in_no_catalogue_is_left_alone(
 
 def test_what_many_products_list_is_a_photo_of_none(store, list_products, configuration, host, photos, monkeypatch):
     """A size chart under the photos of every shirt would make one product of them."""
-    monkeypatch.setattr(views, "ANYONES", 2)
+    monkeypatch.setattr(views, "MAX_PRODUCTS", 2)
     chart = host.url("ok", "size-chart")
     list_products({f"p{n}": [*photos[n][:2], chart] for n in range(3)})
     bring_up_to_date(store, change(configuration, views=3))
