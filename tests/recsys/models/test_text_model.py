@@ -31,7 +31,7 @@ def model() -> TextModel:
     return TextModel.fit(NAMES, BRANDS, CODES, 3)
 
 
-def said(model: TextModel, name: Any, brand: Any = None) -> int:
+def predict(model: TextModel, name: Any, brand: Any = None) -> int:
     return int(model.logits([name], [brand])[0].argmax())
 
 
@@ -40,12 +40,12 @@ def test_a_name_or_a_brand_alone_is_enough(model: TextModel) -> None:
     assert scores.shape == (4, 3)
     assert scores.dtype == np.float32
     assert scores.argmax(axis=1).tolist() == [WATCH, SHIRT, LAMP, WATCH]
-    assert said(model, "Something", "Philips") == LAMP
-    assert said(model, "Something", "Arrow") == SHIRT
+    assert predict(model, "Something", "Philips") == LAMP
+    assert predict(model, "Something", "Arrow") == SHIRT
 
 
 @pytest.mark.parametrize(
-    ("seen", "asked"),
+    ("known_names", "queries"),
     [
         (["часы мужские", "наручные часы", "рубашка белая", "рубашки синие"], ["ЧАСАМИ", "рубашкой"]),
         (["男士手表石英", "不锈钢手表", "纯棉衬衫男", "白色衬衫"], ["儿童手表带灯", "长袖衬衫新款"]),
@@ -54,9 +54,9 @@ def test_a_name_or_a_brand_alone_is_enough(model: TextModel) -> None:
     ],
     ids=["Cyrillic, inflected", "Chinese, without spaces", "Arabic, with its article", "Devanagari"],
 )
-def test_other_scripts_are_scored(seen: list[str], asked: list[str]) -> None:
-    model = TextModel.fit(seen, [None] * 4, [WATCH, WATCH, SHIRT, SHIRT], 2)
-    assert [said(model, text) for text in asked] == [WATCH, SHIRT]
+def test_other_scripts_are_scored(known_names: list[str], queries: list[str]) -> None:
+    model = TextModel.fit(known_names, [None] * 4, [WATCH, WATCH, SHIRT, SHIRT], 2)
+    assert [predict(model, text) for text in queries] == [WATCH, SHIRT]
 
 
 def test_case_width_and_ligatures_make_no_difference(model: TextModel) -> None:
@@ -90,7 +90,7 @@ def test_two_classes_have_two_columns() -> None:
 
 def test_a_class_with_one_example_is_learned_and_one_without_is_never_best() -> None:
     model = TextModel.fit([*NAMES, "Dog Leash"], [*BRANDS, None], [*CODES, 4], 5)  # none of class 3
-    assert said(model, "Leash for a Dog") == 4
+    assert predict(model, "Leash for a Dog") == 4
     scores = model.logits([*NAMES, "unheard of", None], [*BRANDS, None, None])
     assert (scores.argmin(axis=1) == 3).all()
     assert np.isfinite(scores).all()
@@ -104,18 +104,18 @@ def test_a_single_class_is_always_predicted() -> None:
 @pytest.mark.parametrize("nothing", [None, "", "!"])
 def test_without_any_terms_the_most_frequent_class_is_predicted(nothing: str | None) -> None:
     model = TextModel.fit([nothing] * 5, [None] * 5, [0, 1, 1, 1, 2], 3)
-    assert said(model, "Watch", "Titan") == 1
+    assert predict(model, "Watch", "Titan") == 1
 
 
 def test_the_same_text_with_two_labels_is_no_error_and_no_warning(recwarn: pytest.WarningsRecorder) -> None:
     model = TextModel.fit(["Towel"] * 40, [None] * 40, [0] * 30 + [1] * 10, 2)
-    assert said(model, "Towel") == 0
+    assert predict(model, "Towel") == 0
     assert not recwarn.list
 
 
 def test_weights_count_like_repeated_rows() -> None:
     weighted = TextModel.fit(["Towel"] * 40, [None] * 40, [0] * 30 + [1] * 10, 2, sample_weight=[1] * 30 + [9] * 10)
-    assert said(weighted, "Towel") == 1
+    assert predict(weighted, "Towel") == 1
 
 
 def test_terms_of_a_single_row_are_left_out_of_large_catalogues_only() -> None:
@@ -171,10 +171,10 @@ def rows_with_labels(catalogue: Path, scratch: Path) -> tuple[pd.DataFrame, np.n
 def out_of_fold(rows: pd.DataFrame, codes: np.ndarray, groups: np.ndarray, labels: int) -> np.ndarray:
     """Return (n, labels) scores of each row by the model of five that did not see it."""
     scores = np.empty((len(rows), labels), np.float32)
-    for seen, unseen in GroupKFold(5, shuffle=True, random_state=0).split(rows, codes, groups):
-        part, left_out = rows.iloc[seen], rows.iloc[unseen]
-        model = TextModel.fit(part["name"], part["brand"], codes[seen], labels)
-        scores[unseen] = model.logits(left_out["name"], left_out["brand"])
+    for training, held_out in GroupKFold(5, shuffle=True, random_state=0).split(rows, codes, groups):
+        part, left_out = rows.iloc[training], rows.iloc[held_out]
+        model = TextModel.fit(part["name"], part["brand"], codes[training], labels)
+        scores[held_out] = model.logits(left_out["name"], left_out["brand"])
     return scores
 
 
@@ -189,9 +189,8 @@ def test_a_hidden_tenth_of_the_real_20000_labels_is_predicted_from_text_alone(
 
     # What is chosen, temperature and threshold, is chosen on the known labels alone.
     scores = out_of_fold(rows.iloc[known], codes[known], groups[known], labels)
-    text = np.ones(len(known), bool)
-    calibration = Calibration.fit(None, scores, ~text, text, codes[known])
-    chances = calibration.probabilities(None, scores, ~text, text)
+    calibration = Calibration.fit(None, scores, codes[known])
+    chances = calibration.probabilities(None, scores)
     right = chances.argmax(axis=1) == codes[known]
     threshold = threshold_for(chances.max(axis=1), right, precision=0.99, groups=groups[known])
 
@@ -199,8 +198,7 @@ def test_a_hidden_tenth_of_the_real_20000_labels_is_predicted_from_text_alone(
     model.save(tmp_path / "model")
     assert sum(file.stat().st_size for file in (tmp_path / "model").iterdir()) < 30e6
     scores = model.logits(rows["name"].iloc[hidden], rows["brand"].iloc[hidden])
-    text = np.ones(len(hidden), bool)
-    chances = calibration.probabilities(None, scores, ~text, text)
+    chances = calibration.probabilities(None, scores)
     right = chances.argmax(axis=1) == codes[hidden]
     assert right.mean() >= 0.965
     filled = coverage_at(chances.max(axis=1), right, threshold)

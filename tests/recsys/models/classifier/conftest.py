@@ -27,7 +27,7 @@ SIZE = 16
 
 @dataclass
 class Trained:
-    """A shop, its classifier, and the epochs that were told of."""
+    """A shop, its classifier, and the reported epochs."""
 
     shop: Shop
     model: registry.Classifier
@@ -35,7 +35,7 @@ class Trained:
 
 
 class Shop:
-    """The store of one home; each label has its own words and its own direction of features."""
+    """The store of one home; each label has its own words and its own direction of the features."""
 
     def __init__(self, home: Path, configuration: Configuration) -> None:
         self.store, self.configuration = Store(home), configuration
@@ -50,9 +50,9 @@ class Shop:
         pictured: bool = True,
         jpegs: Sequence[bytes] | None = None,
     ) -> list[str]:
-        """Add products that are of a kind, and whose category tree says `top_level` (default: the kind).
+        """Add products of a kind with `top_level` as their category (default: the kind), and return their ids.
 
-        They have these pictures, `count` of them (default: noise), or none.
+        Their pictures are `jpegs`, `count` of them (default: noise), or none.
         """
         keys = [f"p{self.products + number:04}" for number in range(count)]
         self.products += count
@@ -78,17 +78,17 @@ class Shop:
         return keys
 
     def with_tables(self, tables: Path) -> Shop:
-        """Take a copy of MLflow's tables, and return the shop."""
+        """Copy MLflow's tables to the home, and return the shop."""
         (self.store.home / "mlflow").mkdir()
         shutil.copy(tables, self.store.home / "mlflow" / "mlflow.db")
         return self
 
     def noise(self) -> bytes:
-        """Return a picture that is like no other."""
+        """Return a random picture."""
         return encode(cv2.resize(self.chance.integers(0, 255, (16, 16, 3), np.uint8), (256, 256)), 95)
 
     def scrape(self, label: str, jpegs: Sequence[bytes]) -> list[str]:
-        """Add pictures of a marketplace, and return their digests."""
+        """Add scraped pictures, and return their digests."""
         digests = [f"s{label}{number}" for number in range(len(jpegs))]
         self._write("scraped", image_digest=digests, label=[label] * len(jpegs), jpeg=list(jpegs), title=digests)
         return digests
@@ -112,7 +112,7 @@ def settings(**classifier: Any) -> Configuration:
 
 
 def draw(home: Path) -> Shop:
-    """Return a shop of 40 products of each of three kinds, and six whose category is no label."""
+    """Return a shop with 40 products of each of three kinds, and six products without a label."""
     made = Shop(home, settings())
     for kind in KINDS:
         made.add(40, kind)
@@ -129,7 +129,7 @@ def shop(tmp_path: Path, mlflow_tables: Path) -> Shop:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Trained:
-    """A shop whose classifier has been trained; to be looked at, not to be changed."""
+    """Shop with a trained classifier; shared, read only."""
     made, epochs = draw(tmp_path_factory.mktemp("trained") / "home").with_tables(mlflow_tables), []
     model = registry.train(made.store, made.configuration, lambda epoch, figures: epochs.append(epoch))
     return Trained(made, model, epochs)
@@ -137,7 +137,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Tr
 
 @pytest.fixture
 def copied(trained: Trained, tmp_path: Path) -> Trained:
-    """A copy of it, to be changed."""
+    """Copy of the trained shop that a test may change."""
     shutil.copytree(trained.shop.store.home, tmp_path / "home")
     made = Shop(tmp_path / "home", trained.shop.configuration)
     made.products = trained.shop.products

@@ -58,7 +58,7 @@ def test_if_the_picture_training_collapses_the_text_is_used_alone(tmp_path: Path
     digests = [f"{number}" for number in range(len(labels))]
     examples = pd.DataFrame({"name": names, "brand": None, "label": labels, "image_digest": digests})
     rows = np.arange(len(labels))
-    told = {"example": rows, "label": labels, "image_digest": digests, "group": rows, "origin": "catalogue", "seed": 0}
+    frame = {"example": rows, "label": labels, "image_digest": digests, "group": rows, "origin": "catalogue", "seed": 0}
     alike = np.full((len(rows), 8), 8**-0.5, np.float32)
     notes: list[str] = []
 
@@ -68,7 +68,7 @@ def test_if_the_picture_training_collapses_the_text_is_used_alone(tmp_path: Path
 
     steps = Notes()
     with progress.listen(steps):
-        pictures = Pictures(pd.DataFrame(told), rows, alike)
+        pictures = Pictures(pd.DataFrame(frame), rows, alike)
         fitted = fit(examples, pictures, load_recipe("default"), Configuration(), "v", tmp_path)
     assert list(fitted.reports) == ["text"] and fitted.reports["text"].accuracy == 1
     assert fitted.model.head is None and fitted.model.text is not None

@@ -38,14 +38,14 @@ def jpegs() -> list[bytes]:
 def test_a_saved_network_predicts_the_same_from_jpeg_bytes_and_has_no_optimizer(
     model: LabelModel, jpegs: list[bytes], tmp_path: Path
 ) -> None:
-    pictured = np.array([True, False] * len(jpegs))
-    nothing = [None] * len(pictured)
-    said = model.predict(jpegs, pictured, nothing, nothing)
-    assert said["label"].tolist()[::2] == list(COLOURS) * 4 and said["label"][1::2].isna().all()
-    assert said["evidence"].tolist() == ["picture", None] * len(jpegs)
+    has_picture = np.array([True, False] * len(jpegs))
+    nothing = [None] * len(has_picture)
+    predictions = model.predict(jpegs, has_picture, nothing, nothing)
+    assert predictions["label"].tolist()[::2] == list(COLOURS) * 4 and predictions["label"][1::2].isna().all()
+    assert predictions["evidence"].tolist() == ["picture", None] * len(jpegs)
     model.save(tmp_path)
     loaded = LabelModel.load(tmp_path)
-    pd.testing.assert_frame_equal(loaded.predict(jpegs, pictured, nothing, nothing), said)
+    pd.testing.assert_frame_equal(loaded.predict(jpegs, has_picture, nothing, nothing), predictions)
     assert (loaded.version, loaded.threshold) == ("v", 0.9)
     with (
         zipfile.ZipFile(tmp_path / "network.keras") as kept,
@@ -57,7 +57,7 @@ def test_a_saved_network_predicts_the_same_from_jpeg_bytes_and_has_no_optimizer(
 def test_mlflow_serves_the_network_from_jpeg_bytes(model: LabelModel, jpegs: list[bytes]) -> None:
     served = ServedClassifier()
     served.model = model
-    asked = pd.DataFrame({"name": [None] * 4, "brand": [None] * 4, "picture": [jpegs[2], b"", None, jpegs[0]]})
-    answered = served.predict(None, asked)
-    assert answered["label"].fillna("").tolist() == ["blue", "", "", "red"]
-    assert list(answered.columns) == ["label", "confidence", "runner_up", "runner_up_confidence"]
+    example = pd.DataFrame({"name": [None] * 4, "brand": [None] * 4, "picture": [jpegs[2], b"", None, jpegs[0]]})
+    predictions = served.predict(None, example)
+    assert predictions["label"].fillna("").tolist() == ["blue", "", "", "red"]
+    assert list(predictions.columns) == ["label", "confidence", "runner_up", "runner_up_confidence"]

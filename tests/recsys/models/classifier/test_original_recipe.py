@@ -51,14 +51,14 @@ def test_the_original_recipe_trains_on_80_pictures_and_its_model_predicts_produc
         shop.add(len(own), label, jpegs=own)
     shop.label()
 
-    told: list[dict[str, float]] = []
-    model = registry.train(shop.store, shop.configuration, lambda epoch, figures: told.append(figures))
+    epochs: list[dict[str, float]] = []
+    model = registry.train(shop.store, shop.configuration, lambda epoch, figures: epochs.append(figures))
 
     assert model.labels == tuple(labels) and len(labels) == 20
     client = mlflow.MlflowClient(tracking_uri(shop.store.home))
     run = client.get_run(model.run_id)
     assert run.info.status == "FINISHED"
-    (epoch,) = told
+    (epoch,) = epochs
     for name in ("accuracy", "loss", "val_accuracy", "val_loss"):
         (metric,) = client.get_metric_history(model.run_id, name)
         assert (metric.step, metric.value) == (1, epoch[name]) and np.isfinite(metric.value)

@@ -45,23 +45,23 @@ def configuration() -> Configuration:
 
 
 def pictures(shop: Shop, configuration: Configuration, recipe: Recipe) -> Pictures:
-    ground = inputs_key(shop.store, configuration, DEFAULT)
+    key_of = inputs_key(shop.store, configuration, DEFAULT)
     return training_pictures(
-        shop.store, configuration, recipe, examples.training_set(shop.store, configuration, ground)
+        shop.store, configuration, recipe, examples.training_set(shop.store, configuration, key_of)
     )
 
 
-def sizes(found: Pictures, origin: str) -> list[int]:
-    frame = found.frame[found.frame["origin"] == origin]
+def sizes(result: Pictures, origin: str) -> list[int]:
+    frame = result.frame[result.frame["origin"] == origin]
     return [int((frame["label"] == kind).sum()) for kind in KINDS]
 
 
 def test_a_head_is_trained_on_all_features(shop: Shop, configuration: Configuration) -> None:
-    found = pictures(shop, configuration, DEFAULT)
-    assert sizes(found, "catalogue") == [20, 5, 4]
-    assert found.from_catalogue.all() and len(found.groups) == 30
-    assert isinstance(found.inputs, np.ndarray) and found.inputs.shape == (29, 16)
-    assert found.frame["example"].tolist() == [*range(25), *range(26, 30)]
+    result = pictures(shop, configuration, DEFAULT)
+    assert sizes(result, "catalogue") == [20, 5, 4]
+    assert result.from_catalogue.all() and len(result.groups) == 30
+    assert isinstance(result.inputs, np.ndarray) and result.inputs.shape == (29, 16)
+    assert result.frame["example"].tolist() == [*range(25), *range(26, 30)]
 
 
 def test_balance_undersamples_large_classes_and_adds_nothing(shop: Shop, configuration: Configuration) -> None:
@@ -72,26 +72,26 @@ def test_balance_undersamples_large_classes_and_adds_nothing(shop: Shop, configu
 def test_a_materialised_set_is_undersampled_then_grown_by_scraped_and_augmented_pictures(
     shop: Shop, configuration: Configuration
 ) -> None:
-    found = pictures(shop, configuration, original(25))
-    assert [sizes(found, origin) for origin in ("catalogue", "scraped", "augmented")] == [
+    result = pictures(shop, configuration, original(25))
+    assert [sizes(result, origin) for origin in ("catalogue", "scraped", "augmented")] == [
         [8, 5, 4],
         [0, 2, 0],
         [0, 1, 5],
     ]
     assert (
-        found.from_catalogue.sum() == 17
-        and not found.from_catalogue[(found.frame["origin"] != "catalogue").to_numpy()].any()
+        result.from_catalogue.sum() == 17
+        and not result.from_catalogue[(result.frame["origin"] != "catalogue").to_numpy()].any()
     )
     again = pictures(shop, configuration, original(25))
-    assert again.frame.equals(found.frame) and again.inputs == found.inputs
+    assert again.frame.equals(result.frame) and again.inputs == result.inputs
 
 
 def test_added_pictures_are_on_the_side_of_their_group_in_every_split(shop: Shop, configuration: Configuration) -> None:
-    found = pictures(shop, configuration, original(40))
-    folds = np.arange(len(found.groups)) % 5
-    folds = folds[found.groups]  # of whole groups
-    of_pictures = found.folds(folds)
-    frame = found.frame.assign(fold=of_pictures)
+    result = pictures(shop, configuration, original(40))
+    folds = np.arange(len(result.groups)) % 5
+    folds = folds[result.groups]  # of whole groups
+    of_pictures = result.folds(folds)
+    frame = result.frame.assign(fold=of_pictures)
     own = frame[frame["origin"] == "catalogue"]
     assert (own["fold"].to_numpy() == folds[own["example"]]).all()
     assert frame[frame["origin"] != "scraped"].groupby("group")["fold"].nunique().max() == 1
@@ -103,16 +103,18 @@ def test_added_pictures_are_on_the_side_of_their_group_in_every_split(shop: Shop
 def test_a_network_gets_unchanged_pictures_and_augmented_ones_by_their_seed(
     shop: Shop, configuration: Configuration
 ) -> None:
-    found = pictures(shop, configuration, original(40))
-    assert isinstance(found.inputs, list)
-    rows = np.flatnonzero(found.frame["origin"] == "augmented")[:3]
-    seeds = found.frame["seed"].to_numpy()[rows]
-    plain = np.stack([decode_squared(found.inputs[row]) for row in rows])
-    varied = found.loader(256, Augmentation())(rows)
+    result = pictures(shop, configuration, original(40))
+    assert isinstance(result.inputs, list)
+    rows = np.flatnonzero(result.frame["origin"] == "augmented")[:3]
+    seeds = result.frame["seed"].to_numpy()[rows]
+    plain = np.stack([decode_squared(result.inputs[row]) for row in rows])
+    varied = result.loader(256, Augmentation())(rows)
     np.testing.assert_array_equal(varied, augment(plain, seeds, Augmentation()))
     assert (varied != plain).mean() > 0.1
-    np.testing.assert_array_equal(found.loader(256, Augmentation())(np.array([0]))[0], decode_squared(found.inputs[0]))
-    assert found.loader(64, Augmentation())(rows).shape == (3, 64, 64, 3)
+    np.testing.assert_array_equal(
+        result.loader(256, Augmentation())(np.array([0]))[0], decode_squared(result.inputs[0])
+    )
+    assert result.loader(64, Augmentation())(rows).shape == (3, 64, 64, 3)
 
 
 def test_too_few_materialised_images_are_an_error(shop: Shop, configuration: Configuration) -> None:
@@ -123,7 +125,7 @@ def test_too_few_materialised_images_are_an_error(shop: Shop, configuration: Con
 def test_only_settings_that_a_recipe_uses_change_its_inputs_key(
     shop: Shop, configuration: Configuration, tmp_path: Path
 ) -> None:
-    def ground(changed: Configuration, recipe: Recipe) -> str:
+    def key_of(changed: Configuration, recipe: Recipe) -> str:
         return inputs_key(shop.store, changed, recipe)
 
     grown, cut = original(25), DEFAULT.model_copy(update={"balance": True})
@@ -134,12 +136,12 @@ def test_only_settings_that_a_recipe_uses_change_its_inputs_key(
     )
     changes = [balanced, varied, other_features]
     for recipe, matters in ((DEFAULT, (False, False, True)), (cut, (True, False, True)), (grown, (True, True, False))):
-        before = ground(configuration, recipe)
-        assert tuple(ground(changed, recipe) != before for changed in changes) == matters
+        before = key_of(configuration, recipe)
+        assert tuple(key_of(changed, recipe) != before for changed in changes) == matters
     file = tmp_path / "any.weights.h5"
     own = original(25, network=grown.network.model_copy(update={"weights": str(file)}))  # type: ignore[union-attr]
-    told = set()
+    keys = set()
     for content in (b"one", b"another"):
         file.write_bytes(content)
-        told.add(ground(configuration, own))
-    assert len(told) == 2
+        keys.add(key_of(configuration, own))
+    assert len(keys) == 2

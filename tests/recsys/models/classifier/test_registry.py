@@ -113,9 +113,9 @@ def test_the_registered_model_can_be_loaded_from_mlflow_and_predicts(trained):
         served = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
         listed = mlflow.pyfunc.get_model_dependencies(f"models:/{MODEL_NAME}/{trained.model.registered}")
     assert served.metadata.signature is not None
-    asked = pd.DataFrame({"name": ["a leather shoe", None], "brand": [None, None]})
-    asked["features"] = [[], np.eye(16, dtype=np.float32)[0].tolist()]
-    assert served.predict(asked)["label"].tolist() == ["Footwear", "Watches"]
+    example = pd.DataFrame({"name": ["a leather shoe", None], "brand": [None, None]})
+    example["features"] = [[], np.eye(16, dtype=np.float32)[0].tolist()]
+    assert served.predict(example)["label"].tolist() == ["Footwear", "Watches"]
     assert all("==" in line for line in Path(listed).read_text().split())
 
 
@@ -245,15 +245,15 @@ def test_the_inputs_of_some_products_equal_those_of_all_products(trained):
 
 
 @pytest.mark.parametrize(
-    ("kinds", "told"),
+    ("kinds", "message"),
     [((), "no labelled product"), (("Watches",), "only the label 'Watches'")],
 )
-def test_fewer_than_two_labels_are_an_error_on_one_line(tmp_path, kinds, told):
+def test_fewer_than_two_labels_are_an_error_on_one_line(tmp_path, kinds, message):
     shop = Shop(tmp_path / "home", settings())
     for kind in kinds or ("Nothing that is named",):
         shop.add(5, kind)
     shop.label()
-    with pytest.raises(TrainingError, match=told) as failure:
+    with pytest.raises(TrainingError, match=message) as failure:
         registry.train(shop.store, shop.configuration)
     assert "\n" not in str(failure.value)
     assert registry.current_classifier(shop.store.home) is None
@@ -268,11 +268,11 @@ def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path
     shop.add(30, "鞋子")
     shop.add(1, "خاتم")
     shop.label()
-    told = Notes()
-    with progress.listen(told):
+    listener = Notes()
+    with progress.listen(listener):
         model = registry.train(shop.store, configuration)
     assert model.labels == tuple(sorted(merge))
-    (note,) = told.notes
+    (note,) = listener.notes
     assert note.startswith("no evaluation for the labels 'خاتم': ")
     assert runs(shop.store.home)[0].data.tags["mlflow.note.content"] == note
     kept = json.loads((registry.folder(shop.store.home) / "at-hand.json").read_text(encoding="utf-8"))

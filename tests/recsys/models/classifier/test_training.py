@@ -69,7 +69,7 @@ def weights(model: keras.Model) -> np.ndarray:
 # --- examples -------------------------------------------------------------------------------------------------------
 
 
-def seen(data: ExampleBatches, epoch: int) -> list[int]:
+def rows_of_epoch(data: ExampleBatches, epoch: int) -> list[int]:
     return [row for step in range(data.steps) for row in data[epoch * data.steps + step][0].tolist()]
 
 
@@ -79,14 +79,23 @@ def test_the_order_depends_only_on_seed_and_epoch(truth: np.ndarray) -> None:
 
     resumed = examples(5)
     resumed.first_epoch = 2
-    assert seen(resumed, 0) == seen(examples(5), 2)
-    assert len({tuple(seen(examples(5), 1)), tuple(seen(examples(5), 2)), tuple(seen(examples(6), 1))}) == 3
-    assert sorted(seen(examples(5), 1)) == list(range(10, N))
+    assert rows_of_epoch(resumed, 0) == rows_of_epoch(examples(5), 2)
+    assert (
+        len(
+            {
+                tuple(rows_of_epoch(examples(5), 1)),
+                tuple(rows_of_epoch(examples(5), 2)),
+                tuple(rows_of_epoch(examples(6), 1)),
+            }
+        )
+        == 3
+    )
+    assert sorted(rows_of_epoch(examples(5), 1)) == list(range(10, N))
 
 
 def test_without_a_seed_the_rows_keep_their_order(truth: np.ndarray) -> None:
     data = ExampleBatches(np.copy, truth, LABELS, np.arange(7, 60), 32)
-    assert seen(data, 0) == seen(data, 4) == list(range(7, 60))
+    assert rows_of_epoch(data, 0) == rows_of_epoch(data, 4) == list(range(7, 60))
 
 
 def test_balanced_labels_have_the_same_weight_for_any_number_of_examples() -> None:
@@ -161,7 +170,7 @@ def test_the_head_learns_and_reports_each_epoch_of_each_fold(
         recipe(),
         folds,
         checkpoint_folder=tmp_path,
-        on_epoch=lambda *told: reports.append(told),
+        on_epoch=lambda *report: reports.append(report),
     )
     assert (trained.logits.argmax(axis=1) == truth).mean() > 0.75
     assert (trained.model.predict(features, verbose=0).argmax(axis=1) == truth).mean() > 0.8

@@ -1,4 +1,4 @@
-"""Balance: the original's rule on the original's rows, and small classes grown to exactly what was asked for."""
+"""Balance: the original's rule on the original's rows, and small classes grown to an exact total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The review: what is asked, in which order, and how answers come back from a spreadsheet."""
+"""The review: the listed products, their order, and reading answers from a spreadsheet."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def test_predicted_labels_are_listed_by_ascending_confidence_and_can_be_correcte
     shop.label(filling=Filling("1", 0.9))
     rows = filled_list(shop.store)
     assert list(rows.columns) == COLUMNS
-    told = rows[["product_id", "suggestion", "runner_up", "why", "category", "answer"]].values.tolist()
-    assert told == [["b", "Eyewear", "Watches", "filled", "y", ""], ["a", "Watches", "Eyewear", "filled", "x", ""]]
+    listed = rows[["product_id", "suggestion", "runner_up", "why", "category", "answer"]].values.tolist()
+    assert listed == [["b", "Eyewear", "Watches", "filled", "y", ""], ["a", "Watches", "Eyewear", "filled", "x", ""]]
     path = shop.folder / "filled.csv"
     assert write_review(rows, path) == 2
     path.write_text(path.read_text(encoding="utf-8-sig").replace("filled,", "filled,Watches", 1), encoding="utf-8")
@@ -152,16 +152,16 @@ def test_a_file_that_may_have_answers_is_not_overwritten(shop: Shop) -> None:
 
 
 @pytest.fixture
-def asked(shop: Shop) -> Shop:
+def review_shop(shop: Shop) -> Shop:
     """A shop with four products to be answered for."""
     shop.update(("=a", "x"), ("b", "y"), ("c", "z"), ("007", "w"))
     shop.label()
     return shop
 
 
-def test_answers_are_read_in_the_formats_of_all_spreadsheets(asked: Shop) -> None:
-    path = asked.folder / "review.csv"
-    write_review(review_list(asked.store), path)
+def test_answers_are_read_in_the_formats_of_all_spreadsheets(review_shop: Shop) -> None:
+    path = review_shop.folder / "review.csv"
+    write_review(review_list(review_shop.store), path)
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     frame["answer"] = frame["product_id"].map({"'=a": "Watches", "b": " часы ", "c": "NONE", "007": ""})
     expected = [["=a", "Watches", False], ["b", "часы", False], ["c", None, False]]
@@ -172,28 +172,28 @@ def test_answers_are_read_in_the_formats_of_all_spreadsheets(asked: Shop) -> Non
         return buffer.getvalue().encode(encoding)
 
     for separator, encoding in [(",", "utf-8-sig"), (",", "utf-8"), (";", "utf-8-sig"), ("\t", "utf-16")]:
-        assert sorted(answers(asked, written(separator, encoding)), key=str) == sorted(expected, key=str)
+        assert sorted(answers(review_shop, written(separator, encoding)), key=str) == sorted(expected, key=str)
 
 
-def test_only_two_columns_and_rows_with_an_answer_are_read(asked: Shop) -> None:
-    assert answers(asked, "Answer,PRODUCT_ID,comment\n,b,later\n\nwatches,c,\n,,\n") == [["c", "Watches", False]]
-    assert answers(asked, "product_id,name,answer\nb\nc,x\n007,x,none\n") == [["007", None, False]]
-    assert answers(asked, "product_id,answer\n") == []
+def test_only_two_columns_and_rows_with_an_answer_are_read(review_shop: Shop) -> None:
+    assert answers(review_shop, "Answer,PRODUCT_ID,comment\n,b,later\n\nwatches,c,\n,,\n") == [["c", "Watches", False]]
+    assert answers(review_shop, "product_id,name,answer\nb\nc,x\n007,x,none\n") == [["007", None, False]]
+    assert answers(review_shop, "product_id,answer\n") == []
 
 
-def test_forget_deletes_an_earlier_answer(asked: Shop) -> None:
-    assert answers(asked, "product_id,answer\nb,forget\n") == [["b", None, True]]
+def test_forget_deletes_an_earlier_answer(review_shop: Shop) -> None:
+    assert answers(review_shop, "product_id,answer\nb,forget\n") == [["b", None, True]]
 
 
-def test_case_and_unicode_form_of_a_label_do_not_count(asked: Shop) -> None:
-    assert answers(asked, "product_id,answer\nb,home  &  KITCHEN\n") == [["b", "Home & Kitchen", False]]
-    assert answers(asked, "product_id,answer\nb,ЧАСЫ\nc,ساعات\n") == [["b", "часы", False], ["c", "ساعات", False]]
+def test_case_and_unicode_form_of_a_label_do_not_count(review_shop: Shop) -> None:
+    assert answers(review_shop, "product_id,answer\nb,home  &  KITCHEN\n") == [["b", "Home & Kitchen", False]]
+    assert answers(review_shop, "product_id,answer\nb,ЧАСЫ\nc,ساعات\n") == [["b", "часы", False], ["c", "ساعات", False]]
 
 
-def test_a_new_label_is_accepted_only_if_allowed(asked: Shop) -> None:
+def test_a_new_label_is_accepted_only_if_allowed(review_shop: Shop) -> None:
     text = "product_id,answer\nb,眼鏡\nc,eyewear\n"
-    refused(asked, text, "line 2, column 'answer'", "'眼鏡' is not a label", "--allow-new")
-    assert answers(asked, text, allow_new=True) == [["b", "眼鏡", False], ["c", "Eyewear", False]]
+    refused(review_shop, text, "line 2, column 'answer'", "'眼鏡' is not a label", "--allow-new")
+    assert answers(review_shop, text, allow_new=True) == [["b", "眼鏡", False], ["c", "Eyewear", False]]
 
 
 @pytest.mark.parametrize(
@@ -220,14 +220,14 @@ def test_a_new_label_is_accepted_only_if_allowed(asked: Shop) -> None:
     ],
 )
 def test_the_error_for_a_wrong_file_names_line_column_and_remedy(
-    asked: Shop, text: str | bytes, words: list[str]
+    review_shop: Shop, text: str | bytes, words: list[str]
 ) -> None:
-    refused(asked, text, *words)
+    refused(review_shop, text, *words)
 
 
-def test_the_error_counts_all_faults_and_names_the_first(asked: Shop) -> None:
+def test_the_error_counts_all_faults_and_names_the_first(review_shop: Shop) -> None:
     wrong = "".join(f"b{number},Watches\n" for number in range(9))
-    refused(asked, f"product_id,answer\nb,Watches\n{wrong}", "line 3", "line 5", "; and 6 more")
+    refused(review_shop, f"product_id,answer\nb,Watches\n{wrong}", "line 3", "line 5", "; and 6 more")
 
 
 def test_a_missing_file_is_an_error(shop: Shop) -> None:
@@ -239,36 +239,36 @@ def test_a_missing_file_is_an_error(shop: Shop) -> None:
 # --- kept -----------------------------------------------------------------------------------------------------------
 
 
-def test_new_answers_are_saved_in_one_commit_and_unchanged_ones_are_not_written(asked: Shop) -> None:
+def test_new_answers_are_saved_in_one_commit_and_unchanged_ones_are_not_written(review_shop: Shop) -> None:
     def save(text: str) -> tuple[int, int, int, int]:
-        path = asked.folder / "answers.csv"
+        path = review_shop.folder / "answers.csv"
         path.write_text(text, encoding="utf-8")
-        before = asked.store.version("reviews")
+        before = review_shop.store.version("reviews")
         later = NOW + timedelta(days=before)
-        counts = save_answers(asked.store, read_answers(path, LABELS, asked.store), later)
-        return counts.saved, counts.unchanged, counts.forgotten, asked.store.version("reviews") - before
+        counts = save_answers(review_shop.store, read_answers(path, LABELS, review_shop.store), later)
+        return counts.saved, counts.unchanged, counts.forgotten, review_shop.store.version("reviews") - before
 
     assert save("product_id,answer\nb,Watches\nc,none\n")[:3] == (2, 0, 0)
-    first = asked.row("b", "reviews")
-    assert first["reviewed_at"] == NOW and asked.row("c", "reviews")["label"] is None
+    first = review_shop.row("b", "reviews")
+    assert first["reviewed_at"] == NOW and review_shop.row("c", "reviews")["label"] is None
     assert save("product_id,answer\nb,Watches\nc,none\n007,\n") == (0, 2, 0, 0)
-    assert asked.row("b", "reviews") == first
+    assert review_shop.row("b", "reviews") == first
     assert save("product_id,answer\nb,Eyewear\nc,none\n007,Watches\n") == (2, 1, 0, 1)
-    assert asked.row("b", "reviews")["reviewed_at"] > NOW
+    assert review_shop.row("b", "reviews")["reviewed_at"] > NOW
     assert save("product_id,answer\nb,forget\nc,none\n=a,forget\n") == (0, 2, 1, 1)
-    assert asked.store.count("reviews") == 2
+    assert review_shop.store.count("reviews") == 2
     assert save("product_id,answer\nc,forget\n007,none\n") == (1, 0, 1, 1)
-    assert asked.store.read("reviews", ["product_id"])["product_id"].to_pylist() == ["007"]
+    assert review_shop.store.read("reviews", ["product_id"])["product_id"].to_pylist() == ["007"]
 
 
-def test_a_product_with_a_deleted_answer_is_listed_again(asked: Shop) -> None:
-    asked.review(b="Watches")
-    asked.label()
-    assert "b" not in set(review_list(asked.store)["product_id"])
+def test_a_product_with_a_deleted_answer_is_listed_again(review_shop: Shop) -> None:
+    review_shop.review(b="Watches")
+    review_shop.label()
+    assert "b" not in set(review_list(review_shop.store)["product_id"])
     forget = pd.DataFrame({"product_id": ["b"], "label": [None], "forget": [True]})
-    save_answers(asked.store, forget, datetime.now(UTC))
-    assert asked.label()[0] == ["b"]
-    assert "b" in set(review_list(asked.store)["product_id"])
+    save_answers(review_shop.store, forget, datetime.now(UTC))
+    assert review_shop.label()[0] == ["b"]
+    assert "b" in set(review_list(review_shop.store)["product_id"])
 
 
 def test_known_labels_are_those_of_the_products_and_of_the_table(shop: Shop) -> None:

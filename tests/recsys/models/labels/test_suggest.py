@@ -47,60 +47,63 @@ def suggested(*rows: ROW) -> dict[str, dict[str, Any]]:
 
 
 def test_a_small_top_level_is_merged_into_a_bigger_one_that_is_like_it() -> None:
-    told = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *lamps("Lights", 12))
-    assert (told["Lights"]["proposal"], told["Lights"]["merge_into"]) == ("merge", "Lighting")
-    assert "lamp" in told["Lights"]["evidence"] and "text model predicts" in told["Lights"]["evidence"]
-    assert 0.6 <= told["Lights"]["confidence"] <= 1
-    assert {told[value]["proposal"] for value in ("Clothing", "Lighting")} == {"keep"}
-    assert pd.isna(told["Clothing"]["merge_into"])
+    suggestions = suggested(
+        *shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *lamps("Lights", 12)
+    )
+    assert (suggestions["Lights"]["proposal"], suggestions["Lights"]["merge_into"]) == ("merge", "Lighting")
+    assert "lamp" in suggestions["Lights"]["evidence"] and "text model predicts" in suggestions["Lights"]["evidence"]
+    assert 0.6 <= suggestions["Lights"]["confidence"] <= 1
+    assert {suggestions[value]["proposal"] for value in ("Clothing", "Lighting")} == {"keep"}
+    assert pd.isna(suggestions["Clothing"]["merge_into"])
 
 
 def test_a_small_top_level_that_is_like_no_other_stays_a_label() -> None:
     hats = [("Hats >> Hats", f"Bowler number {n}", "Hatter") for n in range(15)]
-    told = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *hats)
-    assert told["Hats"]["proposal"] == "keep"
+    suggestions = suggested(*shirts("Clothing >> Shirts", 1200), *lamps("Lighting >> Lamps", 1200), *hats)
+    assert suggestions["Hats"]["proposal"] == "keep"
 
 
 def test_two_large_top_levels_that_are_confused_are_listed_and_not_merged() -> None:
-    told = suggested(*shirts("Men >> Shirts", 300), *shirts("Women >> Shirts", 250), *lamps("Lighting", 300))
-    assert (told["Women"]["proposal"], told["Women"]["merge_into"]) == ("consider", "Men")
-    assert told["Lighting"]["proposal"] == "keep"
+    suggestions = suggested(*shirts("Men >> Shirts", 300), *shirts("Women >> Shirts", 250), *lamps("Lighting", 300))
+    assert (suggestions["Women"]["proposal"], suggestions["Women"]["merge_into"]) == ("consider", "Men")
+    assert suggestions["Lighting"]["proposal"] == "keep"
 
 
 def test_spellings_of_one_name_are_merged_into_the_most_frequent() -> None:
-    told = suggested(
+    suggestions = suggested(
         *lamps("Home & Garden >> Lamps", 30), *lamps("home and gardens", 5), *lamps("HOME  + GARDEN!", 3),
         *shirts("Décor", 20), *shirts("Decor >> Shirts", 21), *shirts("Men", 20),
     )  # fmt: skip
-    merged = {value: row["merge_into"] for value, row in told.items() if row["proposal"] == "merge"}
+    merged = {value: row["merge_into"] for value, row in suggestions.items() if row["proposal"] == "merge"}
     assert merged == {"home and gardens": "Home & Garden", "HOME  + GARDEN!": "Home & Garden", "Décor": "Decor"} | (
         {"Men": merged["Men"]} if "Men" in merged else {}
     )
-    assert told["Décor"]["confidence"] == 1 and "'Decor' except for" in told["Décor"]["evidence"]
+    assert suggestions["Décor"]["confidence"] == 1 and "'Decor' except for" in suggestions["Décor"]["evidence"]
 
 
 def test_numbers_distinguish_names() -> None:
-    told = suggested(*shirts("Range 1 >> Shirts", 30), *lamps("Range 2 >> Lamps", 20), *shirts("range 1", 2))
-    assert {value: row["merge_into"] for value, row in told.items() if row["proposal"] != "keep"} == {
+    suggestions = suggested(*shirts("Range 1 >> Shirts", 30), *lamps("Range 2 >> Lamps", 20), *shirts("range 1", 2))
+    assert {value: row["merge_into"] for value, row in suggestions.items() if row["proposal"] != "keep"} == {
         "range 1": "Range 1"
     }
 
 
 def test_a_product_name_as_category_is_dropped() -> None:
-    told = suggested(
+    suggestions = suggested(
         *shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40),
         ("Sumo Baby Walker (Red)", "Sumo Baby Walker", "Sumo"), ("Sumo Baby Walker (Red)", "Sumo Baby Walker", "Sumo"),
     )  # fmt: skip
-    row = told["Sumo Baby Walker (Red)"]
+    row = suggestions["Sumo Baby Walker (Red)"]
     assert (row["proposal"], row["confidence"]) == ("drop", 1)
     assert row["evidence"] == "2 of its 2 products have this name: not a category"
 
 
 def test_a_brand_name_as_category_is_dropped() -> None:
     brand: list[ROW] = [("ACME >> Things", f"Thing number {n}", "Acme" if n else "Other") for n in range(10)]
-    told = suggested(*shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40), *brand)
+    suggestions = suggested(*shirts("Clothing >> Shirts", 40), *lamps("Lighting", 40), *brand)
     assert (
-        told["ACME"]["proposal"] == "drop" and "90% of its products have the brand 'Acme'" in told["ACME"]["evidence"]
+        suggestions["ACME"]["proposal"] == "drop"
+        and "90% of its products have the brand 'Acme'" in suggestions["ACME"]["evidence"]
     )
 
 
@@ -113,10 +116,14 @@ def test_a_small_top_level_of_one_brand_is_merged_even_with_two_candidates() -> 
 
 
 def test_a_top_level_too_rare_for_the_size_of_the_shop_is_dropped() -> None:
-    told = suggested(*shirts("Clothing >> Shirts", 2500), *lamps("Lighting >> Lamps", 2500), *lamps("Torches", 4))
-    assert told["Torches"]["proposal"] == "drop" and "4 products are too few" in told["Torches"]["evidence"]
-    told = suggested(*shirts("Clothing >> Shirts", 30), *lamps("Lighting", 30), *[("Hats", "Hat", None)] * 4)
-    assert told["Hats"]["proposal"] == "keep"
+    suggestions = suggested(
+        *shirts("Clothing >> Shirts", 2500), *lamps("Lighting >> Lamps", 2500), *lamps("Torches", 4)
+    )
+    assert (
+        suggestions["Torches"]["proposal"] == "drop" and "4 products are too few" in suggestions["Torches"]["evidence"]
+    )
+    suggestions = suggested(*shirts("Clothing >> Shirts", 30), *lamps("Lighting", 30), *[("Hats", "Hat", None)] * 4)
+    assert suggestions["Hats"]["proposal"] == "keep"
 
 
 @pytest.mark.parametrize(
@@ -130,9 +137,9 @@ def test_a_top_level_too_rare_for_the_size_of_the_shop_is_dropped() -> None:
     ],
 )
 def test_a_shop_with_few_or_incomplete_products_gets_suggestions(rows: list[ROW]) -> None:
-    told = suggested(*rows)
-    assert set(told) == {tree for tree, _, _ in rows if tree}
-    assert {row["proposal"] for row in told.values()} <= {"keep", "drop"}
+    suggestions = suggested(*rows)
+    assert set(suggestions) == {tree for tree, _, _ in rows if tree}
+    assert {row["proposal"] for row in suggestions.values()} <= {"keep", "drop"}
 
 
 def test_the_order_of_the_rows_does_not_change_the_suggestions() -> None:
