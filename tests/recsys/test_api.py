@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import recsys
 from recsys.core.errors import ConfigurationError, HomeError, PhotoError, UnknownProductError
@@ -66,7 +66,7 @@ def test_embeddings_are_row_by_row_those_of_the_products(shop: recsys.Shop, draw
 
 def test_an_image_array_and_its_file_give_the_same_recommendations(shop: recsys.Shop, drawn_shop: DrawnShop) -> None:
     file = drawn_shop.photos / "p5.jpg"
-    image = np.asarray(cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB), np.uint8)
+    image = np.asarray(Image.open(file).convert("RGB"))
     from_image, from_file = shop.recommend_photo(image), shop.recommend_photo(file)
     assert from_image["product_id"].tolist() == from_file["product_id"].tolist()
 

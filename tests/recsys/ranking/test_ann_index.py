@@ -197,7 +197,7 @@ def test_a_photo_is_searched_in_the_index_with_the_same_answer(
         for configuration in (CONFIGURATION, indexed)
     ]
     assert counts == [20]
-    pd.testing.assert_frame_equal(*answers)
+    pd.testing.assert_frame_equal(answers[0], answers[1])
     assert answers[0]["product_id"][0] == "p7" and len(answers[0]) == CONFIGURATION.recommend.top
 
 

@@ -39,7 +39,7 @@ def test_a_label_without_any_price_is_neutral() -> None:
 
 
 def test_products_without_a_label_form_one_group() -> None:
-    levels = price_levels([1, 2, 3, 4], [None, None, None, None], SETTINGS)
+    levels = price_levels([1, 2, 3, 4], np.full(4, None, dtype=object), SETTINGS)
     assert levels[0] == 1 and levels[3] == 4
 
 
