@@ -23,7 +23,7 @@ def missing_searches(home: str, configuration: Configuration, labels: Sequence[s
 @task(task_run_name="scrape: {search.keyword}", **policy.KEPT)
 def scrape_keyword(home: str, search: harvest.Search, configuration: Configuration) -> harvest.SearchCounts:
     """Search for one keyword and keep its pictures; a robot check or a busy host fails this keyword alone."""
-    counts = harvest.search_keyword(Store(home), search, configuration)
+    counts = harvest.run_search(Store(home), search, configuration)
     get_run_logger().info("%s: %s", search, counts)
     return counts
 

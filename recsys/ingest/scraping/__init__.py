@@ -1,16 +1,16 @@
-"""The room of scraping: pictures of a marketplace, to grow small classes with, as the original project did.
+"""Scraping: pictures of a marketplace, to grow small classes, as the original project did.
 
 pages         one result page's HTML → its product pictures
-connections   how the marketplace is asked: who we are, what passes, what is too much, where redirects may lead
-robots        what it forbids, and how long it wants us to wait
+marketplace   requests: user agent, retries, limits, robot checks
+robots        the rules of robots.txt, and its crawl delay
 search        keyword → pictures, over several pages
-harvest       the stage on the store: which keywords are missing, one keyword, what they all came to
+harvest       the stage on the store: missing keywords, one keyword, the counts
 
-The original searched Amazon for a class's name and took the pictures of the result cards (its slides on balancing
-the classes; its code swallowed every error). Nothing here runs unless it is asked for, and the marketplace is a
-setting (`scraping.url`): whether its terms allow this is for whoever sets it to know. We say who we are, keep to
-robots.txt, wait between pages, and take a robot check for the no that it is.
+The original searched Amazon for a class's name and used the pictures of the result cards (its slides on balancing the
+classes; its code ignored every error). Scraping runs only on request, and the marketplace is a setting
+(`scraping.url`): the person who sets it has to know whether its terms allow this. Requests name this program, obey
+robots.txt, keep a pause between pages, and stop at a robot check.
 
-A scraped picture is flagged for ever: it lies in a table of its own, is never a product, and so can be in no test
+A scraped picture is always recognisable: it is in a table of its own and is never a product. So it can be in no test
 split, no recommendation and no count of the catalogue.
 """

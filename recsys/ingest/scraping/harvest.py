@@ -1,8 +1,8 @@
-"""The stage of scraping on the store: which keywords are missing, one of them, and what they all came to.
+"""The stage of scraping on the store: missing keywords, one keyword, and the counts.
 
-The table `searches` has one row a keyword: how its last search ended. The table `scraped` has the pictures, each once
-by its content, none that the catalogue has too. They are flagged as scraped for ever by where they lie: a scraped
-picture is no product, so no split of the products, and no test split above all, can hold one.
+The table `searches` has one row per keyword with the outcome of its last search. The table `scraped` has the pictures,
+distinct by content, without those that the catalogue has too. A scraped picture is never a product, so no split of the
+products, and no test split in particular, can contain one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,21 +20,21 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ConfigurationError, FetchError, ScrapingError, TransientFetchError
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.ingest.images.fetch import fetch_images
-from recsys.ingest.images.item import Item
+from recsys.ingest.images.item import Item, Outcome
 from recsys.ingest.scraping.pages import Picture
 from recsys.ingest.scraping.search import search
 from recsys.storage.store import SCHEMAS, Store, among, digest, literal
 
 OUTCOME = ("label", "keyword", "status", "cause", "found", "kept", "duplicates", "broken", "message")
-NAMED = 8
-"""Failed keywords that an error names at most."""
+MAX_NAMED = 8
+"""Failed keywords that an error message names at most."""
 
 
 @dataclass(frozen=True)
 class Search:
     """A keyword to search for, to grow a label.
 
-    `digest` covers what made it missing, so that a search that came up again after a failure has another.
+    `digest` covers the reason why it is missing, so that a search that is repeated after a failure has another digest.
     """
 
     label: str
@@ -46,14 +47,14 @@ class Search:
 
 @dataclass(frozen=True)
 class SearchCounts:
-    """What a search came to, in pictures.
+    """The numbers of pictures of a search.
 
     Attributes:
-        found: on the result pages.
-        kept: of them, now in `scraped` under this keyword.
-        duplicates: of them, there already as another's or the catalogue's.
-        broken: of them, not to be had.
-        pending: of them, to be asked for again, since their host is down.
+        found: pictures on the result pages.
+        kept: pictures that are now in `scraped` under this keyword.
+        duplicates: pictures that another keyword or the catalogue has already.
+        broken: pictures that cannot be downloaded.
+        pending: pictures to request again, because their host is down.
     """
 
     found: int = 0
@@ -67,7 +68,7 @@ class SearchCounts:
 
 
 def class_sizes(store: Store) -> dict[str, int]:
-    """Return how many pictures each label has, of its products and scraped ones, the smallest class first."""
+    """Return the number of pictures of each label, of products and scraped ones, the smallest class first."""
     active = store.read("products", ["product_id"], ACTIVE).to_pandas()["product_id"]
     pictured = store.read("images", ["product_id"], "status = 'ok'").to_pandas()["product_id"]
     labels = store.read("labels", ["product_id", "label"]).to_pandas().dropna()
@@ -80,15 +81,15 @@ def class_sizes(store: Store) -> dict[str, int]:
 
 
 def missing(store: Store, configuration: Configuration, labels: Sequence[str] | None = None) -> list[Search]:
-    """Return the searches that are to be done, those of the smallest class first.
+    """Return the missing searches, those of the smallest class first.
 
-    A label is searched for by its own name, or by what `scraping.keywords` says. A keyword that was searched for
-    with the same `scraping.url`, `pages` and `pictures`, and did not fail, is done.
+    The keywords of a label are those of `scraping.keywords`, or its own name. A search is missing unless it succeeded
+    with the same `scraping.url`, `pages` and `pictures`.
 
     Args:
         store: of the home.
         configuration: its `scraping` section.
-        labels: those to grow, whatever their size (default: all with fewer pictures than `scraping.grow_below`).
+        labels: labels to grow, whatever their size (default: all with fewer pictures than `scraping.grow_below`).
 
     Raises:
         ConfigurationError: the catalogue has no such label.
@@ -114,32 +115,33 @@ def missing(store: Store, configuration: Configuration, labels: Sequence[str] | 
     return searches
 
 
-def search_keyword(store: Store, wanted: Search, configuration: Configuration) -> SearchCounts:
-    """Search for a keyword, commit the new pictures in one write and its row in another, and return the counts.
+def run_search(store: Store, query: Search, configuration: Configuration) -> SearchCounts:
+    """Search for a keyword, commit the new pictures in one write and the outcome in another, and return the counts.
 
-    Pictures that an earlier search for it kept are not fetched again.
+    Pictures that an earlier search for the keyword stored are not fetched again.
 
     Raises:
-        TransientFetchError: a page failed and may come later, or the pictures' host is down; what came is kept.
-        PermanentFetchError: a page failed and would fail again.
+        TransientFetchError: a page failed for a cause that may pass, or the pictures' host is down; the other pictures
+            are stored.
+        PermanentFetchError: a page failed for a cause that will not pass.
         HomeError: the store cannot be written to.
     """
     counts = SearchCounts()
     try:
-        pictures = search(wanted.keyword, configuration.scraping)
-        counts = _keep(store, wanted, pictures, configuration)
+        pictures = search(query.keyword, configuration.scraping)
+        counts = _fetch_new(store, query, pictures, configuration)
         if counts.pending:
             message = f"{counts.pending} of {counts.found} pictures are pending, their host is down; run again later"
             raise TransientFetchError("host_down", message)
     except FetchError as error:
-        _record(store, wanted, configuration, counts, error)
+        _record(store, query, configuration, counts, error)
         raise
-    _record(store, wanted, configuration, counts)
+    _record(store, query, configuration, counts)
     return counts
 
 
 def outcomes(store: Store) -> pd.DataFrame:
-    """Return one row a keyword that was ever searched for, by label and keyword.
+    """Return one row per keyword that was searched for, by label and keyword.
 
     Columns: label, keyword, status (ok, failed), cause and message (empty when ok), found, kept, duplicates, broken.
     """
@@ -149,19 +151,19 @@ def outcomes(store: Store) -> pd.DataFrame:
 
 
 def require_found(store: Store, searches: Sequence[Search]) -> dict[str, int]:
-    """Return what these searches came to in all: searches, found, kept, duplicates, broken.
+    """Return the total counts of searches: searches, found, kept, duplicates, broken.
 
     Raises:
-        ScrapingError: some failed; it names them with their causes.
+        ScrapingError: some searches failed; the message names them with their causes.
     """
-    asked = {(wanted.label, wanted.keyword) for wanted in searches}
-    rows = [row for row in outcomes(store).to_dict("records") if (row["label"], row["keyword"]) in asked]
+    keys = {(query.label, query.keyword) for query in searches}
+    rows = [row for row in outcomes(store).to_dict("records") if (row["label"], row["keyword"]) in keys]
     if failed := [row for row in rows if row["status"] == "failed"]:
-        named = ", ".join(f"{row['keyword']} ({row['cause']})" for row in failed[:NAMED])
-        more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        named = ", ".join(f"{row['keyword']} ({row['cause']})" for row in failed[:MAX_NAMED])
+        more = f" and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
         raise ScrapingError(
             f"{len(failed)} of {len(rows)} keywords failed: {named}{more}; {failed[0]['message']}; "
-            "what the others found is kept, and running again asks only for the failed ones"
+            "the pictures of the other keywords are stored; run again to search only for the failed keywords"
         )
     return {"searches": len(rows)} | {
         count: sum(int(row[count]) for row in rows) for count in ("found", "kept", "duplicates", "broken")
@@ -169,60 +171,67 @@ def require_found(store: Store, searches: Sequence[Search]) -> dict[str, int]:
 
 
 def _basis(configuration: Configuration) -> str:
-    """Return the digest of where and how far is searched; with another, every keyword is to be searched for again."""
+    """Return the digest of the settings of a search; when it changes, every keyword is missing again."""
     settings = configuration.scraping
     return digest([settings.url, settings.pages, settings.pictures])
 
 
-def _keep(store: Store, wanted: Search, pictures: Sequence[Picture], configuration: Configuration) -> SearchCounts:
-    """Fetch what is new of the pictures found, and commit those whose content is new to the store."""
-    taken = pictures[: configuration.scraping.pictures]
-    own = f"label = {literal(wanted.label)} AND keyword = {literal(wanted.keyword)}"
-    there = set(store.read("scraped", ["url"], own)["url"].to_pylist())
-    new = [picture for picture in taken if picture.url not in there]
-    ended = fetch_images([Item(picture.url, (picture.url,)) for picture in new], configuration.images)
-    fetched = [(picture, outcome) for picture, outcome in zip(new, ended, strict=True) if outcome.image]
+def _fetch_new(store: Store, query: Search, pictures: Sequence[Picture], configuration: Configuration) -> SearchCounts:
+    """Fetch the pictures that the store has not, commit those with new content, and return the counts."""
+    selected = pictures[: configuration.scraping.pictures]
+    of_query = f"label = {literal(query.label)} AND keyword = {literal(query.keyword)}"
+    stored_urls = set(store.read("scraped", ["url"], of_query)["url"].to_pylist())
+    new = [picture for picture in selected if picture.url not in stored_urls]
+    fetched = fetch_images([Item(picture.url, (picture.url,)) for picture in new], configuration.images)
+    ok = [(picture, outcome) for picture, outcome in zip(new, fetched, strict=True) if outcome.image]
+    rows = _new_rows(store, query, ok)
+    if rows:
+        store.write("scraped", pa.Table.from_pylist(rows, schema=SCHEMAS["scraped"]))
+    return SearchCounts(
+        found=len(pictures),
+        kept=len(selected) - len(new) + len(rows),
+        duplicates=len(ok) - len(rows),
+        broken=sum(outcome.status == "broken" for outcome in fetched),
+        pending=sum(outcome.status == "pending" for outcome in fetched),
+    )
 
+
+def _new_rows(store: Store, query: Search, fetched: Sequence[tuple[Picture, Outcome]]) -> list[dict[str, Any]]:
+    """Return the rows of the fetched pictures whose content neither another keyword nor the catalogue has."""
     content = among("image_digest", {outcome.image.digest for _, outcome in fetched if outcome.image})
-    known = {
-        key for table in ("scraped", "images") for key in store.read(table, ["image_digest"], content)[0].to_pylist()
-    }
-    rows = {}
+    known: set[str] = set()
+    for table in ("scraped", "images"):
+        known.update(store.read(table, ["image_digest"], content)["image_digest"].to_pylist())
+    rows = []
     for picture, outcome in fetched:
         image = outcome.image
         if image is not None and image.digest not in known:
             known.add(image.digest)
-            rows[image.digest] = {
-                "image_digest": image.digest,
-                "label": wanted.label,
-                "keyword": wanted.keyword,
-                "title": picture.title,
-                "url": picture.url,
-                "bytes": image.size,
-                "width": image.width,
-                "height": image.height,
-                "format": image.format,
-                "jpeg": image.jpeg,
-                "scraped_at": outcome.checked_at,
-            }
-    if rows:
-        store.write("scraped", pa.Table.from_pylist(list(rows.values()), schema=SCHEMAS["scraped"]))
-    return SearchCounts(
-        found=len(pictures),
-        kept=len(taken) - len(new) + len(rows),
-        duplicates=len(fetched) - len(rows),
-        broken=sum(outcome.status == "broken" for outcome in ended),
-        pending=sum(outcome.status == "pending" for outcome in ended),
-    )
+            rows.append(
+                {
+                    "image_digest": image.digest,
+                    "label": query.label,
+                    "keyword": query.keyword,
+                    "title": picture.title,
+                    "url": picture.url,
+                    "bytes": image.size,
+                    "width": image.width,
+                    "height": image.height,
+                    "format": image.format,
+                    "jpeg": image.jpeg,
+                    "scraped_at": outcome.checked_at,
+                }
+            )
+    return rows
 
 
 def _record(
-    store: Store, wanted: Search, configuration: Configuration, counts: SearchCounts, error: FetchError | None = None
+    store: Store, query: Search, configuration: Configuration, counts: SearchCounts, error: FetchError | None = None
 ) -> None:
-    """Commit how a search ended."""
+    """Commit the outcome of a search."""
     row = {
-        "label": wanted.label,
-        "keyword": wanted.keyword,
+        "label": query.label,
+        "keyword": query.keyword,
         "basis": _basis(configuration),
         "status": "failed" if error else "ok",
         "cause": error.cause if error else None,

@@ -1,9 +1,9 @@
-"""What a result page of a marketplace shows: its product pictures, or a robot check in their place.
+"""Parse the result pages of a marketplace: the product pictures, or a robot check.
 
     parse_results   one page's HTML → its product pictures
-    is_blocked      whether a page is a robot check in place of results
+    is_blocked      whether a page is a robot check
 
-The HTML is hostile input: what is broken gives what can be read of it, and nothing keeps the parser for long.
+The HTML is hostile input: broken HTML gives the pictures that can be read, and no input takes the parser long.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ SPONSORED = {
     "href": re.compile(r"/sspa/"),
     "alt": re.compile(r"sponsored ad\b", re.IGNORECASE),
 }
-"""What an attribute of an advertisement's card, or inside it, holds, in whatever language its label is."""
+"""Attributes, of a card or inside it, that mark an advertisement, independent of the language of its label."""
 
 DECORATION = re.compile(
     r"(?<![a-z])(?:sprites?|logos?|icons?|badges?|spacer|1x1|no[-_]?ima?ge?|(?:grey|tracking)[-_]pixel|pixel\.gif)"
     r"(?![a-z])",
     re.IGNORECASE,
 )
-"""File names that are no product's; a product lost to it costs less than a logo among the products."""
+"""File names that are not product pictures. A product lost by mistake costs less than a logo among the products."""
 
 SMALL = re.compile(r"\s*\d{1,2}(px)?\s*")
-"""A declared side under 100 pixels: an icon, a swatch, a tracking pixel."""
+"""A declared side of less than 100 pixels: an icon, a swatch, a tracking pixel."""
 
 CANDIDATE = re.compile(r"([^\s,]\S*?)(?:,(?=\s|$)|\s+([^,]*)(?:,|$)|$)")
-"""One of a `srcset`: its URL, which may hold commas but not end in one, and its descriptor (2x, 640w)."""
+"""An entry of a `srcset`: its URL, which may contain commas but not end in one, and its descriptor (2x, 640w)."""
 
 BLOCKED = re.compile(
     r"<title[^>]{0,100}>\s*(?:robot check|bot check|just a moment|attention required|access denied|pardon our)"
@@ -48,25 +48,25 @@ BLOCKED = re.compile(
 
 @dataclass(frozen=True)
 class Picture:
-    """A product's picture on a result page: its address, and its title as the page gives it."""
+    """The URL and the title of a product picture on a result page."""
 
     url: str
     title: str
 
 
 def parse_results(html: str | bytes, base_url: str) -> list[Picture]:
-    """Return the product pictures of a result page, each once, in its order.
+    """Return the distinct product pictures of a result page, in its order.
 
-    Of each result card that is no advertisement, the largest picture of the `srcset`, or else the `src`. No logos,
-    sprites, swatches, tracking pixels; http and https only. HTML that is broken gives what can be read of it.
+    Each result card that is not an advertisement gives the largest picture of its `srcset`, or else its `src`. Logos,
+    sprites, swatches and tracking pixels are left out; only http and https URLs are used.
 
     Args:
-        html: the page; bytes are taken for UTF-8.
-        base_url: its address, which relative ones are completed by.
+        html: the page; bytes are decoded as UTF-8.
+        base_url: the URL of the page, for relative URLs.
     """
     pictures: dict[str, Picture] = {}
     for card in _cards(html):
-        # The layout's own word for a product's picture comes before anything else in the card.
+        # The layout marks the product's picture; it comes before other images of the card.
         for image in sorted(card.images, key=lambda image: "s-image" not in image.get_attribute_list("class")):
             if url := _address(image, base_url):
                 if not card.sponsored:
@@ -76,21 +76,21 @@ def parse_results(html: str | bytes, base_url: str) -> list[Picture]:
 
 
 def is_blocked(html: str | bytes) -> bool:
-    """Return whether a page is a captcha or another robot check: it says so, and has no results."""
+    """Return whether a page is a captcha or another robot check, without results."""
     text = _text(html)
     return RESULT not in text and BLOCKED.search(text) is not None
 
 
 @dataclass
 class _Card:
-    """What was read of a result card."""
+    """The images of a result card, and whether it is an advertisement."""
 
     images: list[Tag] = field(default_factory=list)
     sponsored: bool = False
 
 
 def _cards(html: str | bytes) -> list[_Card]:
-    """Return the result cards of a page; one that is never closed ends where the next begins."""
+    """Return the result cards of a page; a card without an end tag ends where the next begins."""
     only = SoupStrainer("div", attrs={"data-component-type": RESULT})
     soup = BeautifulSoup(_without_traps(_text(html)), "html.parser", parse_only=only)
     cards: list[_Card] = []
@@ -111,9 +111,9 @@ def _text(html: str | bytes) -> str:
 
 
 def _without_traps(html: str) -> str:
-    """Return HTML without comments and declarations, and nothing left open at its end.
+    """Return HTML without comments and declarations, and without an open tag at its end.
 
-    `html.parser` looks for the end of each one that never ends, which in a page of those takes it hours.
+    `html.parser` searches the rest of the page for the end of each open one, which takes hours on a page full of them.
     """
     head, *rest = html.split("<!--")
     html = head + "".join(part.partition("-->")[2] for part in rest)
@@ -126,7 +126,7 @@ def _is_sponsored(tag: Tag) -> bool:
 
 
 def _address(image: Tag, base_url: str) -> str | None:
-    """Return the complete address of an `img`'s largest version; None where it is no product's picture."""
+    """Return the complete URL of an `img`'s largest version; None when it is not a product picture."""
     if any(SMALL.fullmatch(str(image.get(side, ""))) for side in ("width", "height")):
         return None
     for candidate in [*_largest_first(str(image.get("srcset", ""))), str(image.get("src", ""))]:
@@ -136,7 +136,7 @@ def _address(image: Tag, base_url: str) -> str | None:
 
 
 def complete_address(address: str, base_url: str) -> str | None:
-    """Return an address completed by that of its page; None where it is not http or https, or holds credentials."""
+    """Return a URL completed by that of its page; None when it is not http or https, or contains credentials."""
     try:
         parts = urlsplit(urljoin(base_url, address.strip()))._replace(fragment="")
     except ValueError:
@@ -145,6 +145,6 @@ def complete_address(address: str, base_url: str) -> str | None:
 
 
 def _largest_first(srcset: str) -> list[str]:
-    """Return the URLs of a `srcset`, the largest by its descriptor first; one without counts as 1x."""
+    """Return the URLs of a `srcset`, the largest by descriptor first; an entry without one counts as 1x."""
     sizes = {url: re.match(r"(\d{1,9}(?:\.\d{1,9})?)[xw]", size) for url, size in CANDIDATE.findall(srcset)}
     return sorted(sizes, key=lambda url: -float(size[1]) if (size := sizes[url]) else -1.0)

@@ -1,4 +1,4 @@
-"""What a marketplace's robots.txt (RFC 9309) allows us, and how long it wants us to wait."""
+"""The rules of a marketplace's robots.txt (RFC 9309), and its crawl delay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recsys.core.errors import FetchError, TransientFetchError
 from recsys.ingest.scraping.marketplace import get_page
 
 REDIRECTS = 5
-"""Followed at least, says RFC 9309, on the way to robots.txt."""
+"""Redirects to follow on the way to robots.txt; RFC 9309 requires at least this number."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class Robots:
     token: str
 
     def allows(self, url: str) -> bool:
-        """Return whether we may ask for an address: the longest rule that matches it decides."""
+        """Return whether an address may be requested: the longest matching rule decides."""
         return self.rules.can_fetch(url, self.token)
 
     @property
     def crawl_delay_s(self) -> float:
-        """Seconds that it wants us to wait between two requests; 0 where it does not say."""
+        """Seconds between two requests that the host requires; 0 by default."""
         return self.rules.crawl_delay(self.token) or 0.0
 
 
 def read_robots(session: requests.Session, settings: Scraping) -> Robots:
-    """Return the rules of the marketplace of `scraping.url`; where it has no robots.txt (4xx), all is allowed.
+    """Return the rules of the marketplace of `scraping.url`. Without a robots.txt (4xx) everything is allowed.
 
     Raises:
-        TransientFetchError: robots.txt is out of order (5xx, unreachable), which forbids everything (2.3.1.4).
-        PermanentFetchError: the same, and it would fail again: redirected to nowhere or into a private network, ...
+        TransientFetchError: robots.txt fails (5xx, unreachable), which forbids everything (RFC 9309, 2.3.1.4).
+        PermanentFetchError: the failure will not pass: a redirect to no address or into a private network, ...
     """
     try:
         body = get_page(session, urljoin(settings.url, "/robots.txt"), settings, REDIRECTS)

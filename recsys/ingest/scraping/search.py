@@ -1,6 +1,6 @@
-"""The search for a keyword: which pictures the marketplace shows for it, over several pages.
+"""The search for a keyword: the URLs of the pictures on several result pages of the marketplace.
 
-Only addresses come out; `recsys.ingest.images` fetches them.
+`recsys.ingest.images` fetches the pictures.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from recsys.ingest.scraping.robots import read_robots
 
 
 def search(keyword: str, settings: Scraping, session: requests.Session | None = None) -> list[Picture]:
-    """Return the pictures that a marketplace shows for a keyword, each once, in its order.
+    """Return the distinct pictures that a marketplace shows for a keyword, in its order.
 
-    It stops at the first page that shows nothing new. One page that fails fails the keyword: a caller that retries
-    asks for all of its pages again.
+    The search stops at the first page without a new picture. A failed page fails the keyword, and a retry requests all
+    of its pages again.
 
     Args:
-        keyword: such as a label; any text.
-        settings: where, how many pages, how patiently.
-        session: one of `open_session`, to share its connections; by default one of its own.
+        keyword: any text, such as a label.
+        settings: the marketplace, the number of pages, the limits.
+        session: of `open_session`, to share its connections (default: a new one).
 
     Raises:
-        TransientFetchError: it may succeed later: `blocked` by a robot check, `timeout`, `http_503`, ... Also where
-            robots.txt is out of order (5xx, unreachable), which forbids everything (RFC 9309, 2.3.1.4).
-        PermanentFetchError: it would fail again: `robots` where robots.txt forbids it, `http_404`, `too_large`, ...
+        TransientFetchError: the failure may pass: `blocked` by a robot check, `timeout`, `http_503`, ... Also when
+            robots.txt fails (5xx, unreachable), which forbids everything (RFC 9309, 2.3.1.4).
+        PermanentFetchError: the failure will not pass: `robots` when robots.txt forbids the page, `http_404`, ...
     """
     address = settings.url.replace("{keyword}", quote(keyword, safe="", errors="replace"))
-    found: dict[str, Picture] = {}
+    pictures: dict[str, Picture] = {}
     with nullcontext(session) if session else open_session(settings) as connections:
         robots = read_robots(connections, settings)
         delay = max(settings.delay_s, min(robots.crawl_delay_s, settings.wait_max_s))
@@ -43,9 +43,10 @@ def search(keyword: str, settings: Scraping, session: requests.Session | None = 
             url = address.replace("{page}", str(page))
             if not robots.allows(url):
                 raise PermanentFetchError("robots", f"robots.txt forbids {url}; set another scraping.url")
-            time.sleep(delay)  # before the first too: another keyword's pages may have come just before
-            new = {p.url: p for p in parse_results(get_page(connections, url, settings), url) if p.url not in found}
+            time.sleep(delay)  # before the first page too: the pages of another keyword may have come just before
+            html = get_page(connections, url, settings)
+            new = {picture.url: picture for picture in parse_results(html, url) if picture.url not in pictures}
             if not new:
                 break
-            found |= new
-    return list(found.values())
+            pictures |= new
+    return list(pictures.values())

@@ -13,7 +13,7 @@ import requests
 
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import ConfigurationError, PermanentFetchError, ScrapingError, TransientFetchError
-from recsys.ingest.scraping.harvest import Search, class_sizes, missing, outcomes, require_found, search_keyword
+from recsys.ingest.scraping.harvest import Search, class_sizes, missing, outcomes, require_found, run_search
 from recsys.ingest.scraping.search import search
 from recsys.storage.store import SCHEMAS, Store
 from recsys.vision.square import square_image
@@ -70,8 +70,8 @@ def configure(host: SampleHost) -> Configure:
     return configure
 
 
-def asked(searches: list[Search]) -> list[tuple[str, str]]:
-    return [(wanted.label, wanted.keyword) for wanted in searches]
+def keys_of(searches: list[Search]) -> list[tuple[str, str]]:
+    return [(query.label, query.keyword) for query in searches]
 
 
 def row(store: Store, keyword: str) -> dict[str, Any]:
@@ -87,8 +87,8 @@ def test_a_class_counts_the_pictures_of_products_that_the_catalogue_lists(store:
 
 
 def test_small_classes_are_missing_the_smallest_first(store: Store, configure: Configure) -> None:
-    assert asked(missing(store, configure())) == [("3C", "3C"), ("Eyewear", "Eyewear"), (PETS, PETS)]
-    assert asked(missing(store, configure(grow_below=2))) == [("3C", "3C")]
+    assert keys_of(missing(store, configure())) == [("3C", "3C"), ("Eyewear", "Eyewear"), (PETS, PETS)]
+    assert keys_of(missing(store, configure(grow_below=2))) == [("3C", "3C")]
     assert missing(store, configure(grow_below=0)) == []
 
 
@@ -99,7 +99,7 @@ def test_by_default_the_classes_that_the_original_grew_are_small() -> None:
 
 
 def test_labels_that_are_named_outrank_their_size(store: Store, configure: Configure) -> None:
-    assert asked(missing(store, configure(), ["Watches"])) == [("Watches", "Watches")]
+    assert keys_of(missing(store, configure(), ["Watches"])) == [("Watches", "Watches")]
     assert missing(store, configure(), []) == []
 
 
@@ -113,7 +113,7 @@ def test_a_label_that_the_catalogue_lacks_is_refused(store: Store, configure: Co
 def test_other_keywords_can_stand_for_a_label(store: Store, configure: Configure) -> None:
     keywords = {PETS: ["dog collar", "bowl", "bowl"], "3C": []}
     searches = missing(store, configure(keywords=keywords))
-    assert asked(searches) == [("Eyewear", "Eyewear"), (PETS, "dog collar"), (PETS, "bowl")]
+    assert keys_of(searches) == [("Eyewear", "Eyewear"), (PETS, "dog collar"), (PETS, "bowl")]
     assert str(searches[1]) == "scraping: dog collar"
 
 
@@ -121,28 +121,28 @@ def test_a_keyword_that_was_searched_for_is_done_until_more_is_asked_of_it(
     store: Store, configure: Configure, host: SampleHost
 ) -> None:
     once = configure(pages=1)
-    search_keyword(store, missing(store, once, [PETS])[0], once)
+    run_search(store, missing(store, once, [PETS])[0], once)
     assert missing(store, once, [PETS]) == []
-    assert asked(missing(store, configure(pages=2), [PETS])) == [(PETS, PETS)]
-    assert asked(missing(store, configure(pages=1, pictures=2), [PETS])) == [(PETS, PETS)]
+    assert keys_of(missing(store, configure(pages=2), [PETS])) == [(PETS, PETS)]
+    assert keys_of(missing(store, configure(pages=1, pictures=2), [PETS])) == [(PETS, PETS)]
     elsewhere = configure(pages=1, url=f"{host.url}/s?k={{keyword}}&page={{page}}&other")
-    assert asked(missing(store, elsewhere, [PETS])) == [(PETS, PETS)]
+    assert keys_of(missing(store, elsewhere, [PETS])) == [(PETS, PETS)]
 
 
 def test_scraped_pictures_count_for_their_class(store: Store, configure: Configure) -> None:
-    search_keyword(store, missing(store, configure(), [PETS])[0], configure())
+    run_search(store, missing(store, configure(), [PETS])[0], configure())
     assert class_sizes(store)[PETS] == SIZES[PETS] + 2 * PRODUCTS
     wider = configure(keywords={PETS: ["dog collar"]})
-    assert asked(missing(store, wider)) == [("3C", "3C"), ("Eyewear", "Eyewear")]
+    assert keys_of(missing(store, wider)) == [("3C", "3C"), ("Eyewear", "Eyewear")]
 
 
 def test_a_search_that_failed_is_missing_again_and_is_another(store: Store, configure: Configure) -> None:
-    wanted = missing(store, configure(), ["Watches"])[0]
-    assert missing(store, configure(), ["Watches"]) == [wanted]
+    query = missing(store, configure(), ["Watches"])[0]
+    assert missing(store, configure(), ["Watches"]) == [query]
     with pytest.raises(TransientFetchError):
-        search_keyword(store, wanted, configure())
+        run_search(store, query, configure())
     again = missing(store, configure(), ["Watches"])[0]
-    assert (again.label, again.keyword) == (wanted.label, wanted.keyword) and again.digest != wanted.digest
+    assert (again.label, again.keyword) == (query.label, query.keyword) and again.digest != query.digest
 
 
 # --- one keyword ---
@@ -150,7 +150,7 @@ def test_a_search_that_failed_is_missing_again_and_is_another(store: Store, conf
 
 def test_pictures_are_kept_each_once_by_content(store: Store, configure: Configure, host: SampleHost) -> None:
     configuration = configure(pages=2)
-    counts = search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+    counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert (counts.found, counts.kept, counts.duplicates) == (2 * (PRODUCTS + 1), 2 * PRODUCTS, 2)
     rows = store.read("scraped").to_pylist()
     assert len(rows) == len({row["image_digest"] for row in rows}) == counts.kept
@@ -170,7 +170,7 @@ def test_a_picture_that_the_catalogue_has_is_not_kept(store: Store, configure: C
     known = search(PETS, configuration.scraping)[3].url
     content = square_image(requests.get(known, timeout=5).content, configuration.images).digest
     write(store, "images", [{"product_id": "Watches-0", "status": "ok", "image_digest": content}])
-    counts = search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+    counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert (counts.kept, counts.duplicates) == (PRODUCTS - 1, 2)
     assert content not in store.read("scraped", ["image_digest"])["image_digest"].to_pylist()
 
@@ -178,31 +178,31 @@ def test_a_picture_that_the_catalogue_has_is_not_kept(store: Store, configure: C
 def test_a_picture_that_another_keyword_found_stays_with_it(store: Store, configure: Configure) -> None:
     configuration = configure(keywords={PETS: [PETS, "pet bowl"]}, pages=1)
     first, second = missing(store, configuration, [PETS])
-    assert search_keyword(store, first, configuration).kept == PRODUCTS
-    counts = search_keyword(store, second, configuration)
+    assert run_search(store, first, configuration).kept == PRODUCTS
+    counts = run_search(store, second, configuration)
     assert (counts.kept, counts.duplicates) == (0, PRODUCTS + 1)
     assert set(store.read("scraped", ["keyword"])["keyword"].to_pylist()) == {PETS}
 
 
 def test_a_scraped_picture_is_never_a_product(store: Store, configure: Configure) -> None:
     before = {table: store.version(table) for table in ("products", "images", "labels")}
-    assert search_keyword(store, missing(store, configure(), [PETS])[0], configure()).kept
+    assert run_search(store, missing(store, configure(), [PETS])[0], configure()).kept
     assert {table: store.version(table) for table in before} == before
     assert "product_id" not in SCHEMAS["scraped"].names
 
 
 def test_no_more_pictures_are_fetched_than_set(store: Store, configure: Configure, host: SampleHost) -> None:
     configuration = configure(pictures=3)
-    counts = search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+    counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert counts.kept == store.count("scraped") == 3
     assert sum(target.startswith("/scraped/") for target in host.marketplace.requests) == 3
 
 
 def test_more_pages_later_fetch_only_what_is_new(store: Store, configure: Configure, host: SampleHost) -> None:
     once, more = configure(pages=1), configure(pages=2)
-    search_keyword(store, missing(store, once, [PETS])[0], once)
+    run_search(store, missing(store, once, [PETS])[0], once)
     before = set(host.marketplace.requests)
-    counts = search_keyword(store, missing(store, more, [PETS])[0], more)
+    counts = run_search(store, missing(store, more, [PETS])[0], more)
     assert counts.kept == store.count("scraped") == 2 * PRODUCTS
     own = set(store.read("scraped", ["url"])["url"].to_pylist())
     again = [t for t, times in host.marketplace.requests.items() if times > 1 and f"{host.url}{t}" in own]
@@ -211,7 +211,7 @@ def test_more_pages_later_fetch_only_what_is_new(store: Store, configure: Config
 
 def test_an_empty_result_is_done_and_not_asked_for_again(store: Store, configure: Configure) -> None:
     configuration = configure(keywords={PETS: ["nothing"]})
-    counts = search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+    counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert (counts.found, counts.kept) == (0, 0)
     assert missing(store, configuration, [PETS]) == [] and row(store, "nothing")["status"] == "ok"
 
@@ -225,12 +225,12 @@ def test_a_passing_fault_is_told_and_passes(
 ) -> None:
     for _ in range(failures):
         with pytest.raises(TransientFetchError) as raised:
-            search_keyword(store, missing(store, configure(), [label])[0], configure())
+            run_search(store, missing(store, configure(), [label])[0], configure())
         assert raised.value.cause == cause
         told = row(store, label)
         assert (told["status"], told["cause"], told["http_code"]) == ("failed", cause, code)
         assert told["message"] == str(raised.value) and store.count("scraped") == 0
-    assert search_keyword(store, missing(store, configure(), [label])[0], configure()).kept
+    assert run_search(store, missing(store, configure(), [label])[0], configure()).kept
     assert (row(store, label)["status"], row(store, label)["cause"]) == ("ok", None)
 
 
@@ -238,14 +238,14 @@ def test_what_robots_txt_forbids_fails_for_good(store: Store, configure: Configu
     market.robots = "User-agent: *\nDisallow: /s"
     configuration = configure(url=market.settings.url)
     with pytest.raises(PermanentFetchError):
-        search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+        run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert row(store, PETS)["cause"] == "robots"
 
 
 def test_pictures_that_cannot_be_had_are_counted(store: Store, configure: Configure, market: Marketplace) -> None:
     market.pages = [page(*(card(f'<img src="/images/I/{n}.jpg">') for n in range(3))), EMPTY]
     configuration = configure(url=market.settings.url)
-    counts = search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+    counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert (counts.found, counts.kept, counts.broken) == (3, 0, 3)
     assert row(store, PETS)["broken"] == 3
 
@@ -253,7 +253,7 @@ def test_pictures_that_cannot_be_had_are_counted(store: Store, configure: Config
 def test_a_picture_in_a_private_network_is_not_fetched(store: Store, configure: Configure, host: SampleHost) -> None:
     configuration = configure(pages=1)
     strict = configuration.model_copy(update={"images": configuration.images.model_copy(update={"allow_hosts": ()})})
-    counts = search_keyword(store, missing(store, strict, [PETS])[0], strict)
+    counts = run_search(store, missing(store, strict, [PETS])[0], strict)
     assert (counts.kept, counts.broken) == (0, PRODUCTS + 1)
     assert not any(target.startswith("/scraped/") for target in host.marketplace.requests)
 
@@ -266,12 +266,12 @@ def test_while_the_pictures_host_is_down_the_keyword_fails_and_what_came_is_kept
     market.pages = [*pages, EMPTY]
     configuration = configure(url=market.settings.url)
     with pytest.raises(TransientFetchError) as raised:
-        search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+        run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert raised.value.cause == "host_down"
     assert (row(store, PETS)["status"], row(store, PETS)["kept"]) == ("failed", 1) and store.count("scraped") == 1
     market.pages = [page(card(f'<img src="{good}">')), EMPTY]
     asked = host.marketplace.requests.total()
-    counts = search_keyword(store, missing(store, configuration, [PETS])[0], configuration)
+    counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert (counts.kept, counts.duplicates) == (1, 0) and host.marketplace.requests.total() == asked
 
 
@@ -280,17 +280,17 @@ def test_while_the_pictures_host_is_down_the_keyword_fails_and_what_came_is_kept
 
 def test_failed_keywords_are_named_with_their_causes(store: Store, configure: Configure) -> None:
     searches = missing(store, configure(), [PETS, "Watches", "3C"])
-    for wanted in searches:
-        if wanted.label == PETS:
-            search_keyword(store, wanted, configure())
+    for query in searches:
+        if query.label == PETS:
+            run_search(store, query, configure())
         else:
             with pytest.raises(TransientFetchError):
-                search_keyword(store, wanted, configure())
+                run_search(store, query, configure())
     with pytest.raises(ScrapingError) as raised:
         require_found(store, searches)
     assert str(raised.value).startswith("2 of 3 keywords failed: 3C (http_503), Watches (blocked);")
-    assert "running again asks only for the failed ones" in str(raised.value) and "\n" not in str(raised.value)
-    assert asked(missing(store, configure(), [PETS, "Watches", "3C"])) == [("Watches", "Watches"), ("3C", "3C")]
+    assert "run again to search only for the failed keywords" in str(raised.value) and "\n" not in str(raised.value)
+    assert keys_of(missing(store, configure(), [PETS, "Watches", "3C"])) == [("Watches", "Watches"), ("3C", "3C")]
     frame = outcomes(store).set_index("keyword")
     assert frame.loc["Watches", ["status", "cause", "kept"]].tolist() == ["failed", "blocked", 0]
     assert frame.loc[PETS, ["status", "cause", "message", "kept"]].tolist() == ["ok", "", "", 2 * PRODUCTS]
@@ -298,10 +298,10 @@ def test_failed_keywords_are_named_with_their_causes(store: Store, configure: Co
 
 def test_counts_are_those_of_the_searches_asked_for(store: Store, configure: Configure, market: Marketplace) -> None:
     first, second = missing(store, configure(), [PETS]), missing(store, configure(url=market.settings.url), ["Watches"])
-    search_keyword(store, first[0], configure())
+    run_search(store, first[0], configure())
     market.pages = [EMPTY]
     market.robots = status(404)
-    search_keyword(store, second[0], configure(url=market.settings.url))
+    run_search(store, second[0], configure(url=market.settings.url))
     kept = {"searches": 1, "found": 2 * PRODUCTS + 2, "kept": 2 * PRODUCTS, "duplicates": 2, "broken": 0}
     assert require_found(store, first) == kept
     assert require_found(store, second) == dict.fromkeys(kept, 0) | {"searches": 1}
