@@ -1,4 +1,4 @@
-"""The marketplace that this room's tests ask."""
+"""The marketplace for the tests of scraping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.recsys.ingest.scraping.market import Handler, Marketplace, serving
 
 @pytest.fixture
 def market(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marketplace]:
-    """A marketplace with nothing on its pages and no robots.txt, until a test gives it some."""
+    """A marketplace with empty pages and without robots.txt, until a test sets them."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         yield from serving(server, "http")

@@ -1,4 +1,4 @@
-"""A marketplace on the loopback interface that can go wrong in many ways."""
+"""A marketplace on the loopback interface with many kinds of failure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Marketplace:
-    """Answers /s and /robots.txt with what `pages` and `robots` hold; the last page stands for all after it."""
+    """Answers /s with `pages` and /robots.txt with `robots`; the last page is repeated."""
 
     def __init__(self) -> None:
         self.pages: list[str | Answer] = [EMPTY]
         self.robots: str | Answer = status(404)
-        self.asked: list[str] = []
+        self.paths: list[str] = []
         self.agents: set[str] = set()
         self.hosts: set[str] = set()
         self.connections = 0
@@ -61,7 +61,7 @@ def endless(code: int = 200, piece: bytes = b"<p>" * 10_000, pause_s: float = 0.
             handler.send_header("Location", location)
         handler.end_headers()
         handler.close_connection = True
-        end = time.monotonic() + 6  # past every test's patience: who reads on is late, not stuck
+        end = time.monotonic() + 6  # longer than any test waits, but not endless
         while time.monotonic() < end and not handler.server.marketplace.released.wait(pause_s):  # type: ignore[attr-defined]
             handler.wfile.write(piece)
 
@@ -82,9 +82,9 @@ def cut_short(handler: BaseHTTPRequestHandler) -> None:
 
 
 def in_turn(*answers: Answer) -> Answer:
-    """Each answer once, then the last one for ever."""
-    left = list(answers)
-    return lambda handler: (left.pop(0) if len(left) > 1 else left[0])(handler)
+    """Give each answer once, then the last one again and again."""
+    remaining = list(answers)
+    return lambda handler: (remaining.pop(0) if len(remaining) > 1 else remaining[0])(handler)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         marketplace: Marketplace = self.server.marketplace  # type: ignore[attr-defined]
-        marketplace.asked.append(self.path)
+        marketplace.paths.append(self.path)
         marketplace.agents.add(self.headers["User-Agent"])
         marketplace.hosts.add(self.headers["Host"])
         address = urlsplit(self.path)
@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def failure(market: Marketplace, **changes: object) -> FetchError:
-    """The error that a search ends with, well before its test would be stuck."""
+    """Return the error of a search, which has to come within 5 seconds."""
     start = time.monotonic()
     with pytest.raises(FetchError) as raised:
         search("watch", market.settings.model_copy(update=changes))

@@ -1,4 +1,4 @@
-"""The stage on the store: what is missing, one keyword of it, and that a scraped picture is never a product."""
+"""The stage on the store: missing keywords, one keyword, and that a scraped picture is never a product."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def row(store: Store, keyword: str) -> dict[str, Any]:
 # --- what is missing ---
 
 
-def test_a_class_counts_the_pictures_of_products_that_the_catalogue_lists(store: Store) -> None:
+def test_a_class_counts_the_pictures_of_active_products(store: Store) -> None:
     assert list(class_sizes(store).items()) == [("3C", 0), ("Eyewear", 2), (PETS, 2), ("Watches", 5)]
 
 
-def test_small_classes_are_missing_the_smallest_first(store: Store, configure: Configure) -> None:
+def test_small_classes_are_missing_and_the_smallest_comes_first(store: Store, configure: Configure) -> None:
     assert keys_of(missing(store, configure())) == [("3C", "3C"), ("Eyewear", "Eyewear"), (PETS, PETS)]
     assert keys_of(missing(store, configure(grow_below=2))) == [("3C", "3C")]
     assert missing(store, configure(grow_below=0)) == []
@@ -98,7 +98,7 @@ def test_by_default_the_classes_that_the_original_grew_are_small() -> None:
     assert [label for label, size in original.items() if size < c.scraping.grow_below] == ["Kitchen & Dining"]
 
 
-def test_labels_that_are_named_outrank_their_size(store: Store, configure: Configure) -> None:
+def test_named_labels_are_searched_for_whatever_their_size(store: Store, configure: Configure) -> None:
     assert keys_of(missing(store, configure(), ["Watches"])) == [("Watches", "Watches")]
     assert missing(store, configure(), []) == []
 
@@ -110,14 +110,14 @@ def test_a_label_that_the_catalogue_lacks_is_refused(store: Store, configure: Co
         missing(store, configure(), ["Submarines"])
 
 
-def test_other_keywords_can_stand_for_a_label(store: Store, configure: Configure) -> None:
+def test_a_label_can_have_other_keywords(store: Store, configure: Configure) -> None:
     keywords = {PETS: ["dog collar", "bowl", "bowl"], "3C": []}
     searches = missing(store, configure(keywords=keywords))
     assert keys_of(searches) == [("Eyewear", "Eyewear"), (PETS, "dog collar"), (PETS, "bowl")]
     assert str(searches[1]) == "scraping: dog collar"
 
 
-def test_a_keyword_that_was_searched_for_is_done_until_more_is_asked_of_it(
+def test_a_keyword_is_done_until_the_settings_of_the_search_change(
     store: Store, configure: Configure, host: SampleHost
 ) -> None:
     once = configure(pages=1)
@@ -136,7 +136,7 @@ def test_scraped_pictures_count_for_their_class(store: Store, configure: Configu
     assert keys_of(missing(store, wider)) == [("3C", "3C"), ("Eyewear", "Eyewear")]
 
 
-def test_a_search_that_failed_is_missing_again_and_is_another(store: Store, configure: Configure) -> None:
+def test_a_failed_search_is_missing_again_with_another_digest(store: Store, configure: Configure) -> None:
     query = missing(store, configure(), ["Watches"])[0]
     assert missing(store, configure(), ["Watches"]) == [query]
     with pytest.raises(TransientFetchError):
@@ -148,7 +148,7 @@ def test_a_search_that_failed_is_missing_again_and_is_another(store: Store, conf
 # --- one keyword ---
 
 
-def test_pictures_are_kept_each_once_by_content(store: Store, configure: Configure, host: SampleHost) -> None:
+def test_pictures_are_stored_once_by_content(store: Store, configure: Configure, host: SampleHost) -> None:
     configuration = configure(pages=2)
     counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert (counts.found, counts.kept, counts.duplicates) == (2 * (PRODUCTS + 1), 2 * PRODUCTS, 2)
@@ -161,11 +161,12 @@ def test_pictures_are_kept_each_once_by_content(store: Store, configure: Configu
     assert (kept["label"], kept["keyword"], kept["format"]) == (PETS, PETS, "JPEG")
     assert kept["jpeg"][:2] == b"\xff\xd8" and kept["title"] and kept["width"] and kept["scraped_at"]
     assert (row(store, PETS)["status"], row(store, PETS)["kept"]) == ("ok", counts.kept)
-    asked = [target for target in host.marketplace.requests if target.startswith("/scraped/")]
-    assert len(asked) == counts.found and all("_AC_UL480_" in target for target in asked)  # the largest, and no logo
+    requested = [target for target in host.marketplace.requests if target.startswith("/scraped/")]
+    assert len(requested) == counts.found
+    assert all("_AC_UL480_" in target for target in requested)  # the largest picture, and no logo
 
 
-def test_a_picture_that_the_catalogue_has_is_not_kept(store: Store, configure: Configure) -> None:
+def test_a_picture_of_the_catalogue_is_not_stored(store: Store, configure: Configure) -> None:
     configuration = configure(pages=1)
     known = search(PETS, configuration.scraping)[3].url
     content = square_image(requests.get(known, timeout=5).content, configuration.images).digest
@@ -209,7 +210,7 @@ def test_more_pages_later_fetch_only_what_is_new(store: Store, configure: Config
     assert again == [] and set(host.marketplace.requests) > before
 
 
-def test_an_empty_result_is_done_and_not_asked_for_again(store: Store, configure: Configure) -> None:
+def test_an_empty_result_is_done_and_not_requested_again(store: Store, configure: Configure) -> None:
     configuration = configure(keywords={PETS: ["nothing"]})
     counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
     assert (counts.found, counts.kept) == (0, 0)
@@ -220,21 +221,23 @@ def test_an_empty_result_is_done_and_not_asked_for_again(store: Store, configure
     ("label", "cause", "code", "failures"),
     [("Eyewear", "blocked", 200, FAILURES_BEFORE_OK), ("3C", "http_503", 503, FAILURES_BEFORE_OK)],
 )
-def test_a_passing_fault_is_told_and_passes(
+def test_a_failure_that_may_pass_is_recorded_and_passes(
     store: Store, configure: Configure, label: str, cause: str, code: int, failures: int
 ) -> None:
     for _ in range(failures):
         with pytest.raises(TransientFetchError) as raised:
             run_search(store, missing(store, configure(), [label])[0], configure())
         assert raised.value.cause == cause
-        told = row(store, label)
-        assert (told["status"], told["cause"], told["http_code"]) == ("failed", cause, code)
-        assert told["message"] == str(raised.value) and store.count("scraped") == 0
+        recorded = row(store, label)
+        assert (recorded["status"], recorded["cause"], recorded["http_code"]) == ("failed", cause, code)
+        assert recorded["message"] == str(raised.value) and store.count("scraped") == 0
     assert run_search(store, missing(store, configure(), [label])[0], configure()).kept
     assert (row(store, label)["status"], row(store, label)["cause"]) == ("ok", None)
 
 
-def test_what_robots_txt_forbids_fails_for_good(store: Store, configure: Configure, market: Marketplace) -> None:
+def test_a_page_that_robots_txt_forbids_fails_permanently(
+    store: Store, configure: Configure, market: Marketplace
+) -> None:
     market.robots = "User-agent: *\nDisallow: /s"
     configuration = configure(url=market.settings.url)
     with pytest.raises(PermanentFetchError):
@@ -242,7 +245,9 @@ def test_what_robots_txt_forbids_fails_for_good(store: Store, configure: Configu
     assert row(store, PETS)["cause"] == "robots"
 
 
-def test_pictures_that_cannot_be_had_are_counted(store: Store, configure: Configure, market: Marketplace) -> None:
+def test_pictures_that_cannot_be_downloaded_are_counted(
+    store: Store, configure: Configure, market: Marketplace
+) -> None:
     market.pages = [page(*(card(f'<img src="/images/I/{n}.jpg">') for n in range(3))), EMPTY]
     configuration = configure(url=market.settings.url)
     counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
@@ -258,7 +263,7 @@ def test_a_picture_in_a_private_network_is_not_fetched(store: Store, configure: 
     assert not any(target.startswith("/scraped/") for target in host.marketplace.requests)
 
 
-def test_while_the_pictures_host_is_down_the_keyword_fails_and_what_came_is_kept(
+def test_while_the_host_of_the_pictures_is_down_the_keyword_fails_and_other_pictures_are_stored(
     store: Store, configure: Configure, market: Marketplace, host: SampleHost
 ) -> None:
     good = search(PETS, configure(pages=1).scraping)[0].url
@@ -270,9 +275,9 @@ def test_while_the_pictures_host_is_down_the_keyword_fails_and_what_came_is_kept
     assert raised.value.cause == "host_down"
     assert (row(store, PETS)["status"], row(store, PETS)["kept"]) == ("failed", 1) and store.count("scraped") == 1
     market.pages = [page(card(f'<img src="{good}">')), EMPTY]
-    asked = host.marketplace.requests.total()
+    requests_before = host.marketplace.requests.total()
     counts = run_search(store, missing(store, configuration, [PETS])[0], configuration)
-    assert (counts.kept, counts.duplicates) == (1, 0) and host.marketplace.requests.total() == asked
+    assert (counts.kept, counts.duplicates) == (1, 0) and host.marketplace.requests.total() == requests_before
 
 
 # --- what they came to ---
@@ -296,7 +301,7 @@ def test_failed_keywords_are_named_with_their_causes(store: Store, configure: Co
     assert frame.loc[PETS, ["status", "cause", "message", "kept"]].tolist() == ["ok", "", "", 2 * PRODUCTS]
 
 
-def test_counts_are_those_of_the_searches_asked_for(store: Store, configure: Configure, market: Marketplace) -> None:
+def test_counts_are_those_of_the_given_searches(store: Store, configure: Configure, market: Marketplace) -> None:
     first, second = missing(store, configure(), [PETS]), missing(store, configure(url=market.settings.url), ["Watches"])
     run_search(store, first[0], configure())
     market.pages = [EMPTY]

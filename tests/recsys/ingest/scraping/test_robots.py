@@ -1,4 +1,4 @@
-"""robots.txt as RFC 9309 has it: what it forbids, where it may be, and where a redirect may not lead."""
+"""robots.txt by RFC 9309: the rules, the redirects to it, and redirects that are refused."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from tests.recsys.ingest.scraping.market import Answer, Handler, Marketplace, fa
         "User-agent: *\nAllow: /\n\nUser-agent: Visual-Recommender\nDisallow: /*",
     ],
 )
-def test_what_robots_txt_forbids_is_not_asked_for(market: Marketplace, rules: str) -> None:
+def test_a_page_that_robots_txt_forbids_is_not_requested(market: Marketplace, rules: str) -> None:
     market.robots = rules
     error = failure(market)
     assert isinstance(error, PermanentFetchError)
     assert error.cause == "robots"
-    assert market.asked == ["/robots.txt"]
+    assert market.paths == ["/robots.txt"]
 
 
 @pytest.mark.parametrize(
@@ -52,25 +52,25 @@ def test_what_robots_txt_forbids_is_not_asked_for(market: Marketplace, rules: st
         in_turn(status(301, Location="/robots.txt?1"), status(200, "User-agent: *\nDisallow: /gp")),
     ],
 )
-def test_what_robots_txt_does_not_forbid_is_allowed(market: Marketplace, robots: str | Answer) -> None:
+def test_a_page_that_robots_txt_does_not_forbid_is_allowed(market: Marketplace, robots: str | Answer) -> None:
     market.robots = robots
     market.pages = [page(card(product(1))), EMPTY]
     assert len(search("watch", market.settings)) == 1
 
 
 @pytest.mark.parametrize("robots", [status(500), status(503), status(429), silence, status(200, CAPTCHA)])
-def test_a_robots_txt_that_is_out_of_order_forbids_everything_for_now(market: Marketplace, robots: Answer) -> None:
+def test_while_robots_txt_fails_everything_is_forbidden(market: Marketplace, robots: Answer) -> None:
     market.robots = robots
     error = failure(market)
     assert isinstance(error, TransientFetchError)
     assert "/robots.txt" in str(error)
-    assert set(market.asked) == {"/robots.txt"}
+    assert set(market.paths) == {"/robots.txt"}
 
 
 @pytest.mark.parametrize(
     "target", ["file:///etc/passwd", "http://[", "http://u:p@127.0.0.1/", "/robots.txt", "gopher://127.0.0.1/"]
 )
-def test_robots_txt_that_points_nowhere_ends_the_search(market: Marketplace, target: str) -> None:
+def test_a_redirect_of_robots_txt_to_no_http_address_ends_the_search(market: Marketplace, target: str) -> None:
     market.robots = status(302, Location=target)
     assert failure(market).cause == "http_302"
 
@@ -97,7 +97,7 @@ def test_a_crawl_delay_is_kept_up_to_the_limit(market: Marketplace) -> None:
         "User-agent: OtherBot\nAllow: /\n\nUser-agent: *\nCrawl-delay: 0\n\nDisallow: /",
     ],
 )
-def test_the_longest_rule_decides_and_patterns_count(market: Marketplace, rules: str) -> None:
+def test_the_longest_matching_rule_decides(market: Marketplace, rules: str) -> None:
     market.robots = rules
     assert failure(market).cause == "robots"
 
@@ -113,7 +113,7 @@ def test_the_longest_rule_decides_and_patterns_count(market: Marketplace, rules:
         "User-agent: catalogue\nDisallow: /",  # a word of the user agent's comment is not its name
     ],
 )
-def test_a_longer_allow_and_our_own_group_outrank_a_disallow(market: Marketplace, rules: str) -> None:
+def test_a_longer_allow_and_the_group_of_this_program_come_before_a_disallow(market: Marketplace, rules: str) -> None:
     market.robots = rules
     market.pages = [page(card(product(1))), EMPTY]
     assert len(search("watch", market.settings)) == 1
@@ -127,7 +127,7 @@ def test_a_redirect_within_the_marketplace_is_followed(market: Marketplace) -> N
         status(302, Location=f"{market.url}/robots.txt?2"), status(200, "User-agent: *\nDisallow: /s")
     )
     assert failure(market).cause == "robots"
-    assert market.asked == ["/robots.txt", "/robots.txt?2"]
+    assert market.paths == ["/robots.txt", "/robots.txt?2"]
 
 
 @pytest.mark.parametrize("target", ["169.254.169.254", "127.0.0.1", "[::1]", "10.0.0.1", "localhost", "2130706433"])
@@ -138,16 +138,16 @@ def test_a_redirect_to_another_port_or_host_of_a_private_network_is_refused(
     error = failure(market)
     assert isinstance(error, PermanentFetchError) and error.cause == "private_address"
     assert "is not public" in str(error)
-    assert bystander.asked == [] and bystander.connections == 0
+    assert bystander.paths == [] and bystander.connections == 0
 
 
-def test_a_proxy_is_not_asked_for_what_it_would_resolve_itself(
+def test_a_redirect_to_another_host_uses_no_proxy(
     market: Marketplace, bystander: Marketplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", bystander.url)
     market.robots = status(302, Location="http://127.0.0.2/robots.txt")
     assert failure(market).cause == "private_address"
-    assert bystander.asked == []
+    assert bystander.paths == []
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to(
@@ -159,10 +159,10 @@ def test_the_address_that_was_checked_is_the_one_connected_to(
     bystander.robots = "User-agent: *\nDisallow: /s"
     market.robots = status(301, Location=f"http://robots.invalid:{port}/robots.txt")
     assert failure(market).cause == "robots"
-    assert bystander.asked == ["/robots.txt"] and bystander.hosts == {f"robots.invalid:{port}"}
+    assert bystander.paths == ["/robots.txt"] and bystander.hosts == {f"robots.invalid:{port}"}
 
 
-def test_a_name_that_does_not_resolve_is_a_passing_failure(market: Marketplace) -> None:
+def test_a_name_that_does_not_resolve_is_a_failure_that_may_pass(market: Marketplace) -> None:
     market.robots = status(302, Location="http://robots.invalid/robots.txt")
     error = failure(market)
     assert isinstance(error, TransientFetchError) and error.cause == "dns"
