@@ -20,7 +20,7 @@ from recsys.models.embedding import served_model
 from recsys.models.embedding.embedder import Embedder
 from recsys.models.embedding.recipe import Recipe
 from recsys.models.embedding.serving import REGISTERED
-from recsys.models.training_run import TAG_VERSION, TrainingRun, finish_run, training_parameters, training_run
+from recsys.models.training_run import TAG_VERSION, TrainingRun, training_parameters, training_run
 from recsys.storage.store import Store
 
 TAG_GATE = "recsys.gate"
@@ -66,11 +66,6 @@ def embedding_run(
     ) as run:
         mlflow.log_input(dataset, context="training")
         yield run
-
-
-def finish_embedding_run(home: Path, run_id: str) -> None:
-    """Mark the run of a finished training as finished, see `recsys.models.training_run.finish_run`."""
-    finish_run(home, REGISTERED, run_id)
 
 
 def log_verdict(

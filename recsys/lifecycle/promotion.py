@@ -88,9 +88,9 @@ def train(
     if _whole(place):
         model = serving.model(store.home, version)
         if (place / "checkpoints").exists():  # killed when all was done but this
-            from recsys.lifecycle.embedding_record import finish_embedding_run
+            from recsys.models.training_run import finish_run
 
-            finish_embedding_run(store.home, model.run_id)
+            finish_run(store.home, serving.REGISTERED, model.run_id)
             _settle(place, model)
         return Outcome(model, new=False, waits=_waits(store.home, version))
     _require_enough(rows)

@@ -33,8 +33,8 @@ class Fitted:
 
     Attributes:
         model: classifier, trained on all examples.
-        truth: (n,) codes of the labels of the examples.
-        probabilities: (n, k) of each example by models that were not trained on it; NaN if it was never held out.
+        confidence: (m,) confidence of the predictions of the m held-out examples, by models not trained on them.
+        correct: (m,) bool, whether these predictions are correct.
         reports: evaluation by evidence: `picture`, `text` and `both`, over the examples that have it.
         coverage: share and precision of the held-out examples at the model's threshold.
         unevaluated: labels of which no example was held out.
@@ -42,8 +42,8 @@ class Fitted:
     """
 
     model: LabelModel
-    truth: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    correct: NDArray[np.bool_]
     reports: dict[str, ClassificationReport]
     coverage: Coverage
     unevaluated: tuple[str, ...]
@@ -251,7 +251,6 @@ def _evaluate(
     calibration = Calibration.fit(*scores, truth, log_prior)
     probabilities, sources = calibration.probabilities(*scores), evidence(*scores)
     held_out = sources != "none"
-    probabilities[~held_out] = np.nan
     confidence = probabilities[held_out].max(axis=1)
     correct = probabilities[held_out].argmax(axis=1) == truth[held_out]
     threshold = threshold_for(confidence, correct, precision, groups=data.groups[held_out])
@@ -266,11 +265,11 @@ def _evaluate(
         text=text.model,
     )
     evaluated = set(truth[held_out].tolist())
-    predictions = prediction_table(np.nan_to_num(probabilities), sources, data.labels)
+    predictions = prediction_table(probabilities, sources, data.labels)
     return Fitted(
         model=model,
-        truth=truth,
-        probabilities=probabilities,
+        confidence=confidence,
+        correct=correct,
         reports=_reports(data, calibration, picture, text),
         coverage=coverage_at(confidence, correct, threshold),
         unevaluated=tuple(label for code, label in enumerate(data.labels) if code not in evaluated),

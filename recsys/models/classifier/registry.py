@@ -204,9 +204,10 @@ def _train_new(
 def _finish_interrupted(home: Path, classifier: Classifier) -> None:
     """Crash recovery: finish the last steps of a training, and make its classifier current."""
     if (folder(home) / classifier.version / "checkpoints").exists():
-        from recsys.models.classifier.training_record import finish_classifier_run
+        from recsys.models.classifier.training_record import MODEL_NAME
+        from recsys.models.training_run import finish_run
 
-        finish_classifier_run(home, classifier.run_id)
+        finish_run(home, MODEL_NAME, classifier.run_id)
     _make_current(home, classifier)
 
 

@@ -21,7 +21,7 @@ from recsys.models.classifier.label_model import LabelModel
 from recsys.models.classifier.pictures import Pictures
 from recsys.models.classifier.plots import confusion_plot, reliability_plot
 from recsys.models.classifier.recipe import Recipe
-from recsys.models.training_run import TrainingRun, finish_run, training_parameters, training_run
+from recsys.models.training_run import TrainingRun, training_parameters, training_run
 from recsys.storage.store import Store
 from recsys.vision.square import decode_squared
 
@@ -68,11 +68,6 @@ def classifier_run(
         flow_run_id=flow_run_id,
         catalogue_digest=catalogue_digest,
     )
-
-
-def finish_classifier_run(home: Path, run_id: str) -> None:
-    """Mark the run of a finished training as finished, see `recsys.models.training_run.finish_run`."""
-    finish_run(home, MODEL_NAME, run_id)
 
 
 def log_fitted(
@@ -130,7 +125,7 @@ def _log_metrics(run: TrainingRun, pictures: Pictures, fitted: Fitted) -> None:
         metrics[f"{evidence}/examples"] = report.examples
     for origin, count in pictures.frame["origin"].value_counts().items():
         metrics[f"pictures/{origin}"] = count
-    metrics["calibration_error"] = expected_calibration_error(*_confidences(fitted))
+    metrics["calibration_error"] = expected_calibration_error(fitted.confidence, fitted.correct)
     metrics["coverage"] = fitted.coverage.coverage
     if fitted.model.threshold is not None:
         metrics["threshold"] = fitted.model.threshold
@@ -145,9 +140,8 @@ def _log_reports(run: TrainingRun, fitted: Fitted) -> None:
     best = next((fitted.reports[name] for name in ("both", "picture", "text") if name in fitted.reports), None)
     if best is not None:
         run.log_picture("confusion", confusion_plot(best.confusion))
-    confidence, correct = _confidences(fitted)
-    run.log_table(reliability(confidence, correct), "reliability.csv")
-    run.log_picture("reliability", reliability_plot(confidence, correct))
+    run.log_table(reliability(fitted.confidence, fitted.correct), "reliability.csv")
+    run.log_picture("reliability", reliability_plot(fitted.confidence, fitted.correct))
 
 
 def _log_mistakes(run: TrainingRun, store: Store, rows: pd.DataFrame, predictions: pd.DataFrame) -> None:
@@ -190,13 +184,6 @@ def _packages(model: LabelModel) -> list[str]:
     if model.network is not None:  # it decodes pictures
         packages += ["opencv-python-headless", "pillow", "pydantic", "simplejpeg"]
     return packages
-
-
-def _confidences(fitted: Fitted) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the confidence of each prediction, and whether it is correct."""
-    rows = np.isfinite(fitted.probabilities).all(axis=1)
-    probabilities = fitted.probabilities[rows]
-    return probabilities.max(axis=1), probabilities.argmax(axis=1) == fitted.truth[rows]
 
 
 def _mistakes_picture(store: Store, mistakes: pd.DataFrame) -> bytes:
