@@ -141,7 +141,7 @@ def test_a_review_goes_out_and_its_answers_come_in_and_last(recsys: Recsys, home
     listed = pd.read_csv(out, dtype=str)
     assert listed["why"].tolist() == ["no label: =Aviator Deluxe (Gold)"] * 2 + ["contradicted: часы"]
     assert listed["product_id"].tolist() == ["q1", "q0", "p0"]  # the least sure first
-    fails(recsys("review", "--out", out), 12, "may hold answers")
+    fails(recsys("review", "--out", out), 12, "may have answers")
 
     answered(out, q0="Glasses", q1="none", p0="ЧАСЫ")
     done = {"saved": 3, "unchanged": 0, "forgotten": 0, "relabelled": 3, "new_labels": []}

@@ -1,4 +1,4 @@
-"""A small shop whose catalogue, predictions and answers a test writes as it likes."""
+"""A small shop whose catalogue, predictions and answers a test can write."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 def settings(merge: dict[str, list[str]] | None = None, **of_labels: Any) -> Configuration:
     """Return a configuration with this merge table; None keeps the default."""
-    given = of_labels if merge is None else {**of_labels, "merge": merge}
-    return load(None, {"labels": given}, environ={})
+    labels = of_labels if merge is None else {**of_labels, "merge": merge}
+    return load(None, {"labels": labels}, environ={})
 
 
 TABLE = settings(merge_coverage=0)
-"""The default table, applied however few products it names."""
+"""Configuration with the default table, applied at any coverage."""
 
 
 class Shop:
@@ -35,7 +35,7 @@ class Shop:
         self.store = Store(folder / "home")
 
     def update(self, *rows: tuple[str, ...]) -> None:
-        """Take a catalogue in, of (id, tree), (id, tree, name) or (id, tree, name, brand)."""
+        """Read a catalogue of (id, tree), (id, tree, name) or (id, tree, name, brand)."""
         path = self.folder / "catalogue.csv"
         columns = ["uniq_id", "product_category_tree", "product_name", "brand", "discounted_price", "image"]
         with path.open("w", encoding="utf-8", newline="") as file:
@@ -48,7 +48,7 @@ class Shop:
     def label(
         self, configuration: Configuration = TABLE, filling: ledger.Filling | None = None
     ) -> tuple[list[str], ledger.LabelCounts]:
-        """Run the stage, and return the keys that it had to do and their counts."""
+        """Run the stage, and return the product ids that were missing and their counts."""
         shards = ledger.missing(self.store, configuration, filling)
         counts = [ledger.label_shard(self.store, shard, configuration, filling) for shard in shards]
         fields = ("labelled", "merged", "predicted", "reviewed", "unlabelled")
@@ -73,7 +73,7 @@ class Shop:
         self.write("reviews", *({"product_id": k, "label": v, "reviewed_at": NOW} for k, v in answers.items()))
 
     def picture(self, **urls: str) -> None:
-        """Write that products have a picture, from this address."""
+        """Write pictures from these addresses."""
         rows = ({"product_id": k, "status": "ok", "url": url, "image_digest": f"digest-{k}"} for k, url in urls.items())
         self.write("images", *rows)
 
@@ -85,5 +85,5 @@ class Shop:
         return {row["product_id"]: row["label"] for row in sorted(table, key=lambda row: row["product_id"])}
 
     def row(self, product_id: str, table: str = "labels") -> dict[str, Any]:
-        found: dict[str, Any] = self.store.read(table, where=f"product_id = '{product_id}'").to_pylist()[0]
-        return found
+        row: dict[str, Any] = self.store.read(table, where=f"product_id = '{product_id}'").to_pylist()[0]
+        return row
