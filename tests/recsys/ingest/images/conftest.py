@@ -1,4 +1,4 @@
-"""A host on the loopback interface that answers every way a host can go wrong."""
+"""An image host on the loopback interface with every kind of fault."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class FaultHost:
     def url(self, fault: str, name: object = 0) -> str:
         return f"http://127.0.0.1:{self.port}/{fault}/{name}"
 
-    def asked(self, fault: str, name: object = 0) -> int:
-        """Return how many requests the URL got."""
+    def request_count(self, fault: str, name: object = 0) -> int:
+        """Return the number of requests for a URL."""
         return self.requests[f"/{fault}/{name}"]
 
     def stop(self) -> None:
@@ -228,7 +228,7 @@ def host() -> Iterator[FaultHost]:
 
 @pytest.fixture
 def unused_port() -> Iterator[int]:
-    """A port that refuses connections: bound, so that nobody else takes it, but not listening."""
+    """A port that refuses connections: bound, so that no other process takes it, but not listening."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -236,7 +236,7 @@ def unused_port() -> Iterator[int]:
 
 @pytest.fixture
 def configuration() -> Configuration:
-    """Defaults, but with hardly a wait between attempts and a small limit on bytes, and all in this process."""
+    """The defaults with a short backoff and a small limit on bytes, and without processes."""
     changes = {"timeout_s": 5, "backoff_s": 0.02, "max_bytes": 1_000_000, "allow_hosts": ["127.0.0.1"], "processes": 1}
     return load(flags={"images": changes}, environ={})
 

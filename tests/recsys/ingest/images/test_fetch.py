@@ -1,4 +1,4 @@
-"""Fetching against a host with every fault: each URL ends with the right cause, asked no oftener than promised."""
+"""Fetching from a host with every fault: each URL ends with the right cause, after the promised number of requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fetch_one(settings: Images, *urls: str, **known: object) -> Outcome:
     return fetch_images([Item("p", urls, **known)], settings)[0]
 
 
-def test_an_image_comes_squared_with_what_the_ledger_wants_to_know(host, settings):
+def test_an_image_is_squared_and_has_the_values_of_the_ledger(host, settings):
     outcome = fetch_one(settings, host.url("ok"))
     assert (outcome.status, outcome.cause, outcome.http_code, outcome.attempts) == ("ok", None, 200, 0)
     assert outcome.url == host.url("ok")
@@ -45,17 +45,17 @@ def test_an_image_comes_squared_with_what_the_ledger_wants_to_know(host, setting
 
 @contextlib.contextmanager
 def answering(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    """Answer whatever comes with the same bytes; yields the port and what was heard."""
-    heard: list[bytes] = []
+    """Answer every request with the same bytes; yields the port and the requests."""
+    received: list[bytes] = []
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            heard.append(self.request.recv(65_536))
+            received.append(self.request.recv(65_536))
             self.request.sendall(answer)
 
     with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_address[1], heard
+        yield server.server_address[1], received
         server.shutdown()
 
 
@@ -88,7 +88,7 @@ def test_a_permanent_fault_is_broken_and_never_retried(host, settings, fault, ca
     began = time.monotonic()
     outcome = fetch_one(settings, host.url(fault))
     assert (outcome.status, outcome.cause, outcome.attempts) == ("broken", cause, 0)
-    assert host.asked(fault) == 1
+    assert host.request_count(fault) == 1
     assert time.monotonic() - began < settings.timeout_s
     if cause.startswith("http_"):
         assert outcome.http_code == int(fault)
@@ -108,29 +108,29 @@ TRANSIENT = {
 
 
 @pytest.mark.parametrize(("fault", "cause"), TRANSIENT.items())
-def test_a_passing_fault_is_retried_until_its_budget_is_spent(host, settings, fault, cause):
+def test_a_failure_that_may_pass_is_retried_until_its_budget_is_spent(host, settings, fault, cause):
     if cause == "timeout":
         settings = settings.model_copy(update={"timeout_s": 0.4})
     began = time.monotonic()
     outcome = fetch_one(settings, host.url(fault))
     assert (outcome.status, outcome.cause, outcome.attempts) == ("broken", cause, 3)
-    assert host.asked(fault) == 3
+    assert host.request_count(fault) == 3
     assert time.monotonic() - began < 3 * settings.timeout_s + 2
 
 
 @pytest.mark.parametrize("fault", ["503_then_ok", "reset_then_ok"])
-def test_a_passing_fault_that_passes_is_ok(host, settings, fault):
+def test_a_failure_that_passes_ends_ok(host, settings, fault):
     outcome = fetch_one(settings, host.url(fault))
     assert (outcome.status, outcome.cause, outcome.attempts) == ("ok", None, 2)
-    assert host.asked(fault) == 3
+    assert host.request_count(fault) == 3
 
 
 def test_attempts_of_earlier_runs_count_against_the_budget(host, settings):
     outcome = fetch_one(settings, host.url("500"), attempts=2)
-    assert (outcome.status, outcome.attempts, host.asked("500")) == ("broken", 3, 1)
+    assert (outcome.status, outcome.attempts, host.request_count("500")) == ("broken", 3, 1)
 
 
-def test_retry_after_is_waited_for(host, settings):
+def test_retry_after_is_obeyed(host, settings):
     assert fetch_one(settings, host.url("429_then_ok")).status == "ok"
     first, second, third = host.times["/429_then_ok/0"]
     assert second - first >= 1 and third - second >= 1
@@ -151,7 +151,7 @@ def test_the_wait_between_attempts_doubles(host, settings, monkeypatch):
     assert 0.2 <= second - first < 0.4 <= third - second
 
 
-def test_gzip_is_undone(host, settings):
+def test_gzip_is_decoded(host, settings):
     outcome = fetch_one(settings, host.url("gzip"))
     assert (outcome.status, outcome.image.size) == ("ok", len(host.jpeg))
 
@@ -159,10 +159,10 @@ def test_gzip_is_undone(host, settings):
 def test_a_redirect_is_followed_and_the_catalogues_url_kept(host, settings):
     outcome = fetch_one(settings, host.url("redirect"))
     assert (outcome.status, outcome.url) == ("ok", host.url("redirect"))
-    assert host.asked("ok") == 1
+    assert host.request_count("ok") == 1
 
 
-def test_redirects_are_followed_so_many_times_and_no_more(host, settings):
+def test_redirects_are_followed_up_to_the_limit(host, settings):
     outcome = fetch_one(settings, host.url("redirect_on"))
     assert (outcome.status, outcome.cause, outcome.http_code) == ("broken", "redirect_loop", 302)
     assert sum(host.requests.values()) == settings.max_redirects + 1
@@ -173,7 +173,7 @@ def test_redirects_are_followed_so_many_times_and_no_more(host, settings):
     ["", "Not available", "ftp://127.0.0.1/a.jpg", "file:///etc/passwd", "//127.0.0.1/a.jpg", "http://", "http://[::1/a",
      "http://127.0.0.1:99999/a.jpg", f"http://{'a' * 70}.example/a.jpg"],
 )  # fmt: skip
-def test_what_is_no_http_address_is_a_bad_url(settings, url):
+def test_an_incomplete_address_is_a_bad_url(settings, url):
     outcome = fetch_one(settings, url)
     assert (outcome.status, outcome.cause, outcome.url) == ("broken", "bad_url", url)
 
@@ -184,13 +184,13 @@ def test_a_product_without_urls_is_broken(settings):
 
 def test_a_url_with_spaces_around_and_within_is_fetched(host, settings):
     assert fetch_one(settings, f" {host.url('ok', 'a b')} ").status == "ok"
-    assert host.asked("ok", "a%20b") == 1
+    assert host.request_count("ok", "a%20b") == 1
 
 
 def test_https_without_a_certificate_is_broken_and_never_retried(settings):
-    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, heard):
+    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, received):
         outcome = fetch_one(settings, f"https://127.0.0.1:{port}/a.jpg")
-    assert (outcome.status, outcome.cause, len(heard)) == ("broken", "tls", 1)
+    assert (outcome.status, outcome.cause, len(received)) == ("broken", "tls", 1)
 
 
 def test_an_unknown_host_is_broken_when_its_budget_is_spent(settings, monkeypatch):
@@ -209,16 +209,15 @@ def test_an_unknown_host_is_broken_when_its_budget_is_spent(settings, monkeypatc
 def test_the_next_url_is_tried_when_one_is_broken(host, settings):
     outcome = fetch_one(settings, host.url("404"), host.url("html"), host.url("ok"), host.url("ok", 2))
     assert (outcome.status, outcome.url) == ("ok", host.url("ok"))
-    assert host.asked("ok", 2) == 0
+    assert host.request_count("ok", 2) == 0
 
 
-def test_with_every_url_broken_the_last_cause_is_told(host, settings):
+def test_with_every_url_broken_the_last_cause_is_recorded(host, settings):
     outcome = fetch_one(settings, host.url("404"), host.url("html"))
     assert (outcome.status, outcome.cause, outcome.url) == ("broken", "not_an_image", host.url("html"))
 
 
-def test_a_host_that_is_down_spends_nobodys_budget_and_is_soon_left_alone(host, settings, unused_port, monkeypatch):
-    """Products that are one part of a batch: each further part would ask once more whether it is up again."""
+def test_a_host_that_is_down_spends_no_budget_and_soon_gets_no_requests(host, settings, unused_port, monkeypatch):
     refusals = []
     refused = hosts.Host.refused
     monkeypatch.setattr(hosts.Host, "refused", lambda self: (refusals.append(self), refused(self)))
@@ -242,13 +241,13 @@ def test_a_single_url_that_refuses_is_broken_when_its_budget_is_spent(settings, 
     assert (outcome.status, outcome.cause, outcome.attempts) == ("broken", "refused", 3)
 
 
-def test_a_few_items_of_a_host_that_is_down_fare_all_alike(settings, unused_port):
+def test_all_items_of_a_host_that_is_down_stay_pending(settings, unused_port):
     """Four items make twelve attempts: the first to spend its budget does so before the host counts as down."""
     items = [Item(str(n), (f"http://127.0.0.1:{unused_port}/{n}.jpg",)) for n in range(4)]
     assert {outcome.status for outcome in fetch_images(items, settings)} == {"pending"}
 
 
-def test_an_alternate_rescues_a_product_of_a_host_that_is_down(host, settings, unused_port):
+def test_another_url_rescues_a_product_of_a_host_that_is_down(host, settings, unused_port):
     down = f"http://127.0.0.1:{unused_port}/"
     items = [Item(str(n), (f"{down}{n}.jpg", host.url("ok" if n % 2 else "404", n))) for n in range(20)]
     outcomes = fetch_images(items, settings)
@@ -258,7 +257,7 @@ def test_an_alternate_rescues_a_product_of_a_host_that_is_down(host, settings, u
 
 def test_connections_are_kept_alive_and_limited_per_host(host, settings):
     settings = settings.model_copy(update={"concurrency_per_host": 3, "processes": 1})
-    items = [Item(str(n), (host.url("slow", n),)) for n in range(hosts.KNOWN_AFTER)]  # none can be overdue yet
+    items = [Item(str(n), (host.url("slow", n),)) for n in range(hosts.KNOWN_AFTER)]  # no patience is known yet
     outcomes = fetch_images(items, settings)
     assert {o.status for o in outcomes} == {"ok"}
     assert host.most_under_way == 3
@@ -271,13 +270,13 @@ def test_requests_under_way_are_limited_over_all_hosts(host, settings):
     assert host.most_under_way == 2
 
 
-def test_outcomes_come_in_the_items_order_and_progress_once_an_item(host, settings):
+def test_outcomes_have_the_order_of_the_items_and_progress_comes_once_per_item(host, settings):
     faults = ["ok", "404", "503_then_ok", "ok", "empty"]
-    told: list[str] = []
-    outcomes = fetch_images([Item(str(n), (host.url(f, n),)) for n, f in enumerate(faults)], settings, told.append)
+    progress: list[str] = []
+    outcomes = fetch_images([Item(str(n), (host.url(f, n),)) for n, f in enumerate(faults)], settings, progress.append)
     assert [o.product_id for o in outcomes] == ["0", "1", "2", "3", "4"]
     assert [o.status for o in outcomes] == ["ok", "broken", "ok", "ok", "broken"]
-    assert sorted(told) == sorted(o.status for o in outcomes)
+    assert sorted(progress) == sorted(o.status for o in outcomes)
 
 
 def test_decoding_does_not_hold_up_the_network(host, settings, monkeypatch):
@@ -324,6 +323,6 @@ def test_it_works_where_an_event_loop_already_runs(host, settings):
 
 
 def test_the_user_agent_is_the_configured_one(settings):
-    with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as (port, heard):
+    with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as (port, received):
         fetch_one(settings, f"http://127.0.0.1:{port}/a.jpg")
-    assert f"User-Agent: {settings.user_agent}".encode() in heard[0]
+    assert f"User-Agent: {settings.user_agent}".encode() in received[0]

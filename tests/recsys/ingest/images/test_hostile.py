@@ -1,5 +1,5 @@
-"""Everything that a hostile catalogue or host tries, in one shard over a real server: each has its cause, none gets
-where it should not, and the shard ends in a few seconds.
+"""Attacks by a hostile catalogue or host, in one shard with a real server: each ends with its cause, none reaches the
+private network, and the shard ends in seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from recsys.vision.square import decode_squared
 
 
 class Bystander:
-    """A server of the private network that nobody should reach; counts who does."""
+    """A server of the private network that must get no connection; it counts connections."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -70,7 +70,7 @@ def metadata_name(monkeypatch) -> str:
     return "metadata.example"
 
 
-def test_none_reaches_what_it_should_not_and_each_has_its_cause(
+def test_no_attack_reaches_the_private_network_and_each_has_its_cause(
     store, list_products, configuration, host, bystander, metadata_name
 ):
     private = f"127.0.0.1:{bystander.port}"
@@ -125,7 +125,7 @@ def test_none_reaches_what_it_should_not_and_each_has_its_cause(
     assert require_images(store, configuration).ok == 2
 
 
-def test_what_is_allowed_is_reached(bystander, configuration):
+def test_an_allowed_network_is_reached(bystander, configuration):
     allowed = configuration.images.model_copy(update={"allow_hosts": ("127.0.0.0/8",)})
     (outcome,) = fetch_images([Item("p", (f"http://localhost:{bystander.port}/a.jpg",))], allowed)
     assert outcome.cause == "not_an_image" and bystander.visits == 1
@@ -147,7 +147,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(host, monkeypatch,
 
 
 @pytest.mark.parametrize(
-    ("says", "cause"),
+    ("header", "cause"),
     [
         ("noai", "opted_out"),
         ("NoIndex, nofollow", "opted_out"),
@@ -158,12 +158,12 @@ def test_the_address_that_was_checked_is_the_one_connected_to(host, monkeypatch,
         ("unavailable_after: 25 Jun 2010 15:00:00 PST", None),
     ],
 )
-def test_what_the_host_forbids_by_x_robots_tag_is_left_alone(host, configuration, says, cause):
-    (outcome,) = fetch_images([Item("p", (host.url("tagged", quote(says, "")),))], configuration.images)
+def test_x_robots_tag_is_obeyed(host, configuration, header, cause):
+    (outcome,) = fetch_images([Item("p", (host.url("tagged", quote(header, "")),))], configuration.images)
     assert outcome.cause == cause
 
 
-def test_a_shop_may_take_its_own_pictures_whatever_they_tell_search_engines(host, configuration):
+def test_a_shop_can_ignore_x_robots_tag_for_its_own_pictures(host, configuration):
     own = configuration.images.model_copy(update={"obey_robots_tag": False})
     (outcome,) = fetch_images([Item("p", (host.url("tagged", "noindex"),))], own)
     assert outcome.status == "ok"

@@ -22,7 +22,7 @@ def settings(**changes: object) -> Images:
     return Images(allow_hosts=("127.0.0.1",), processes=1, **changes)  # type: ignore[arg-type]
 
 
-def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+def in_event_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
     """Run an async test in an event loop."""
 
     def run() -> None:
@@ -61,7 +61,7 @@ async def has_free_slot(host: Host) -> bool:
         return False
 
 
-@in_loop
+@in_event_loop
 async def test_concurrency_doubles_while_answers_are_good_up_to_its_limit() -> None:
     host, limits = Host(settings(concurrency_per_host=50)), []
     async with many_requests(host):
@@ -73,7 +73,7 @@ async def test_concurrency_doubles_while_answers_are_good_up_to_its_limit() -> N
 
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_host_that_objects_gets_fewer_requests_and_then_slowly_more(code: int) -> None:
-    @in_loop
+    @in_event_loop
     async def test() -> None:
         host = Host(settings())
         async with many_requests(host):
@@ -88,7 +88,7 @@ def test_a_host_that_objects_gets_fewer_requests_and_then_slowly_more(code: int)
     test()
 
 
-@in_loop
+@in_event_loop
 async def test_a_few_urls_that_object_do_not_slow_the_host_down() -> None:
     """One in fifty: the concurrency grows all the same, also when three of them happen to come together."""
     host = Host(settings())
@@ -100,7 +100,7 @@ async def test_a_few_urls_that_object_do_not_slow_the_host_down() -> None:
         assert host.limit == 128
 
 
-@in_loop
+@in_event_loop
 async def test_a_tenth_of_hanging_urls_does_not_slow_the_host_down() -> None:
     host = Host(settings())
     async with many_requests(host):
@@ -112,7 +112,7 @@ async def test_a_tenth_of_hanging_urls_does_not_slow_the_host_down() -> None:
     assert (host.limit, host.patience(0)) == (128, LEAST_PATIENCE_S)
 
 
-@in_loop
+@in_event_loop
 async def test_a_host_most_of_whose_urls_hang_gets_fewer_requests_and_more_time() -> None:
     host = Host(settings())
     async with many_requests(host):
@@ -123,7 +123,7 @@ async def test_a_host_most_of_whose_urls_hang_gets_fewer_requests_and_more_time(
     assert host.limit < limit and host.patience(0) > patience
 
 
-@in_loop
+@in_event_loop
 async def test_patience_is_learned_from_the_host() -> None:
     host = Host(settings(timeout_s=10))
     assert host.patience(0) == 10
@@ -133,7 +133,7 @@ async def test_patience_is_learned_from_the_host() -> None:
     assert 3 <= host.patience(0) <= 10
 
 
-@in_loop
+@in_event_loop
 async def test_of_waiting_requests_those_of_the_earliest_batch_come_first() -> None:
     host, order = Host(settings(concurrency_per_host=1)), []
 
@@ -148,7 +148,7 @@ async def test_of_waiting_requests_those_of_the_earliest_batch_come_first() -> N
     assert order == [0, 1, 1, 2, 3]
 
 
-@in_loop
+@in_event_loop
 async def test_a_cancelled_request_releases_its_slot() -> None:
     host = Host(settings(concurrency_per_host=1))
 
@@ -164,7 +164,7 @@ async def test_a_cancelled_request_releases_its_slot() -> None:
     assert await has_free_slot(host)
 
 
-@in_loop
+@in_event_loop
 async def test_a_request_that_is_admitted_and_cancelled_at_once_releases_its_slot() -> None:
     host = Host(settings(concurrency_per_host=1))
 
@@ -180,7 +180,7 @@ async def test_a_request_that_is_admitted_and_cancelled_at_once_releases_its_slo
     assert await has_free_slot(host)
 
 
-@in_loop
+@in_event_loop
 async def test_a_request_that_takes_longer_than_usual_gives_its_slot_to_another() -> None:
     host = Host(settings(concurrency_per_host=1))
     answers(host, 50, seconds=0.02)
@@ -199,7 +199,7 @@ async def test_a_request_that_takes_longer_than_usual_gives_its_slot_to_another(
     assert await has_free_slot(host)
 
 
-@in_loop
+@in_event_loop
 async def test_a_url_that_was_silent_before_keeps_no_slot_while_it_waits() -> None:
     host = Host(settings(concurrency_per_host=1))
     answers(host, KNOWN_AFTER, seconds=5)

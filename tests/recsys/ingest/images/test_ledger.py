@@ -1,4 +1,4 @@
-"""The stage on the store: what is missing is fetched once, committed a shard at a time, and accounted for."""
+"""The stage on the store: missing images are fetched once, committed a shard at a time, and counted."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def change(configuration, **settings):
     return configuration.model_copy(update={"images": configuration.images.model_copy(update=settings)})
 
 
-def test_what_is_missing_comes_in_shards_in_the_catalogues_order(store, list_products, configuration):
+def test_missing_products_are_split_into_shards_in_the_order_of_the_catalogue(store, list_products, configuration):
     list_products({key: [f"http://shop.example/{key}.jpg"] for key in "zyxwv"})
     shards = missing(store, change(configuration, shard_size=2))
     assert [shard.keys for shard in shards] == [("z", "y"), ("x", "w"), ("v",)]
@@ -69,11 +69,11 @@ def test_nothing_is_missing_from_an_empty_store(store, configuration):
 
 def test_a_shard_is_fetched_squared_and_counted(store, list_products, configuration, host):
     list_products({"a": [host.url("ok", 1)], "b": [host.url("404", 2)], "c": [host.url("503_then_ok", 3)]})
-    told: list[str] = []
+    progress: list[str] = []
     (shard,) = missing(store, configuration)
-    counts = fetch_shard(store, shard, configuration, told.append)
+    counts = fetch_shard(store, shard, configuration, progress.append)
     assert (counts.ok, counts.broken, counts.pending, counts.bytes) == (2, 1, 0, 2 * len(host.jpeg))
-    assert counts.seconds > 0 and sorted(told) == ["broken", "ok", "ok"]
+    assert counts.seconds > 0 and sorted(progress) == ["broken", "ok", "ok"]
     ledger_rows = rows(store)
     assert {key: (row["status"], row["cause"], row["attempts"]) for key, row in ledger_rows.items()} == {
         "a": ("ok", None, 0),
@@ -87,15 +87,15 @@ def test_a_shard_is_fetched_squared_and_counted(store, list_products, configurat
     assert ledger_rows["b"]["jpeg"] is None and ledger_rows["b"]["http_code"] == 404
 
 
-def test_what_was_fetched_or_found_broken_is_not_asked_for_again(store, list_products, configuration, host):
+def test_ok_and_broken_products_are_not_requested_again(store, list_products, configuration, host):
     list_products({"a": [host.url("ok")], "b": [host.url("404")], "c": [host.url("500")]})
     (shard,) = missing(store, configuration)
     fetch_shard(store, shard, configuration)
-    asked = dict(host.requests)
+    requests_before = dict(host.requests)
     assert missing(store, configuration) == []
     counts = fetch_shard(store, shard, configuration)
     assert (counts.ok, counts.broken, counts.pending) == (0, 0, 0)
-    assert host.requests == asked
+    assert host.requests == requests_before
 
 
 def test_a_removed_product_is_not_fetched(store, list_products, configuration, host):
@@ -106,11 +106,11 @@ def test_a_removed_product_is_not_fetched(store, list_products, configuration, h
     store.write("products", pa.Table.from_pylist([gone], schema=SCHEMAS["products"]))
     assert missing(store, configuration)[0].keys == ("a",)
     fetch_shard(store, shard, configuration)
-    assert host.asked("ok", 2) == 0
+    assert host.request_count("ok", 2) == 0
     assert require_images(store, configuration).total == 1
 
 
-def test_changed_urls_are_fetched_anew_even_when_they_change_back(store, list_products, configuration, host):
+def test_changed_urls_are_fetched_again_even_when_they_change_back(store, list_products, configuration, host):
     before, after = {"a": [host.url("ok", 1)]}, {"a": [host.url("ok", 2)]}
     list_products(before)
     first = missing(store, configuration)[0]
@@ -126,7 +126,7 @@ def test_changed_urls_are_fetched_anew_even_when_they_change_back(store, list_pr
     assert len({first.digest, second.digest, third.digest}) == 3
 
 
-def test_a_host_that_is_down_leaves_its_items_pending_and_the_retry_asks_only_for_those(
+def test_a_host_that_is_down_leaves_its_items_pending_and_a_retry_requests_only_those(
     store, list_products, configuration, host
 ):
     with socket.socket() as bound:  # a port that refuses until the host listens on it
@@ -137,22 +137,22 @@ def test_a_host_that_is_down_leaves_its_items_pending_and_the_retry_asks_only_fo
         (shard,) = missing(store, configuration)
         with pytest.raises(PendingImagesError, match=rf"images 1/1: 12 of 14 images are pending.*127.0.0.1:{port}"):
             fetch_shard(store, shard, configuration)
-    told = rows(store)
-    assert {(row["status"], row["cause"], row["attempts"]) for key, row in told.items() if "down" in key} == {
+    state = rows(store)
+    assert {(row["status"], row["cause"], row["attempts"]) for key, row in state.items() if "down" in key} == {
         ("pending", "host_down", 0)
     }
-    assert (told["a"]["status"], told["b"]["status"]) == ("ok", "broken")
+    assert (state["a"]["status"], state["b"]["status"]) == ("ok", "broken")
     again = missing(store, configuration)
     assert again[0].keys == tuple(products) and again[0].digest != shard.digest
 
     list_products({key: [host.url("ok", key)] for key in products})  # it is back, so to say
     counts = fetch_shard(store, shard, configuration)
     assert (counts.ok, counts.broken, counts.pending) == (12, 0, 0)
-    assert host.asked("ok") == 1 and host.asked("404") == 1
+    assert host.request_count("ok") == 1 and host.request_count("404") == 1
 
 
-def test_a_pending_item_goes_on_where_it_stopped(store, list_products, configuration, host):
-    """The ledger says: its first URL is broken, at its second one of three attempts is left."""
+def test_a_pending_item_continues_with_its_url_and_attempts(store, list_products, configuration, host):
+    """In the ledger its first URL is broken, and its second has one of three attempts left."""
     list_products({"a": [host.url("404"), host.url("500"), host.url("ok")]})
     (shard,) = missing(store, configuration)
     (product,) = ledger._products(store, ["product_id", "image_urls"])
@@ -166,7 +166,7 @@ def test_a_pending_item_goes_on_where_it_stopped(store, list_products, configura
     }
     store.write("images", pa.Table.from_pylist([row], schema=SCHEMAS["images"]))
     fetch_shard(store, shard, configuration)
-    assert (host.asked("404"), host.asked("500"), host.asked("ok")) == (0, 1, 1)
+    assert (host.request_count("404"), host.request_count("500"), host.request_count("ok")) == (0, 1, 1)
     assert rows(store)["a"]["status"] == "ok"
 
 
@@ -178,7 +178,7 @@ def test_a_catalogue_with_images_is_counted(store, list_products, configuration,
     assert str(counts) == "1 ok, 2 broken, 0 pending"
 
 
-def test_a_catalogue_without_one_good_url_is_an_error_that_tells_the_causes(store, list_products, configuration, host):
+def test_a_catalogue_without_one_good_url_is_an_error_with_the_causes(store, list_products, configuration, host):
     list_products({"a": [host.url("404", 1)], "b": [host.url("404", 2)], "c": [host.url("html")]})
     fetch_all(store, configuration)
     with pytest.raises(NoImagesError) as error:
@@ -194,7 +194,7 @@ def test_a_catalogue_without_products_has_no_images(store, configuration):
         require_images(store, configuration)
 
 
-def test_the_run_goes_on_while_few_images_are_pending(store, list_products, configuration, host):
+def test_the_run_continues_while_few_images_are_pending(store, list_products, configuration, host):
     list_products({"a": [host.url("ok")]})
     fetch_all(store, configuration)
     list_products({"a": [host.url("ok")], "b": ["http://shop.example/b.jpg"]})
@@ -204,7 +204,7 @@ def test_the_run_goes_on_while_few_images_are_pending(store, list_products, conf
     assert (counts.ok, counts.pending) == (1, 1)
 
 
-def test_broken_links_are_told_by_cause_and_one_by_one(store, list_products, configuration, host):
+def test_broken_links_are_listed_by_cause_and_one_by_one(store, list_products, configuration, host):
     list_products(
         {"ok": [host.url("ok")], "no": []}
         | {f"{fault}{n}": [host.url(fault, n)] for fault, times in [("404", 3), ("html", 2)] for n in range(times)}
@@ -247,7 +247,7 @@ def test_a_killed_process_loses_only_the_shard_in_flight(store, list_products, c
     """)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment)
-    wait_for(lambda: host.asked("hang", 3))
+    wait_for(lambda: host.request_count("hang", 3))
     process.send_signal(signal.SIGKILL)
     process.wait()
     reopened = Store(store.home)
@@ -255,10 +255,10 @@ def test_a_killed_process_loses_only_the_shard_in_flight(store, list_products, c
     assert missing(reopened, configuration)[0].keys == ("2", "3")
 
 
-def test_every_cause_says_what_it_means_and_what_to_do():
+def test_every_cause_has_a_meaning_and_a_remedy():
     for cause in [*CAUSES, "http_451", "http_599", "http_999"]:
-        told = explain(cause)
-        assert told.meaning and told.remedy
+        explanation = explain(cause)
+        assert explanation.meaning and explanation.remedy
     assert explain("http_503").passing and not explain("http_404").passing
     assert type(fetch_error("http_503", "")).__name__ == "TransientFetchError"
     assert type(fetch_error("http_451", "")).__name__ == "PermanentFetchError"
@@ -301,7 +301,7 @@ def test_each_link_of_the_real_catalogue_ends_with_its_cause(fault_host, store, 
     assert {key: row["cause"] for key, row in rows(store).items() if row["status"] == "broken"} == expected
 
 
-# --- asking again -----------------------------------------------------------------------------------------------------
+# --- rechecks ---------------------------------------------------------------------------------------------------------
 
 
 def later() -> datetime:
@@ -313,7 +313,7 @@ def again(store, configuration, recheck: Recheck) -> FetchCounts:
     return fetch_shard(store, shard, configuration, recheck=recheck)
 
 
-def test_broken_links_are_asked_for_again_by_cause_and_age(store, list_products, configuration, host):
+def test_broken_links_are_rechecked_by_cause_and_age(store, list_products, configuration, host):
     products = {"gone": [host.url("404")], "page": [host.url("html")], "good": [host.url("ok")]}
     list_products(products)
     fetch_all(store, configuration)
@@ -322,15 +322,15 @@ def test_broken_links_are_asked_for_again_by_cause_and_age(store, list_products,
     assert missing(store, configuration, Recheck("broken", first["gone"]["checked_at"] - timedelta(days=7))) == []
     counts = again(store, configuration, recheck := Recheck("broken", later(), ("http_404",)))
     assert (counts.total, counts.broken) == (1, 1)
-    assert (host.asked("404"), host.asked("html"), host.asked("ok")) == (2, 1, 1)
-    told = rows(store)["gone"]
-    assert told["first_checked"] == first["gone"]["first_checked"] and told["checked_at"] > first["gone"]["checked_at"]
-    assert missing(store, configuration, Recheck("broken", told["checked_at"], recheck.causes)) == []
+    assert (host.request_count("404"), host.request_count("html"), host.request_count("ok")) == (2, 1, 1)
+    state = rows(store)["gone"]
+    assert (
+        state["first_checked"] == first["gone"]["first_checked"] and state["checked_at"] > first["gone"]["checked_at"]
+    )
+    assert missing(store, configuration, Recheck("broken", state["checked_at"], recheck.causes)) == []
 
 
-def test_a_broken_link_that_was_mended_becomes_an_image_with_a_budget_of_its_own(
-    store, list_products, configuration, host
-):
+def test_a_broken_link_that_works_again_becomes_an_image_with_a_new_budget(store, list_products, configuration, host):
     list_products({"a": [host.url("503_then_ok")]})
     fetch_all(store, change(configuration, attempts=1))
     assert rows(store)["a"]["cause"] == "http_503"
@@ -338,13 +338,13 @@ def test_a_broken_link_that_was_mended_becomes_an_image_with_a_budget_of_its_own
     assert counts.ok == 1 and rows(store)["a"]["attempts"] == 1
 
 
-def test_a_picture_that_did_not_change_is_not_sent_again(store, list_products, configuration, host):
+def test_an_unchanged_picture_is_not_sent_again(store, list_products, configuration, host):
     list_products({"a": [host.url("etag")]})
     fetch_all(store, configuration)
     first = rows(store)["a"]
     assert first["etag"] == '"v1"' and first["last_modified"].startswith("Sun, 01 Nov 2026")
     counts = again(store, configuration, Recheck("ok", later()))
-    assert counts.ok == 1 and host.asked("etag") == 2
+    assert counts.ok == 1 and host.request_count("etag") == 2
     second = rows(store)["a"]
     assert second["checked_at"] > first["checked_at"]
     assert {**second, "checked_at": None} == {**first, "checked_at": None}
@@ -355,8 +355,8 @@ def test_a_picture_that_did_not_change_is_not_sent_again(store, list_products, c
     assert third["etag"] == '"v2"' and third["image_digest"] != first["image_digest"]
 
 
-def test_a_picture_stays_until_its_link_is_broken_for_good(store, list_products, configuration, host):
-    """The host's bad day is no reason to lose it; a 404 is."""
+def test_a_picture_is_kept_until_its_link_is_broken_permanently(store, list_products, configuration, host):
+    """A temporary failure of the host does not lose the picture; a permanent one does."""
     list_products({"hangs": [host.url("503_then_ok", "a")], "gone": [host.url("ok", "b")]})
     fetch_all(store, configuration)
     before = rows(store)
@@ -370,17 +370,17 @@ def test_a_picture_stays_until_its_link_is_broken_for_good(store, list_products,
     assert (after["gone"]["status"], after["gone"]["cause"], after["gone"]["jpeg"]) == ("broken", "not_an_image", None)
 
 
-def test_a_wait_beyond_the_deadline_leaves_a_product_pending_with_what_it_spent(
+def test_a_wait_beyond_the_deadline_leaves_a_product_pending_with_its_attempts(
     store, list_products, configuration, host
 ):
-    """The host says: come back in an hour. Two runs later the budget of attempts is spent."""
+    """The host asks for an hour's pause. Two runs later the budget of attempts is spent."""
     list_products({"a": [host.url("429")]})
     settings = change(configuration, deadline_s=1, retry_after_max_s=3600)
     for attempts in (1, 2):
         with pytest.raises(PendingImagesError):
             fetch_all(store, settings)
-        told = rows(store)["a"]
-        assert (told["status"], told["cause"], told["attempts"]) == ("pending", "http_429", attempts)
+        state = rows(store)["a"]
+        assert (state["status"], state["cause"], state["attempts"]) == ("pending", "http_429", attempts)
     fetch_all(store, settings)
     assert (rows(store)["a"]["status"], rows(store)["a"]["attempts"]) == ("broken", 3)
 
@@ -418,10 +418,10 @@ def test_a_picture_of_many_products_of_several_kinds_is_a_placeholder(store, lis
     (shard,) = replace_placeholders(store, configuration)
     assert shard.keys == ("p3",)
     assert fetch_shard(store, shard, configuration).rescued == 1
-    told = rows(store)
-    assert {key for key, row in told.items() if row["cause"] == "placeholder"} == set(same) - {"p3"}
-    assert all(row["jpeg"] is None for row in told.values() if row["status"] == "broken")
-    assert told["p3"]["status"] == told["other"]["status"] == "ok"
+    state = rows(store)
+    assert {key for key, row in state.items() if row["cause"] == "placeholder"} == set(same) - {"p3"}
+    assert all(row["jpeg"] is None for row in state.values() if row["status"] == "broken")
+    assert state["p3"]["status"] == state["other"]["status"] == "ok"
     assert replace_placeholders(store, configuration) == [] == missing(store, configuration)
 
     list_products(same | {"p3": [host.url("ok", 3), host.url("etag", 3)], "late": [host.url("ok", "late")]})
@@ -453,8 +453,8 @@ def test_broken_links_go_to_a_file_that_a_spreadsheet_may_open(store, list_produ
     ]
 
 
-def test_what_the_host_says_cannot_harm_the_ledger(store, list_products, configuration):
-    """An ETag that is no text, a status without a meaning: the row is written all the same."""
+def test_invalid_headers_do_not_harm_the_ledger(store, list_products, configuration):
+    """With an ETag that is not text and an invalid status line, the row is still written."""
     body = saved(picture(), "PNG")
     answer = b'HTTP/1.1 200 \xff\xfe\r\nETag: "\xff\xfe\xc3\x28"\r\nContent-Length: %d\r\n\r\n' % len(body) + body
     with answering(answer) as (port, _):

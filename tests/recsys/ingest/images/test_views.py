@@ -1,4 +1,4 @@
-"""Several photos of one product: fetched once, told from repeated ones, dropped with the row that listed them."""
+"""Further photos of a product: fetched once, compared with each other, dropped with the row that listed them."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def bring_up_to_date(store, configuration) -> list[views.ViewCounts]:
     return [views.fetch_shard(store, shard, configuration) for shard in views.missing(store, configuration)]
 
 
-def told(store) -> dict[tuple[str, str], str]:
+def statuses(store) -> dict[tuple[str, str], str]:
     """Return the status of each row, by product and URL."""
     return {(row["product_id"], row["url"]): row["status"] for row in store.read("views").to_pylist()}
 
 
-def test_with_one_photo_a_product_nothing_further_is_asked_for(store, list_products, configuration, photos):
+def test_with_one_photo_per_product_no_further_url_is_requested(store, list_products, configuration, photos):
     list_products({"a": photos[0]})
     assert bring_up_to_date(store, configuration) == []
     assert not store.exists("views")
@@ -56,12 +56,16 @@ def digest_of(store, key) -> str:
     return store.read("images", ["image_digest"], among("product_id", [key]))["image_digest"][0].as_py()
 
 
-def test_further_photos_are_fetched_once_and_come_in_the_catalogues_order(store, list_products, configuration, photos):
+def test_further_photos_are_fetched_once_and_keep_the_order_of_the_catalogue(
+    store, list_products, configuration, photos
+):
     configuration = change(configuration, views=3)
     list_products({"b": photos[1], "a": photos[0], "alone": photos[2][:1]})
     (counts,) = bring_up_to_date(store, configuration)
     assert (counts.ok, counts.same, counts.broken, counts.pending) == (4, 0, 0, 0)
-    assert set(told(store)) == {(key, url) for key, urls in (("a", photos[0]), ("b", photos[1])) for url in urls[1:]}
+    assert set(statuses(store)) == {
+        (key, url) for key, urls in (("a", photos[0]), ("b", photos[1])) for url in urls[1:]
+    }
     frame = views.of(store, ["a", "b", "alone", "unknown"])
     assert frame[["product_id", "view"]].values.tolist() == [
         *[["a", 0], ["a", 1], ["a", 2]],
@@ -73,17 +77,17 @@ def test_further_photos_are_fetched_once_and_come_in_the_catalogues_order(store,
     assert views.missing(store, configuration) == []
 
 
-def test_no_more_photos_than_are_wanted(store, list_products, configuration, photos):
+def test_no_more_photos_are_fetched_than_set(store, list_products, configuration, photos):
     list_products({"a": photos[0]})
     (counts,) = bring_up_to_date(store, change(configuration, views=2))
-    assert counts.ok == 1 and list(told(store)) == [("a", photos[0][1])]
+    assert counts.ok == 1 and list(statuses(store)) == [("a", photos[0][1])]
     (more,) = bring_up_to_date(store, change(configuration, views=3))
-    assert more.ok == 1 and len(told(store)) == 2
+    assert more.ok == 1 and len(statuses(store)) == 2
     assert bring_up_to_date(store, configuration) == []
-    assert len(views.of(store, ["a"])) == 3, "what is there stays when fewer are wanted"
+    assert len(views.of(store, ["a"])) == 3, "stored photos stay when fewer are set"
 
 
-def test_the_same_photo_again_is_no_further_photo(store, list_products, configuration, host, photos):
+def test_a_duplicate_is_not_a_further_photo(store, list_products, configuration, host, photos):
     """The same bytes under another URL, and the near-duplicate that a shop's smaller copy is."""
     configuration = change(configuration, views=4)
     list_products({"a": [host.url("ok", 1), host.url("ok", 2), photos[0][0], host.url("etag", 1)]})
@@ -100,24 +104,24 @@ def test_the_same_photo_again_is_no_further_photo(store, list_products, configur
     assert views.missing(store, configuration) == []
 
 
-def test_a_broken_photo_keeps_its_cause_and_is_not_asked_for_again(store, list_products, configuration, host):
+def test_a_broken_photo_has_its_cause_and_is_not_requested_again(store, list_products, configuration, host):
     configuration = change(configuration, views=3)
     list_products({"a": [host.url("ok"), host.url("404"), host.url("html")]})
     (counts,) = bring_up_to_date(store, configuration)
     assert counts.broken == 2
     assert {row["cause"] for row in store.read("views").to_pylist()} == {"http_404", "not_an_image"}
-    asked = dict(host.requests)
-    assert bring_up_to_date(store, configuration) == [] and host.requests == asked
+    requests_before = dict(host.requests)
+    assert bring_up_to_date(store, configuration) == [] and host.requests == requests_before
 
 
-def test_a_forbidden_address_is_never_asked_for(store, list_products, configuration, host):
+def test_a_forbidden_address_is_never_requested(store, list_products, configuration, host):
     list_products({"a": [host.url("ok"), "http://169.254.169.254/latest/meta-data"]})
     (counts,) = bring_up_to_date(store, change(configuration, views=2))
     assert counts.broken == 1
     assert [row["cause"] for row in store.read("views").to_pylist()] == ["private_address"]
 
 
-def test_pending_photos_fail_the_shard_after_the_commit_and_only_they_are_asked_for_again(
+def test_pending_photos_fail_the_shard_after_the_commit_and_only_they_are_requested_again(
     store, list_products, configuration, host, photos
 ):
     configuration = change(configuration, views=3, deadline_s=1)
@@ -128,7 +132,7 @@ def test_pending_photos_fail_the_shard_after_the_commit_and_only_they_are_asked_
     (first,) = views.missing(store, configuration)
     with pytest.raises(PendingImagesError, match="views 1/1: 1 of 2 further photos are pending"):
         views.fetch_shard(store, first, configuration)
-    assert told(store) == {("a", busy): "pending", ("a", photos[0][1]): "ok"}
+    assert statuses(store) == {("a", busy): "pending", ("a", photos[0][1]): "ok"}
     (again,) = views.missing(store, configuration)
     assert again.keys == first.keys and again.digest != first.digest
     with pytest.raises(PendingImagesError, match="1 of 1"):
@@ -144,33 +148,33 @@ def test_a_row_that_changes_loses_the_photos_that_it_no_longer_lists(store, list
     list_products({"a": [photos[0][0], photos[2][1]], "b": photos[1][:1]})
     (counts,) = bring_up_to_date(store, configuration)
     assert counts.ok == 1
-    assert told(store) == {("a", photos[2][1]): "ok"}
+    assert statuses(store) == {("a", photos[2][1]): "ok"}
     assert views.of(store, ["a", "b"])["view"].tolist() == [0, 1, 0]
     assert views.missing(store, configuration) == []
 
 
 def test_a_photo_that_moved_to_another_address_is_kept(store, list_products, configuration, photos):
-    """Its old row is no reason to take it for the same photo again."""
+    """Its old row does not make it a duplicate."""
     configuration = change(configuration, views=2)
     list_products({"a": photos[0][:2]})
     bring_up_to_date(store, configuration)
     before = views.of(store, ["a"])
     list_products({"a": [photos[0][0], photos[0][1] + "?v=2"]})
     bring_up_to_date(store, configuration)
-    assert views.of(store, ["a"]).equals(before) and list(told(store).values()) == ["ok"]
+    assert views.of(store, ["a"]).equals(before) and list(statuses(store).values()) == ["ok"]
 
 
-def test_where_the_first_url_is_broken_the_next_is_the_picture_and_no_further_photo(
+def test_when_the_first_url_is_broken_the_next_is_the_picture_and_not_a_further_photo(
     store, list_products, configuration, host, photos
 ):
     configuration = change(configuration, views=3)
     list_products({"a": [host.url("404"), *photos[0]]})
     (counts,) = bring_up_to_date(store, configuration)
-    assert counts.ok == 2 and host.asked("404") == 1
-    assert ("a", photos[0][0]) not in told(store)
+    assert counts.ok == 2 and host.request_count("404") == 1
+    assert ("a", photos[0][0]) not in statuses(store)
 
 
-def test_a_product_without_a_picture_or_in_no_catalogue_is_left_alone(
+def test_products_without_a_picture_or_removed_ones_get_no_further_photos(
     store, list_products, configuration, host, photos
 ):
     configuration = change(configuration, views=3)
@@ -183,13 +187,13 @@ def test_a_product_without_a_picture_or_in_no_catalogue_is_left_alone(
     assert views.missing(store, configuration) == []
 
 
-def test_what_many_products_list_is_a_photo_of_none(store, list_products, configuration, host, photos, monkeypatch):
-    """A size chart under the photos of every shirt would make one product of them."""
+def test_a_photo_that_many_products_list_is_left_out(store, list_products, configuration, host, photos, monkeypatch):
+    """A size chart among the photos of every shirt would make them one product."""
     monkeypatch.setattr(views, "MAX_PRODUCTS", 2)
     chart = host.url("ok", "size-chart")
     list_products({f"p{n}": [*photos[n][:2], chart] for n in range(3)})
     bring_up_to_date(store, change(configuration, views=3))
-    assert list(told(store).values()) == ["ok"] * 6
+    assert list(statuses(store).values()) == ["ok"] * 6
     assert views.of(store, ["p0", "p1", "p2"])["view"].tolist() == [0, 1] * 3
 
 
@@ -213,7 +217,7 @@ def test_ids_and_urls_may_hold_anything(store, list_products, configuration, pho
     assert counts.ok == 2
     list_products({key: [photos[0][0], photos[0][2]]})
     bring_up_to_date(store, configuration)
-    assert told(store) == {(key, photos[0][2]): "ok"}
+    assert statuses(store) == {(key, photos[0][2]): "ok"}
 
 
 def test_features_are_computed_of_further_photos_too(store, list_products, configuration, host, photos):
