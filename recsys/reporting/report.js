@@ -1,4 +1,4 @@
-// The grid's filter and order. Without this script every grid is shown, by label.
+// Filter and order of the recommendations. Without this script, all are shown in the order of their labels.
 (() => {
   const grids = [...document.querySelectorAll("#grids > article")];
   const label = document.getElementById("choose-label");

@@ -1,4 +1,4 @@
-"""The report in a real browser: it loads without a complaint, asks for nothing, and fits a phone."""
+"""The report in a real browser: it loads without an error or another request, and fits a phone."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ PHONE, DESKTOP = 390, 1280
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed")
 
-# A page that shows the report in a frame of a device's width and prints what it measures; headless Chromium's own
-# window is never narrower than 500 pixels.
+# A page that shows the report in a frame of a device's width and prints measurements. Headless Chromium's own window
+# is never narrower than 500 pixels.
 MEASURE = """<!doctype html><link rel="icon" href="data:,"><iframe src="/report/index.html" width="WIDTH" height="900">
 </iframe><pre id="found"></pre><script>
   document.querySelector("iframe").onload = (event) => {
@@ -94,7 +94,7 @@ def guesses() -> GuessList:
 
 
 def report() -> ReportData:
-    """Return a small report whose names, addresses and labels are as long as they come."""
+    """Return a small report with very long names, URLs and labels."""
     labels = ["Watches", "Home Decor & Festive Needs", None]
     random = np.random.default_rng(0)
     return ReportData(
@@ -152,59 +152,59 @@ def report() -> ReportData:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, list[str]]]:
-    """Serve a home with a report over loopback; give its address, its folder, and what is asked for."""
+    """Serve a home with a report on the loopback interface; return its address, its folder, and the requested paths."""
     home = tmp_path_factory.mktemp("home")
     write_report(home, report())
     for width in (PHONE, DESKTOP):
         (home / f"{width}.html").write_text(MEASURE.replace("WIDTH", str(width)))
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(home)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", home, asked
+    yield f"http://127.0.0.1:{server.server_port}", home, requests
     server.shutdown()
     server.server_close()
     thread.join()
 
 
 def browse(address: str, profile: Path) -> tuple[str, list[str]]:
-    """Return the page's DOM after it settled, and what the browser's console said."""
+    """Return the final DOM of a page, and the messages on the browser's console."""
     command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", "--virtual-time-budget=8000", "--dump-dom", address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout, re.findall(r"CONSOLE.*", done.stderr)
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_the_report_fits_the_screen_shows_every_picture_and_its_controls_work(
+def test_the_report_fits_the_screen_with_all_images_and_working_controls(
     shop: tuple[str, Path, list[str]], tmp_path: Path, width: int
 ) -> None:
-    address, _, asked = shop
-    asked.clear()
+    address, _, requests = shop
+    requests.clear()
     dom, console = browse(f"{address}/{width}.html", tmp_path)
     assert console == []
-    assert asked == [f"/{width}.html", "/report/index.html"]
+    assert requests == [f"/{width}.html", "/report/index.html"]
 
-    measured = re.search(r'<pre id="found">(.+?)</pre>', dom)
-    assert measured is not None
-    found = json.loads(html.unescape(measured[1]))
-    assert found["font"] == "16px" and found["margin"] == "0px"  # the style applies
-    assert found["scrolled"] <= found["width"] <= width
-    assert found["outside"] == []
-    assert found["tables"] == 0
+    match = re.search(r'<pre id="found">(.+?)</pre>', dom)
+    assert match is not None
+    measured = json.loads(html.unescape(match[1]))
+    assert measured["font"] == "16px" and measured["margin"] == "0px"  # the style applies
+    assert measured["scrolled"] <= measured["width"] <= width
+    assert measured["outside"] == []
+    assert measured["tables"] == 0
     assert (
-        found["pictures"] == found["all"] == 51
+        measured["pictures"] == measured["all"] == 51
     )  # three grids of ten, eight masks twice, the map, and two guesses twice
-    assert found["labels"] == ["", "=Watches", "=Home Decor & Festive Needs", "=No label"]
-    assert found["filtered"] == ["Watches"]
-    assert found["ordered"] == [[1.7, 1.8, 1.9], [1.9, 1.8, 1.7], [1.7, 1.9, 1.8]]  # weakest, best, by label
+    assert measured["labels"] == ["", "=Watches", "=Home Decor & Festive Needs", "=No label"]
+    assert measured["filtered"] == ["Watches"]
+    assert measured["ordered"] == [[1.7, 1.8, 1.9], [1.9, 1.8, 1.7], [1.7, 1.9, 1.8]]  # weakest, best, by label
 
 
-def test_a_console_error_would_be_seen(shop: tuple[str, Path, list[str]], tmp_path: Path) -> None:
+def test_a_console_error_is_detected(shop: tuple[str, Path, list[str]], tmp_path: Path) -> None:
     address, home, _ = shop
     page = (home / "report" / "index.html").read_text()
     (home / "injected.html").write_text(page.replace("</main>", "<script>document.title = 'run'</script></main>"))

@@ -1,4 +1,4 @@
-"""A small shop in a store, as the stages before the report leave it."""
+"""A small shop in a store, in its state before the report is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys.core.configuration import Configuration
+from recsys.core.configuration import Configuration, load
 from recsys.models import features
 from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding.serving import Serving
@@ -23,23 +23,30 @@ from recsys.storage.store import SCHEMAS, Store, digest
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 NEIGHBOURS = 9
 SERVES = Serving.of(None, Configuration())
+BROKEN = {"status": "broken", "cause": "http_404"}
+Fill = Callable[[list[dict[str, Any]]], Store]
+
+
+def settings(**sections: Any) -> Configuration:
+    """Return a configuration with these sections, without the environment."""
+    return load(None, sections, environ={})
 
 
 def jpeg(number: int) -> bytes:
-    """Return a squared picture (256, 256, 3) in a colour of its own, as JPEG."""
+    """Return a squared image (256, 256, 3) of one colour, as JPEG."""
     picture = np.full((256, 256, 3), 255, np.uint8)
     picture[64:192, 64:192] = (37 * number % 256, 91 * number % 256, 53 * number % 256)
     return cv2.imencode(".jpg", picture)[1].tobytes()
 
 
 def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Return rows with all columns of a table, null where a row does not say."""
+    """Return rows with all columns of a table; missing values are null."""
     schema = SCHEMAS[table]
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
 
 
 def train(store: Store, threshold: float | None = 0.9, **predicted: tuple[str, float]) -> Classifier:
-    """Put a classifier at hand that predicts product_id=(label, confidence), with `-` written as `_`."""
+    """Make a classifier current that predicts product_id=(label, confidence), with `_` for `-` in an id."""
     model = Classifier("model-1", "recipe", ("Clothing", "Footwear", "Watches"), threshold, "run", "1")
     folder = store.home / "classifier"
     folder.mkdir(exist_ok=True)
@@ -60,13 +67,13 @@ def train(store: Store, threshold: float | None = 0.9, **predicted: tuple[str, f
 
 
 def guessed(label: str, confidence: float, **product: Any) -> dict[str, Any]:
-    """Return a product whose label the classifier filled in."""
+    """Return a product with a label that the classifier filled in."""
     return {"label": label, "source": "predicted", "confidence": confidence, "model_version": "model-1", **product}
 
 
 @pytest.fixture
-def fill(tmp_path: Path) -> Callable[..., Store]:
-    """Return a function that fills a store with products, each a dict over what it does not leave as usual."""
+def fill(tmp_path: Path) -> Fill:
+    """Return a function that fills a store with products; each dict overrides default values."""
 
     def fill_store(products: list[dict[str, Any]]) -> Store:
         store = Store(tmp_path / "home")

@@ -1,4 +1,4 @@
-"""The t-SNE map and the demo grid: right for few points and odd names, sane as pictures."""
+"""The t-SNE map and the grid of recommendations as PNG, also for few points and unusual names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_any_number_of_products_has_a_map(n: int) -> None:
     opened(tsne_picture(points, ["A"] * n))
 
 
-def test_the_map_keeps_groups_apart_and_is_the_same_each_time() -> None:
+def test_the_map_separates_groups_and_is_reproducible() -> None:
     random = np.random.default_rng(0)
     centres = np.repeat(np.eye(2, 32) * 20, 30, axis=0)  # (60, 32)
     embeddings = (centres + random.normal(size=centres.shape)).astype(np.float32)
@@ -54,11 +54,11 @@ def test_the_map_keeps_groups_apart_and_is_the_same_each_time() -> None:
     assert np.array_equal(points, tsne_points(embeddings, CONFIGURATION))
 
 
-def test_products_that_all_look_the_same_share_a_point() -> None:
+def test_identical_products_share_a_point() -> None:
     assert not tsne_points(np.ones((30, 8), np.float32), CONFIGURATION).any()
 
 
-def test_twenty_labels_are_drawn_in_twenty_ways_and_the_rest_in_one() -> None:
+def test_20_labels_have_different_markers_and_the_others_share_one() -> None:
     labels = [f"label {number:02}" for number in range(23) for _ in range(40 - number)]
     entries = legend([*labels, None])
     assert len({(entry.colour, entry.marker) for entry in entries[:20]}) == 20
@@ -69,17 +69,17 @@ def test_twenty_labels_are_drawn_in_twenty_ways_and_the_rest_in_one() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 8])
-def test_a_grid_grows_by_its_rows(rows: int) -> None:
+def test_the_height_of_a_grid_depends_on_its_rows(rows: int) -> None:
     width, height = opened(grid_picture([row(9)] * rows, "₹")).size
     assert width == 2164
     assert 300 < height / rows < 600
 
 
-def test_a_grid_is_drawn_for_a_query_without_neighbours_and_for_fewer_than_nine() -> None:
+def test_a_grid_may_have_rows_with_few_or_no_neighbours() -> None:
     assert opened(grid_picture([row(0), row(3)])).size < (2164, 2000)
 
 
-def test_a_grid_without_rows_is_refused() -> None:
+def test_a_grid_without_rows_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one row"):
         grid_picture([])
 
@@ -91,11 +91,11 @@ def test_names_with_dollars_or_foreign_letters_are_drawn_without_a_warning() -> 
         tsne_picture(np.zeros((2, 2)), ["$x_$ 手表", "$"])
 
 
-def test_pictures_may_be_drawn_in_threads() -> None:
+def test_pictures_can_be_drawn_in_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         pictures = set(pool.map(lambda _: grid_picture([row(2)]), range(6)))
     assert len(pictures) == 1
 
 
-def test_prices_read_as_prices() -> None:
+def test_prices_have_a_currency_and_decimals_only_where_needed() -> None:
     assert [money(price, "₹") for price in (1899.0, 1899.5, 0.0, None)] == ["₹1,899", "₹1,899.50", "₹0", "no price"]
