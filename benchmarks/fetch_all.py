@@ -1,10 +1,10 @@
-"""Our side of the fetching benchmarks: work through all that a home has to fetch, as the flow does, without Prefect.
+"""Our side of the fetching benchmarks: fetch all missing images of a home, as the flow does, without Prefect.
 
     python benchmarks/fetch_all.py HOME
 
 Shards come from `recsys.ingest.images.ledger.missing`, `images.shards_at_once` of them in flight at once, each is
-fetched and committed by `fetch_shard`, and one that is left with pending images is tried again after the flow's own
-delays. Prints {"shards", "at_once", "seconds"} as JSON; what became of each product stands in the home's ledger.
+fetched and committed by `fetch_shard`, and a shard with pending images is retried after the flow's delays. Prints
+{"shards", "at_once", "seconds"} as JSON; the outcome of each product is in the home's ledger.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # Each process of the pool imports this file again; like the `recsys` script it imports the library only in functions.
 
 
-def fetch_patiently(home: Path, shard: Shard, configuration: Configuration) -> None:
-    """Fetch a shard; while images are pending try again, as often and as late as the flow would."""
+def fetch_with_retries(home: Path, shard: Shard, configuration: Configuration) -> None:
+    """Fetch a shard, and retry as the flow does while images are pending."""
     from recsys.core import progress
     from recsys.core.errors import PendingImagesError
     from recsys.ingest.images.ledger import fetch_shard
@@ -49,18 +49,18 @@ def main() -> None:
 
     set_up_process()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("home", type=Path, help="a home that has taken a catalogue in")
+    parser.add_argument("home", type=Path, help="a home with a catalogue")
     home = parser.parse_args().home
-    began = time.monotonic()
+    start = time.monotonic()
     configuration = load(home)
     shards = missing(Store(home), configuration)
     at_once = configuration.images.shards_at_once
     with show_progress(), ThreadPoolExecutor(at_once) as pool:
         progress.begin("images", sum(len(shard.keys) for shard in shards))
-        for _ in pool.map(lambda shard: fetch_patiently(home, shard, configuration), shards):
+        for _ in pool.map(lambda shard: fetch_with_retries(home, shard, configuration), shards):
             pass
         progress.finish("images", f"{len(shards)} shards, {at_once} in flight")
-    print(json.dumps({"shards": len(shards), "at_once": at_once, "seconds": time.monotonic() - began}))
+    print(json.dumps({"shards": len(shards), "at_once": at_once, "seconds": time.monotonic() - start}))
 
 
 if __name__ == "__main__":

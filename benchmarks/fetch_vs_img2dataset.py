@@ -1,17 +1,16 @@
-"""Fetching and squaring a catalogue's images: img2dataset and this project, the same URLs, host, size and time-out.
+"""Fetch and square a catalogue's images with img2dataset and with this project: same URLs, host, size and time-out.
 
     python benchmarks/fetch_vs_img2dataset.py                                   # the sample shop's pictures
     python benchmarks/fetch_vs_img2dataset.py --image-host image_host.py --catalogue catalogue.csv    # real ones
 
-Three rounds, each side a process of its own in each, against a host started anew: 7.77 % of the pictures are broken
-for ever, 2 % come at the third request. Measured from the process's start to its end; throughput counts the images
-that arrived; memory is the peak of the process tree (PSS). Sides:
+Three rounds, each side in a process of its own, with a newly started host: 7.77 % of the pictures are broken
+permanently, 2 % succeed at the third request. The time is from the process's start to its end; throughput counts the
+fetched images; memory is the peak of the process tree (PSS). Sides:
 
     img2dataset   1.47, its border mode at 256 pixels, quality 95, its best number of threads (tried out first, unless
                   --threads says it), as many processes as there are cores, the shards as large as they can be without
                   leaving one of them idle, parquet for output (its fastest or level with it), no EXIF, as we keep none
-    ours          a home that has taken the catalogue in, all shards worked through as the flow does, every outcome
-                  committed with its cause
+    ours          a home with the catalogue, all shards fetched as the flow does, every outcome committed with its cause
     whole run     for information: `recsys run --stop-after images`, with reading the catalogue, labels, and Prefect's
                   server started and stopped
 
@@ -51,7 +50,7 @@ PINS = (
     "pyarrow==26.0.1",
     "webdataset==0.2.111",
 )
-"""What img2dataset was measured with; it has an environment of its own, since its OpenCV and pandas are not ours."""
+"""Versions for img2dataset. It has an environment of its own, because its OpenCV and pandas differ from ours."""
 
 CORES = len(os.sched_getaffinity(0))
 THREADS = (16, 32, 64, 128, 256)
@@ -60,7 +59,7 @@ PEER, OURS, WHOLE = "img2dataset", "ours", "whole run"
 
 @dataclass(frozen=True)
 class Result:
-    """What one side came to in one round; `causes` counts what it recorded for each fault of the host."""
+    """The result of one side in one round; `causes` counts the recorded causes of each fault of the host."""
 
     side: str
     seconds: float
@@ -72,7 +71,7 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """Images that arrived, a second."""
+        """Fetched images per second."""
         return self.ok / self.seconds
 
 
@@ -104,7 +103,7 @@ def main() -> int:
 
 
 def installed(folder: Path) -> Path:
-    """Return img2dataset's program, having installed it into an environment of its own where it is not there."""
+    """Return img2dataset's program; install it into an environment of its own if it is missing."""
     program = folder / "bin" / "img2dataset"
     if not program.exists():
         say(f"installing {PINS[0]} into {folder}, once")
@@ -130,7 +129,7 @@ class Comparison:
         self.catalogue = measuring.write_catalogue(folder / "catalogue.csv", self.products, self.url)
 
     def run(self) -> int:
-        """Measure, tell, and return the exit code."""
+        """Measure, print the tables, and return the exit code."""
         threads = self.options.threads or self.best_threads()
         say(f"taking {len(self.products):,} products into a home")
         measuring.prepared_home(self.folder / "prepared", self.catalogue, self.environment)
@@ -141,12 +140,12 @@ class Comparison:
             if not self.options.skip_whole_run:
                 results.append(self.whole_run())
             rounds.append(results)
-            out.print(told(f"\nRound {number}: {len(self.products):,} URLs", results))
-        out.print(told_causes(rounds[-1]))
+            out.print(round_table(f"\nRound {number}: {len(self.products):,} URLs", results))
+        out.print(causes_table(rounds[-1]))
         return self.conclusion(rounds, threads)
 
     def conclusion(self, rounds: Sequence[Sequence[Result]], threads: int) -> int:
-        """Print the medians and what was promised; return the exit code."""
+        """Print the medians and the promises; return the exit code."""
         sides = [[results[at] for results in rounds] for at in range(len(rounds[0]))]
         rates = [middle([result.rate for result in side]) for side in sides]
         peaks = [middle([result.peak_bytes for result in side]) for side in sides]
@@ -166,7 +165,7 @@ class Comparison:
         )
 
     def best_threads(self) -> int:
-        """Try img2dataset on some of the products; return the number of threads with which most arrive a second."""
+        """Return the number of threads with which img2dataset fetches most images per second, on some products."""
         products = self.products[: self.options.tune_on]
         say(f"finding {PEER}'s best number of threads on {len(products):,} URLs")
         tried = {threads: self.peer(products, threads) for threads in THREADS}
@@ -185,7 +184,7 @@ class Comparison:
         addresses = [self.url + product.path for product in products]
         with urls.open("w", newline="") as file:
             csv.writer(file).writerows([["url"], *([address] for address in addresses)])
-        given = {
+        parameters = {
             **{"url_list": urls, "input_format": "csv", "url_col": "url"},
             **{"output_folder": output, "output_format": self.options.output_format},
             **{"processes_count": CORES, "thread_count": threads},
@@ -193,7 +192,7 @@ class Comparison:
             **{"image_size": 256, "resize_mode": "border", "encode_quality": 95, "extract_exif": False},
             **{"timeout": round(self.options.timeout_s), "retries": self.options.retries},
         }
-        command = [str(self.program), *(f"--{name}={value}" for name, value in given.items())]
+        command = [str(self.program), *(f"--{name}={value}" for name, value in parameters.items())]
         environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
         with self.host() as host:
             took = measuring.measure(command, environment, self.folder / "img2dataset.log")
@@ -223,7 +222,7 @@ class Comparison:
         return self.recorded(WHOLE, home, measuring.run_command(home, self.catalogue))
 
     def recorded(self, side: str, home: Path, command: Sequence[str]) -> Result:
-        """Measure a command of ours, read the ledger that it left, and remove the home."""
+        """Measure a command of ours, read its ledger, and remove the home."""
         with self.host() as host:
             took = measuring.measure(command, self.environment)
             faults = host.faults()
@@ -239,14 +238,14 @@ class Comparison:
         return Result(side, took.seconds, ok, len(self.products) - ok, took.peak_bytes, causes, wrong)
 
     def host(self) -> AbstractContextManager[Host]:
-        """Return the image host, started anew, since flaky pictures count their requests."""
+        """Return a newly started image host, because flaky pictures count their requests."""
         options = self.options
         return measuring.image_host(
             self.shop, self.port, broken=options.broken, flaky=options.flaky, latency_ms=options.latency_ms
         )
 
 
-def told(title: str, results: Sequence[Result]) -> Table:
+def round_table(title: str, results: Sequence[Result]) -> Table:
     """Return a round's table."""
     columns = ["side", "seconds", "ok", "failed", "images/s", "ratio", "peak MB", "causes"]
     rows = [
@@ -260,15 +259,15 @@ def told(title: str, results: Sequence[Result]) -> Table:
     return table(title, columns, rows, right=columns[1:-1])
 
 
-def told_causes(results: Sequence[Result]) -> Table:
-    """Return the table of what each side recorded for each fault of the host."""
-    shown = results[:2]
-    rows = [(fault, *(most_common(result.causes, fault) for result in shown)) for fault in sorted(shown[-1].causes)]
-    return table("\nWhat was recorded for each fault", ["fault", *(result.side for result in shown)], rows)
+def causes_table(results: Sequence[Result]) -> Table:
+    """Return the table of the causes that each side recorded for each fault of the host."""
+    sides = results[:2]
+    rows = [(fault, *(most_common(result.causes, fault) for result in sides)) for fault in sorted(sides[-1].causes)]
+    return table("\nWhat was recorded for each fault", ["fault", *(result.side for result in sides)], rows)
 
 
 def most_common(causes: Mapping[str, Counter[str]], fault: str) -> str:
-    """Return the cause that was recorded most often for a fault, and how many others."""
+    """Return the most frequent recorded cause of a fault, and the number of others."""
     if not causes.get(fault):
         return "nothing"
     (cause, _), *others = causes[fault].most_common()

@@ -1,14 +1,14 @@
-"""What hanging links cost: a catalogue of which 10 % hang, against the same catalogue without those, all of it good.
+"""The cost of hanging links: a catalogue with 10 % hanging links, and the same catalogue without them.
 
     python benchmarks/hanging.py                                        # the sample shop's pictures
     python benchmarks/hanging.py --image-host image_host.py --catalogue catalogue.csv
 
-A hanging link takes the connection and never answers. Both catalogues have the same good products, copies of which
-fill them up to --products; the hanging ones stand scattered among them. Measured is the whole `recsys run
---stop-after images`, and the stage alone: all shards of a prepared home worked through as the flow does, no Prefect
-and without reading the catalogue. A hanging link ends after three attempts of a second, two and four where its host
-usually answers sooner, so the last one found costs seven seconds whatever the catalogue's size.
-The exit code is 1 when the ratio of the runs is over --at-most, or one product is not as it should be.
+The host of a hanging link accepts the connection and never answers. Both catalogues have the same good products, with
+copies up to --products; the hanging links are at random places. The benchmark measures the whole `recsys run
+--stop-after images`, and the stage alone: all shards of a prepared home as the flow fetches them, without Prefect and
+without reading the catalogue. A hanging link ends after three attempts of 1, 2 and 4 s when its host usually answers
+sooner, so the last one costs 7 s at any size of the catalogue.
+The exit code is 1 when the ratio of the runs is over --at-most, or when a product has a wrong outcome.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ RUN, STAGE = "whole run", "stage alone"
 
 def main() -> int:
     parser = measuring.parser(__doc__)
-    parser.add_argument("--products", type=int, default=20_000, help="with the hanging ones (default: %(default)s)")
-    parser.add_argument("--share", type=float, default=0.1, help="of them that hangs (default: %(default)g)")
+    parser.add_argument(
+        "--products", type=int, default=20_000, help="number, hanging ones included (default: %(default)s)"
+    )
+    parser.add_argument("--share", type=float, default=0.1, help="share of hanging products (default: %(default)g)")
     parser.add_argument("--latency-ms", type=float, default=200, help="before each answer (default: %(default)g)")
     parser.add_argument("--rounds", type=int, default=1, help="(default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=12_345, help="where the hanging ones stand (default: %(default)s)")
-    parser.add_argument("--at-most", type=float, default=1.3, help="ratio that is promised (default: %(default)g)")
+    parser.add_argument(
+        "--seed", type=int, default=12_345, help="of the places of the hanging products (default: %(default)s)"
+    )
+    parser.add_argument("--at-most", type=float, default=1.3, help="promised ratio (default: %(default)g)")
     options = parser.parse_args()
     shop = measuring.shop_of(options)
     port = measuring.free_port()
@@ -53,7 +57,7 @@ def main() -> int:
             measuring.prepared_home(folder / name, path, environment)
 
         def seconds_of(name: str, part: str) -> tuple[float, list[str]]:
-            """Return the seconds that a catalogue takes, and what was not as it should be."""
+            """Return the seconds for a catalogue, and the wrong outcomes."""
             home = folder / "home"
             if part == STAGE:
                 shutil.copytree(folder / name, home)
@@ -86,12 +90,12 @@ def main() -> int:
         out.print(f"  {line}")
     return measuring.verdict(
         (ratio[RUN] <= options.at_most, f"a run takes at most {options.at_most:g} times as long: {ratio[RUN]:.2f}"),
-        (not wrong, f"every product ends as it should ({len(wrong)} do not)"),
+        (not wrong, f"every product has the right outcome ({len(wrong)} have not)"),
     )
 
 
 def scattered(good: list[Product], hanging: list[Product], seed: int) -> list[Product]:
-    """Return both, the hanging ones at random places, the good ones in their order."""
+    """Return the good products in their order, with the hanging ones at random places."""
     places = set(random.Random(seed).sample(range(len(good) + len(hanging)), len(hanging)))
     goods, hangs = iter(good), iter(hanging)
     return [next(hangs if place in places else goods) for place in range(len(good) + len(hanging))]

@@ -1,15 +1,15 @@
-"""A run that is killed five times and restarted ends as one that is left alone, and fetches no image twice.
+"""A run that is killed five times and restarted has the outcomes of an undisturbed run, and fetches no image twice.
 
     python benchmarks/killed.py                                         # the sample shop's pictures
     python benchmarks/killed.py --image-host image_host.py --catalogue catalogue.csv --products 4000
 
 `recsys run --stop-after images` runs once undisturbed, then in another home, where its whole process tree, Prefect's
-server included, is killed (SIGKILL) when the image host has been asked so many times: at random, by --seed. Between
+server included, is killed (SIGKILL) after random numbers of requests to the image host, by --seed. Between
 the kills the home's ledger is read and held against the host's counts. Promised, or the exit code is 1:
 
     the final ledger is that of the undisturbed run, status and cause of every product
-    no product that was committed at a kill is asked for again after it
-    the products that are asked for again after a kill are at most those of the shards that were in flight
+    no product that was committed at a kill is requested again after it
+    the products that are requested again after a kill are at most those of the shards that were in flight
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from measuring import Host, out, say, table
 
 from recsys.core.configuration import load
 
-LOOK_EVERY_S = 0.1
-"""At the host's counts."""
+POLL_S = 0.1
+"""Polling interval for the host's counts, seconds."""
 SETTLE_S = 1.0
-"""After a kill, for the host to count what was on its way to it."""
+"""Pause after a kill, seconds, until the host has counted the requests in flight."""
 
 
 def main() -> int:
@@ -54,8 +54,8 @@ def main() -> int:
             say(f"{len(products):,} products, undisturbed")
             undisturbed = folder / "undisturbed"
             took = measuring.measure(measuring.run_command(undisturbed, catalogue), environment)
-            wanted, requests = measuring.ledger(undisturbed), sum(host.stats().values())
-            wrong = measuring.wrong_causes(wanted, products, host.faults())
+            expected, requests = measuring.ledger(undisturbed), sum(host.stats().values())
+            wrong = measuring.wrong_causes(expected, products, host.faults())
         say(f"{took.seconds:.0f} s, {requests:,} requests; now with {options.kills} kills")
         configuration = load(folder / "killed", environ=environment)
         in_flight = configuration.images.shards_at_once * configuration.images.shard_size
@@ -90,39 +90,39 @@ def main() -> int:
         requested = sum(after.requests.values())
         ends = "killed" if number <= options.kills else "ended"
         rows.append((number, ends, f"{requested:,}", f"{len(after.done):,}", len(again), in_flight, repeated))
-    columns = ["start", "", "requests", "committed", "asked again", "bound", "committed ones"]
+    columns = ["start", "", "requests", "committed", "requested again", "bound", "committed ones"]
     out.print(table("Killed and restarted", columns, rows, right=[c for c in columns if c]))
-    different = [key for key in wanted.keys() | final.keys() if wanted.get(key) != final.get(key)]
-    for line in [*wrong[:10], *(f"{key}: {wanted.get(key)}, {final.get(key)}" for key in different[:10])]:
+    different = [key for key in expected.keys() | final.keys() if expected.get(key) != final.get(key)]
+    for line in [*wrong[:10], *(f"{key}: {expected.get(key)}, {final.get(key)}" for key in different[:10])]:
         out.print(f"  {line}")
     return measuring.verdict(
         (not wrong, f"undisturbed, every cause is exactly right ({len(wrong)} wrong)"),
         (not different, f"the ledger ends as that of the undisturbed run ({len(different)} products differ)"),
-        (not repeated_committed, f"no committed image is asked for again ({repeated_committed} are)"),
-        (most_again <= in_flight, f"asked for again is at most what was in flight: {most_again} of {in_flight}"),
+        (not repeated_committed, f"no committed image is requested again ({repeated_committed} are)"),
+        (most_again <= in_flight, f"requested again are at most the images in flight: {most_again} of {in_flight}"),
     )
 
 
 class Kill:
-    """What stood at a kill: the products that were committed for good, and the host's counts."""
+    """The state at a kill: the committed products, and the host's counts."""
 
     def __init__(self, moment: int, committed: Mapping[str, str], requests: Mapping[str, int]) -> None:
         self.moment, self.done, self.requests = moment, dict(committed), dict(requests)
 
 
 def done(home: Path) -> dict[str, str]:
-    """Return the status of each product that the ledger is done with; nothing where there is no ledger yet."""
+    """Return the status of each ok or broken product; empty without a ledger."""
     if not (home / "home.json").exists():
         return {}
     return {key: status for key, (status, _) in measuring.ledger(home).items() if status != "pending"}
 
 
 def wait_for(host: Host, moment: int, process: Popen[bytes]) -> bool:
-    """Wait until the host has been asked so many times; False when the run ended first."""
+    """Wait until the host has received this number of requests; False when the run ended first."""
     while sum(host.stats().values()) < moment:
         if process.poll() is not None:
             return False
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
     return process.poll() is None
 
 

@@ -1,4 +1,4 @@
-"""Rerunning only what failed: Prefect's Retry, the command, and the flow that asks for links again."""
+"""Reruns of only what failed: Prefect's Retry, the command, and the flow that rechecks links."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def serving(shop: SampleShop, **options: Any) -> SampleHost:
 
 @contextmanager
 def stopped_in_the_middle(shop: SampleShop) -> Iterator[None]:
-    """Serve some twenty images and stop, as a host that is taken down for a while."""
+    """Serve about twenty images and stop, like a host that goes down for a while."""
     with serving(shop, latency_ms=30) as host:
 
         def stop() -> None:
@@ -60,8 +60,8 @@ def names(store: Store, status: str) -> set[str]:
     return {url.rpartition("/")[2] for url in urls}
 
 
-def test_prefects_retry_asks_only_for_what_is_pending(pool: str, shop: SampleShop, tmp_path: Path) -> None:
-    """A worker's run meets a host that goes away; Retry, as in the UI, has the worker take up the rest."""
+def test_prefects_retry_requests_only_pending_images(pool: str, shop: SampleShop, tmp_path: Path) -> None:
+    """A host goes down during a worker's run; after Retry, as in the UI, the worker fetches the rest."""
     from prefect.client.orchestration import get_client
 
     home = tmp_path / "home"
@@ -84,10 +84,10 @@ def test_prefects_retry_asks_only_for_what_is_pending(pool: str, shop: SampleSho
         with serving(shop) as host:
             prefect("flow-run", "retry", str(run.id))
             prefect("worker", "start", "--pool", pool, "--run-once")
-            asked = set(host.stats())
+            requested = set(host.stats())
         ended = client.read_flow_run(run.id)
     assert ended.state is not None and ended.state.is_completed(), ended.state
-    assert asked and asked <= pending
+    assert requested and requested <= pending
     counts = count_funnel(store, load(environ={}))
     assert counts.pending == 0 and counts.with_image + counts.broken == counts.products
 
@@ -104,7 +104,7 @@ def recsys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=240, check=False)
 
 
-def test_recsys_retry_asks_only_for_what_is_pending(prefect_url: str, shop: SampleShop, tmp_path: Path) -> None:
+def test_recsys_retry_requests_only_pending_images(prefect_url: str, shop: SampleShop, tmp_path: Path) -> None:
     home, allowed = tmp_path / "home", ("--allow-host", "127.0.0.1", "--stop-after", "images")
     down = recsys(home, "run", "--catalogue", str(shop.catalogue), *allowed)
     assert down.returncode == 11 and "pending" in down.stderr
@@ -119,15 +119,15 @@ def test_recsys_retry_asks_only_for_what_is_pending(prefect_url: str, shop: Samp
         assert "Nothing to do" in nothing.stdout and not host.stats()
         gone = recsys(home, "retry", "--cause", "404", *allowed)
         assert gone.returncode == 0, gone.stderr
-        asked = host.stats()
+        requested = host.stats()
         broken = store.read("images", ["url"], "cause = 'http_404'")["url"].to_pylist()
-        assert set(asked) == {url.rpartition("/")[2] for url in broken} and set(asked.values()) == {1}
+        assert set(requested) == {url.rpartition("/")[2] for url in broken} and set(requested.values()) == {1}
         assert recsys(home, "retry", "--broken", "--older-than", "7d", *allowed).returncode == 0
-        assert host.stats() == asked
+        assert host.stats() == requested
         changed = recsys(home, "retry", "--changed", *allowed)
         assert changed.returncode == 0, changed.stderr
     won = store.read("images", ["url"], "status = 'ok'")["url"].to_pylist()
-    assert set(host.stats()) - set(asked) == {url.rpartition("/")[2] for url in won}
+    assert set(host.stats()) - set(requested) == {url.rpartition("/")[2] for url in won}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_recsys_retry_asks_only_for_what_is_pending(prefect_url: str, shop: Samp
         (("--broken", "--older-than", "soon"), "write 7d, 12h or 30m"),
     ],
 )
-def test_a_wrong_retry_is_told_in_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_a_wrong_retry_is_an_error_on_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     home = tmp_path / "home"
     Store(home)
     done = recsys(home, "retry", *arguments)
@@ -150,7 +150,7 @@ def test_a_wrong_retry_is_told_in_one_line(tmp_path: Path, arguments: tuple[str,
     )
 
 
-def test_the_flow_asks_for_broken_links_again_once(
+def test_the_flow_rechecks_broken_links_once(
     prefect_url: str, shop: SampleShop, host: SampleHost, tmp_path: Path
 ) -> None:
     from flows.recheck import recheck
@@ -161,8 +161,8 @@ def test_the_flow_asks_for_broken_links_again_once(
     broken = names(Store(home), "broken")
     before = host.stats()
     done = recheck(home, "broken", stop_after="images", flags=FLAGS)
-    asked = {name for name, number in host.stats().items() if number > before[name]}
-    assert asked == broken and done["images"] == count_funnel(Store(home), load(environ={})).broken
+    requested = {name for name, number in host.stats().items() if number > before[name]}
+    assert requested == broken and done["images"] == count_funnel(Store(home), load(environ={})).broken
     before = host.stats()
     assert recheck(home, flags=FLAGS, stop_after="images") == {"images": 0}
     assert host.stats() == before

@@ -1,4 +1,4 @@
-"""The scraping flow on a real Prefect server, against the stand-in of a marketplace."""
+"""The scraping flow on a real Prefect server, with the sample shop's marketplace."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def market(shop: SampleShop, **faults: SearchFault) -> SampleHost:
 
 
 def searched(host: SampleHost) -> Counter[str]:
-    """How often each keyword was asked for, by its first word."""
-    asked: Counter[str] = Counter()
+    """Return the number of searches for each keyword, by its first word."""
+    counts: Counter[str] = Counter()
     for target, times in host.marketplace.requests.items():
         if target.startswith("/s?"):
-            asked[target.removeprefix("/s?k=").partition("&")[0].partition("%20")[0]] += times
-    return asked
+            counts[target.removeprefix("/s?k=").partition("&")[0].partition("%20")[0]] += times
+    return counts
 
 
 def last_tasks(home: Path) -> dict[str, tuple[str, int]]:
@@ -77,7 +77,7 @@ def last_tasks(home: Path) -> dict[str, tuple[str, int]]:
     return wait_for(ended, pause_s=0.2, message=tasks)
 
 
-def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
+def test_a_captcha_fails_only_its_keyword_and_a_rerun_requests_only_that(
     scrape: Scrape, shop: SampleShop, home: Path
 ) -> None:
     with market(shop, Eyewear="captcha_then_ok") as host:
@@ -95,13 +95,14 @@ def test_a_captcha_fails_its_keyword_alone_and_running_again_asks_only_for_that(
         assert searched(host) == {"Cameras": 1, "Eyewear": FAILURES_BEFORE_OK + 1, "Pet": 1}
         assert store.count("scraped") == 3 * PRODUCTS and store.count("products") == len(LABELS)
 
-        asked, versions = dict(host.marketplace.requests), [store.version(table) for table in ("scraped", "searches")]
+        requests_before = dict(host.marketplace.requests)
+        versions = [store.version(table) for table in ("scraped", "searches")]
         assert scrape(host) == NOTHING
-        assert dict(host.marketplace.requests) == asked
+        assert dict(host.marketplace.requests) == requests_before
         assert [store.version(table) for table in ("scraped", "searches")] == versions
 
 
-def test_of_twenty_keywords_three_are_blocked_and_prefects_retry_asks_only_for_those(
+def test_of_twenty_keywords_three_are_blocked_and_prefects_retry_requests_only_those(
     prefect_url: str, shop: SampleShop, home: Path
 ) -> None:
     from prefect.client.orchestration import get_client
@@ -121,35 +122,35 @@ def test_of_twenty_keywords_three_are_blocked_and_prefects_retry_asks_only_for_t
             "images": {"allow_hosts": ["127.0.0.1"]},
             "workflow": {"retries": FAILURES_BEFORE_OK - 1, "retry_delay_s": 0.05},
         }
-        given = {"home": str(home), "keywords": {"Eyewear": keywords}, "flags": flags}
-        assert scrape(**given, return_state=True).is_failed()
+        parameters = {"home": str(home), "keywords": {"Eyewear": keywords}, "flags": flags}
+        assert scrape(**parameters, return_state=True).is_failed()
         tasks = last_tasks(home)
         failed = sorted(name for name, (state, _) in tasks.items() if state == "Failed" and name.startswith("scrape: "))
         assert failed == sorted(f"scrape: {keyword}" for keyword in blocked)
         assert searched(host) == {word: FAILURES_BEFORE_OK if word in blocked else 1 for word in keywords}
 
         with get_client(sync_client=True) as client:  # what Retry in the UI does, and a worker then
-            (run,) = [each for each in client.read_flow_runs() if each.parameters["home"] == str(home)]
+            (run,) = [flow_run for flow_run in client.read_flow_runs() if flow_run.parameters["home"] == str(home)]
             client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
-            again = run_flow(scrape, flow_run=client.read_flow_run(run.id), parameters=given)
+            again = run_flow(scrape, flow_run=client.read_flow_run(run.id), parameters=parameters)
         assert again["searches"] == len(blocked)
-        asked_again = dict.fromkeys(blocked, FAILURES_BEFORE_OK + 1)
-        assert searched(host) == dict.fromkeys(keywords, 1) | asked_again
+        counts_again = dict.fromkeys(blocked, FAILURES_BEFORE_OK + 1)
+        assert searched(host) == dict.fromkeys(keywords, 1) | counts_again
 
 
-def test_a_passing_fault_is_retried_within_its_task(scrape: Scrape, shop: SampleShop, home: Path) -> None:
+def test_a_failure_that_may_pass_is_retried_within_its_task(scrape: Scrape, shop: SampleShop, home: Path) -> None:
     with market(shop, Eyewear="503_then_ok") as host:
         assert scrape(host, retries=FAILURES_BEFORE_OK)["kept"] == 3 * PRODUCTS
         assert last_tasks(home)["scrape: Eyewear"] == ("Completed", FAILURES_BEFORE_OK + 1)
 
 
-def test_every_keyword_is_tried_though_all_of_them_fail(scrape: Scrape, shop: SampleShop, home: Path) -> None:
+def test_every_keyword_is_tried_even_when_all_fail(scrape: Scrape, shop: SampleShop, home: Path) -> None:
     with market(shop, **dict.fromkeys(LABELS, "captcha")) as host, pytest.raises(ScrapingError, match="3 of 3"):
         scrape(host, retries=0)
     assert outcomes(Store(home))["cause"].tolist() == ["blocked"] * 3
 
 
-def test_what_cannot_pass_is_not_retried(scrape: Scrape, shop: SampleShop, home: Path) -> None:
+def test_a_permanent_failure_is_not_retried(scrape: Scrape, shop: SampleShop, home: Path) -> None:
     with market(shop) as host, pytest.raises(ScrapingError, match="http_404"):
         host.url += "/nowhere"
         scrape(host, ["Eyewear"], retries=2)
