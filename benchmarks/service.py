@@ -1,16 +1,17 @@
-"""The service under load over the loopback interface, with the load on the same machine.
+"""Measure the service under load over the loopback interface, with the load on the same machine.
 
-    python benchmarks/service.py                  # stored products, then photos: a minute
-    python benchmarks/service.py --minutes 10     # then both at once, with another ranking taking over in the middle
-    python benchmarks/service.py --minutes 10 --home HOME     # of a shop with a trained embedding, which takes over
+    python benchmarks/service.py                  # stored products, then photos: one minute
+    python benchmarks/service.py --minutes 10     # then both together, with a new ranking after half of the time
+    python benchmarks/service.py --minutes 10 --home HOME     # with a change of the embedding
 
-Asked are the recommendations of 20,000 drawn products, in any order, over 32 connections that stay open, and those of
-photos, five a second. With --minutes both go on together for so long; half-way the products are ranked anew by another
-rule, as after a training, and the service takes up what came out. With --home it is a shop of your own, copied first,
-and half-way another of its trained embeddings is promoted, or rolled back where there is one only: all products are
-embedded and ranked by it, and the service goes over to it. The raw backbone's vectors are wider and take more memory:
-whether that stays flat, two embeddings show. The exit code is 1 when fewer than 1,500 requests a second are answered,
-one in a hundred takes 50 ms or longer (a photo: 400 ms), a request fails, or memory grows.
+The load is requests for the recommendations of 20,000 generated products, in random order, over 32 open connections,
+and five photos a second. With --minutes, both run together. After half of that time the products are ranked again
+by another rule, as after a training, and the service switches to the new ranking. With --home, the shop is a copy of
+your home, and after half of the time another of its trained embeddings is promoted, or the only one is rolled back: all
+products are embedded and ranked by it, and the service switches to it. The vectors of the raw backbone are wider and
+need more memory, so compare two embeddings to check that the memory does not grow. The exit code is 1 when fewer than
+1,500 requests a second are answered, the 99th percentile is 50 ms or more (photos: 400 ms), a request fails, or the
+memory grows.
 """
 
 from __future__ import annotations
@@ -47,13 +48,14 @@ SETTINGS = {"RECSYS_COLOUR__MASK": "none", "RECSYS_RECOMMEND__DEMO_TOP": "5"}  #
 
 
 @dataclass
-class Asked:
-    """What came of a kind of request: seconds of each that was answered, and what else happened."""
+class Outcome:
+    """The outcome of one kind of request: the seconds of each answered request, and the failures."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def ms(self, share: float) -> float:
+        """Return a quantile of the times, milliseconds."""
         return 1e3 * float(np.quantile(self.seconds, share)) if self.seconds else float("nan")
 
 
@@ -62,20 +64,20 @@ def main() -> int:
         description=__doc__, formatter_class=measuring.argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--products", type=int, default=20_000, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=20, help="of each kind alone (default: %(default)g)")
+    parser.add_argument("--seconds", type=float, default=20, help="duration of each load alone (default: %(default)g)")
     parser.add_argument("--home", type=Path, metavar="FOLDER", help="a home with a trained embedding")
-    parser.add_argument("--minutes", type=float, default=0, help="of both together (default: %(default)g)")
+    parser.add_argument("--minutes", type=float, default=0, help="both loads together (default: %(default)g)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="recsys-benchmark-") as scratch:
         home = Path(scratch) / "home"
-        shop = copied(options.home, home) if options.home else drawn(options.products, home)
+        shop = copy_shop(options.home, home) if options.home else generate_shop(options.products, home)
         paths, photo = [f"/products/{quote(key, safe='')}/similar" for key in shop.products], shop.photo
         with serving(home, shop.settings) as (port, process):
-            asyncio.run(asking(port, paths, 3, photo=photo))  # the network is loaded by then
+            asyncio.run(send_load(port, paths, 3, photo=photo))  # warm-up: loads the network
             say("stored products")
-            products, _ = asyncio.run(asking(port, paths, options.seconds))
+            products, _ = asyncio.run(send_load(port, paths, options.seconds))
             say("photos")
-            _, photos = asyncio.run(asking(port, [], options.seconds, photo=photo))
+            _, photos = asyncio.run(send_load(port, [], options.seconds, photo=photo))
             together, memory = None, (0, 0)
             if options.minutes:
                 say(f"both, for {options.minutes:g} minutes")
@@ -84,32 +86,32 @@ def main() -> int:
     rate = len(products.seconds) / options.seconds
     rows = [row("stored products", products, f"{rate:,.0f}"), row("photos", photos, f"{PHOTOS_A_SECOND}")]
     if together:
-        rows += [row(f"together: {name}", each, "") for name, each in together.items()]
-    columns = ["", "asked", "failed", "a second", "p50 ms", "p99 ms"]
+        rows += [row(f"together: {name}", outcome, "") for name, outcome in together.items()]
+    columns = ["", "answered", "failed", "per second", "p50 ms", "p99 ms"]
     out.print(table(f"{len(paths):,} products, {CONNECTIONS} connections", columns, rows, right=columns[1:]))
-    kept = [
+    checks = [
         (rate >= 1_500, f"at least 1,500 stored products a second: {rate:,.0f}"),
-        (products.ms(0.99) < 50, f"99 of 100 within 50 ms: {products.ms(0.99):.1f}"),
-        (photos.ms(0.99) < 400, f"99 of 100 photos within 400 ms: {photos.ms(0.99):.0f}"),
-        (not products.failures + photos.failures, f"none failed: {(products.failures + photos.failures)[:3]}"),
+        (products.ms(0.99) < 50, f"p99 below 50 ms: {products.ms(0.99):.1f}"),
+        (photos.ms(0.99) < 400, f"p99 of photos below 400 ms: {photos.ms(0.99):.0f}"),
+        (not products.failures + photos.failures, f"no failure: {(products.failures + photos.failures)[:3]}"),
     ]
     if together:
-        failures = [failure for each in together.values() for failure in each.failures]
-        kept += [
-            (not failures, f"none failed of both together: {failures[:3]}"),
-            (memory[1] <= 1.1 * memory[0], f"memory flat: {memory[0] / MB:.0f} and {memory[1] / MB:.0f} MB"),
+        failures = [failure for outcome in together.values() for failure in outcome.failures]
+        checks += [
+            (not failures, f"no failure with both together: {failures[:3]}"),
+            (memory[1] <= 1.1 * memory[0], f"memory does not grow: {memory[0] / MB:.0f} and {memory[1] / MB:.0f} MB"),
         ]
-    return measuring.verdict(*kept)
+    return measuring.verdict(*checks)
 
 
-def row(name: str, asked: Asked, rate: str) -> tuple[str, ...]:
-    return (name, f"{len(asked.seconds):,}", f"{len(asked.failures)}", rate, f"{asked.ms(0.5):.1f}",
-            f"{asked.ms(0.99):.1f}")  # fmt: skip
+def row(name: str, outcome: Outcome, rate: str) -> tuple[str, ...]:
+    return (name, f"{len(outcome.seconds):,}", f"{len(outcome.failures)}", rate, f"{outcome.ms(0.5):.1f}",
+            f"{outcome.ms(0.99):.1f}")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Shop:
-    """What is asked for, a photo, the service's settings, and the command that has something else serve."""
+    """The product ids, a photo, the settings of the service, and the command that changes the ranking or the model."""
 
     products: list[str]
     photo: bytes
@@ -117,9 +119,9 @@ class Shop:
     swap: list[str]
 
 
-def drawn(count: int, home: Path) -> Shop:
-    """Draw a shop into a home."""
-    say(f"drawing {count:,} products")
+def generate_shop(count: int, home: Path) -> Shop:
+    """Generate a shop in a home."""
+    say(f"generating {count:,} products")
     pictures = home.with_name("pictures")
     frame, _ = draw(count, home, pictures)
     recommend_missing(Store(home), configured("default"), None)
@@ -128,13 +130,13 @@ def drawn(count: int, home: Path) -> Shop:
     return Shop(frame["product_id"].tolist(), photo, SETTINGS, [sys.executable, "-c", program])
 
 
-def copied(own: Path, home: Path) -> Shop:
-    """Copy a shop's home."""
-    shutil.copytree(own, home)
+def copy_shop(source: Path, home: Path) -> Shop:
+    """Copy a shop."""
+    shutil.copytree(source, home)
     configuration, store = load(home), Store(home)
     if not (trained := models(home)):
-        raise SystemExit(f"error: {own} has no trained embedding; run 'recsys train embedding --home {own}'")
-    others = [each.version for each in trained if each.version != pointer(home).version]
+        raise SystemExit(f"error: {source} has no trained embedding; run 'recsys train embedding --home {source}'")
+    others = [model.version for model in trained if model.version != pointer(home).version]
     swap = ["promote", "--force", others[-1]] if others else ["rollback"]
     products = load_gallery(store, configuration)[1].product_ids.tolist()
     photo = store.read("images", ["jpeg"], f"product_id = {literal(products[0])}")["jpeg"][0].as_py()
@@ -143,7 +145,7 @@ def copied(own: Path, home: Path) -> Shop:
 
 @contextlib.contextmanager
 def serving(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run `recsys serve` over a home while the context lasts."""
+    """Run `recsys serve` over a home."""
     port = free_port()
     command = [str(measuring.RECSYS), "serve", "--home", str(home), "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL)
@@ -151,7 +153,7 @@ def serving(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[int, subp
         deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError):
-                asyncio.run(_one(port, _get("/ready")))
+                asyncio.run(_send_once(port, _get("/ready")))
                 break
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("error: the service did not start")
@@ -164,12 +166,12 @@ def serving(home: Path, settings: Mapping[str, str]) -> Iterator[tuple[int, subp
 
 def mixed(
     swap: list[str], port: int, pid: int, paths: list[str], photo: bytes, seconds: float
-) -> tuple[dict[str, Asked], tuple[int, int]]:
-    """Ask for both kinds, have something else serve half-way; return what came, and memory near begin and end."""
+) -> tuple[dict[str, Outcome], tuple[int, int]]:
+    """Run both loads with a change after half of the time; return the outcomes and the memory, bytes."""
     memory: list[int] = []
 
-    async def all_of_it() -> tuple[Asked, Asked]:
-        work = asyncio.create_task(asking(port, paths, seconds, photo=photo))
+    async def run() -> tuple[Outcome, Outcome]:
+        work = asyncio.create_task(send_load(port, paths, seconds, photo=photo))
         for share in (0.4, 0.1, 0.4):
             await asyncio.sleep(share * seconds)
             memory.append(measuring._pss(pid))
@@ -179,17 +181,17 @@ def mixed(
             raise SystemExit(f"error: {' '.join(swap)} failed")
         return await work
 
-    products, photos = asyncio.run(all_of_it())
+    products, photos = asyncio.run(run())
     return {"products": products, "photos": photos}, (memory[0], memory[-1])
 
 
-async def asking(port: int, paths: list[str], seconds: float, photo: bytes | None = None) -> tuple[Asked, Asked]:
-    """Ask for products over all connections, and for a photo five times a second, for so long."""
-    products, photos = Asked(), Asked()
+async def send_load(port: int, paths: list[str], seconds: float, photo: bytes | None = None) -> tuple[Outcome, Outcome]:
+    """Request products over all connections, and a photo five times a second, for this time."""
+    products, photos = Outcome(), Outcome()
     end = time.monotonic() + seconds
     order = np.random.default_rng(0).permutation(len(paths))
 
-    async def ask_for_products(number: int) -> None:
+    async def request_products(number: int) -> None:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
         for turn in range(10**9):
             if time.monotonic() > end:
@@ -198,42 +200,42 @@ async def asking(port: int, paths: list[str], seconds: float, photo: bytes | Non
             reader, writer = await _timed(port, reader, writer, _get(path), products)
         writer.close()
 
-    async def ask_for_photo(body: bytes) -> None:
+    async def request_photo(body: bytes) -> None:
         head = f"POST /similar HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
         _, writer = await _timed(port, reader, writer, head.encode() + body, photos)
         writer.close()
 
-    async def ask_for_photos(body: bytes) -> None:
-        asked = []
+    async def request_photos(body: bytes) -> None:
+        tasks = []
         while time.monotonic() < end:
-            asked.append(asyncio.create_task(ask_for_photo(body)))
+            tasks.append(asyncio.create_task(request_photo(body)))
             await asyncio.sleep(1 / PHOTOS_A_SECOND)
-        await asyncio.gather(*asked)
+        await asyncio.gather(*tasks)
 
-    work = [ask_for_products(number) for number in range(CONNECTIONS)] if paths else []
-    await asyncio.gather(*work, *([ask_for_photos(_varied(photo))] if photo else []))
+    work = [request_products(number) for number in range(CONNECTIONS)] if paths else []
+    await asyncio.gather(*work, *([request_photos(_phone_sized(photo))] if photo else []))
     return products, photos
 
 
 async def _timed(
-    port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, asked: Asked
+    port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, outcome: Outcome
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Send a request and time its answer; a connection that breaks counts as a failure, and is opened anew."""
-    began = time.perf_counter()
+    """Send a request and time its answer; a broken connection is a failure and is opened again."""
+    started = time.perf_counter()
     try:
-        status = await _answered(reader, writer, request)
+        status = await _send(reader, writer, request)
     except (OSError, asyncio.IncompleteReadError) as error:
-        asked.failures.append(repr(error))
+        outcome.failures.append(repr(error))
         return await asyncio.open_connection(LOOPBACK, port)
     if status == 200:
-        asked.seconds.append(time.perf_counter() - began)
+        outcome.seconds.append(time.perf_counter() - started)
     else:
-        asked.failures.append(str(status))
+        outcome.failures.append(str(status))
     return reader, writer
 
 
-async def _answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
+async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -241,10 +243,10 @@ async def _answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     return int(head.split(b" ", 2)[1])
 
 
-async def _one(port: int, request: bytes) -> int:
+async def _send_once(port: int, request: bytes) -> int:
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
-        return await _answered(reader, writer, request)
+        return await _send(reader, writer, request)
     finally:
         writer.close()
 
@@ -253,8 +255,8 @@ def _get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
-def _varied(photo: bytes) -> bytes:
-    """Return the photo at the size that a phone's browser sends it."""
+def _phone_sized(photo: bytes) -> bytes:
+    """Return the photo in the size that the page on a phone uploads."""
     image = cv2.resize(cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), (1024, 1024))
     return cv2.imencode(".jpg", image)[1].tobytes()
 
