@@ -33,7 +33,7 @@ QUEUE_SIZE = 256
 """Pictures that wait at most. When the queue is full, downloads wait with their slots."""
 
 BATCH_BYTES = 512 << 10
-"""Bytes of pictures after which a batch goes to a process; a message for each picture costs a tenth of the time."""
+"""Bytes of pictures after which a batch goes to a process, so that messages cost little beside the decoding."""
 
 Squared = SquaredImage | tuple[str, str]
 """A squared picture, or the cause and the message of a failure."""
@@ -59,7 +59,7 @@ class SquaringPool:
         self._senders: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        # Two batches for each process: the next one is there when one ends.
+        # Two batches for each process: the next batch waits when one ends.
         self._senders = [asyncio.create_task(self._send()) for _ in range(2 * process_count(self._settings))]
         return self
 
