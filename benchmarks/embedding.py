@@ -1,16 +1,16 @@
-"""What the recipes of the embedding are worth beside the raw backbone, over several splits, and how long they take.
+"""Measure the embedding recipes against the raw backbone over several splits, and the time of their trainings.
 
     python benchmarks/embedding.py --home recsys-home
 
 For each seed another quarter of the products is held out, near-duplicates together; each recipe trains its head on the
-rest, from that seed too; each held-out product asks for its like among all others. Precision at 5 at three levels of
-the category path, mean ± standard deviation over the seeds, and the mean of the differences from the raw backbone. The
-home needs nothing but features (`recsys run`); it is not changed. The exit code is 1 when the default recipe is not
-above the raw backbone by 0.03 / 0.04 / 0.04 in the mean, is below it at a level with any seed, or trains for over 60 s.
+rest, with the same seed; each held-out product queries all other products. Prints precision at 5 at three levels of the
+category path, mean ± standard deviation over the seeds, and the mean of the differences from the raw backbone. The home
+needs only features (`recsys run`) and is not changed. The exit code is 1 if the default recipe is not above the raw
+backbone by 0.03 / 0.04 / 0.04 in the mean, is below it at a level with any seed, or trains for over 60 s.
 
-With --views, on a home whose products have several photos (`images.views`), it is judged by these instead: how often
-another photo of a held-out product has this product's picture nearest, at least 0.9 in the mean and above the raw
-backbone with each seed.
+With --views, on a home whose products have several photos (`images.views`), the measure is how often another photo of
+a held-out product has this product's picture nearest: at least 0.9 in the mean and above the raw backbone with each
+seed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Evaluation, load
 from recsys.evaluation.retrieval_metrics import Metric, compute_metrics
-from recsys.models.embedding.embedder import beside
-from recsys.models.embedding.examples import described_by, training_set
+from recsys.models.embedding.embedder import head_inputs
+from recsys.models.embedding.examples import features_and_histograms, training_set
 from recsys.models.embedding.recipe import load_recipe
 from recsys.models.embedding.training import train_head
 from recsys.storage.store import Store
@@ -53,7 +53,7 @@ def main() -> int:
     options = parser.parse_args()
     store, configuration = Store(options.home, read_only=True), load(options.home)
     examples = training_set(store, configuration)
-    features, histograms = described_by(store, configuration, examples["image_digest"].tolist())
+    features, histograms = features_and_histograms(store, configuration, examples["image_digest"].tolist())
     figures = (VIEW,) if options.views else tuple(Metric(level, "precision", 5) for level in (1, 2, 3))
     precisions: dict[str, list[NDArray[np.float64]]] = {name: [] for name in (RAW, *options.recipes)}
     seconds: dict[str, list[float]] = {name: [] for name in precisions}
@@ -62,12 +62,12 @@ def main() -> int:
         precisions[RAW].append(means(features, frame, configuration.evaluation, figures))
         for name in options.recipes:
             recipe = load_recipe(name).model_copy(update={"seed": seed})
-            seen = beside(features, histograms, recipe.colour_weight)
+            inputs = head_inputs(features, histograms, recipe.colour_weight)
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
-                trained = train_head(seen, frame, recipe, checkpoint_folder=Path(folder))
+                trained = train_head(inputs, frame, recipe, checkpoint_folder=Path(folder))
             seconds[name].append(time.monotonic() - began)
-            vectors = np.asarray(trained.model.predict(seen, verbose=0))
+            vectors = np.asarray(trained.model.predict(inputs, verbose=0))
             precisions[name].append(means(vectors, frame, configuration.evaluation, figures))
     rows = []
     for name, values in precisions.items():

@@ -13,9 +13,9 @@ from recsys.evaluation.evaluation_set import BACKBONE, EvaluationSet, load_evalu
 from recsys.evaluation.gate import Decision, decide
 from recsys.evaluation.retrieval_metrics import TOP, RetrievalMetrics
 from recsys.evaluation.scoreboard import metrics_of_models, scoreboard_table
-from recsys.models.embedding.fitting import originals_vectors
 from recsys.models.embedding.recipe import Recipe
 from recsys.models.embedding.serving import Serving
+from recsys.models.embedding.store_training import original_recipe_vectors
 from recsys.storage.store import Store
 
 ORIGINAL, CHAMPION, CHALLENGER = "original's recipe", "champion", "challenger"
@@ -69,7 +69,7 @@ def judge_challenger(
     """
     judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
-    original = originals_vectors(store, configuration, recipe, rows, digests, scratch / "original")
+    original = original_recipe_vectors(store, configuration, recipe, rows, digests, scratch / "original")
     if original is not None:
         judged.models[ORIGINAL] = original
     before = BACKBONE

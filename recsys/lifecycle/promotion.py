@@ -98,7 +98,7 @@ def train(
     from recsys.lifecycle.embedding_record import embedding_run, log_verdict  # MLflow: seconds to import
     from recsys.lifecycle.judging import judge_challenger
     from recsys.models.embedding import ledger
-    from recsys.models.embedding.fitting import fit
+    from recsys.models.embedding.store_training import train_embedder
     from recsys.models.embedding.training import epochs_of
 
     against = serving.serving(store.home, configuration)
@@ -112,12 +112,13 @@ def train(
             if on_epoch is not None:
                 on_epoch(epoch, figures)
 
-        fit(store, configuration, recipe, rows, version, place / "checkpoints", epoch_ended).save(place / "model")
+        embedder = train_embedder(store, configuration, recipe, rows, version, place / "checkpoints", epoch_ended)
+        embedder.save(place / "model")
         serving.loaded.cache_clear()
         embedder = serving.loaded(str(store.home), version)  # as it will serve, without what training added
-        ledger.fill(store, configuration, embedder)
+        ledger.embed_missing(store, configuration, embedder)
         if against.model is not None:
-            ledger.fill(store, configuration, serving.loaded(str(store.home), against.version))
+            ledger.embed_missing(store, configuration, serving.loaded(str(store.home), against.version))
         verdict = judge_challenger(store, configuration, recipe, rows, version, against, place / "checkpoints")
         verdict.board.to_csv(place / SCOREBOARD, index=False)
         verdict.decision.table.to_csv(place / GATE, index=False)
@@ -300,7 +301,7 @@ def _fill_embeddings(store: Store, configuration: Configuration, model: Model | 
     from recsys.models.embedding import ledger
 
     if model is not None and ledger.missing(store, configuration, model):
-        ledger.fill(store, configuration, serving.loaded(str(store.home), model.version))
+        ledger.embed_missing(store, configuration, serving.loaded(str(store.home), model.version))
 
 
 def _point(store: Store, to: Pointer, model: Model | None) -> None:

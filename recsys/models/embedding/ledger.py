@@ -1,7 +1,6 @@
-"""The embeddings stage: what a trained model makes of each picture, computed once.
+"""Run the embeddings stage: compute each picture's vector once per trained model.
 
-From features, where the model is a head on a frozen backbone: thousands a second. From the pictures, where it is a
-network of its own.
+A head computes vectors from stored features, thousands per second; a network computes them from the pictures.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ import pyarrow as pa
 from recsys.core.configuration import Configuration
 from recsys.models import features
 from recsys.models.embedding.embedder import Embedder
-from recsys.models.embedding.examples import described_by
+from recsys.models.embedding.examples import features_and_histograms
 from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded
 from recsys.models.examples import jpegs_of
 from recsys.storage.store import Shard, Store, embeddings_schema, shards
 from recsys.vision.square import decode_squared
 
-SHARD = 4_096
-"""Pictures whose features are turned at once: 20 MB."""
+FEATURES_PER_SHARD = 4_096
+"""Pictures per shard of a head; their features take 20 MB."""
 
 
 @dataclass(frozen=True)
 class EmbeddingCounts:
-    """What one shard did."""
+    """Result of one shard."""
 
     images: int
     seconds: float
@@ -37,8 +36,10 @@ class EmbeddingCounts:
 
 
 def missing(store: Store, configuration: Configuration, model: Model | None) -> list[Shard]:
-    """Return shards of the pictures with features that this model has not seen, by digest as in `features.missing`;
-    none for the raw backbone."""
+    """Return shards of the pictures that have features but no vector of this model, as `features.missing` does.
+
+    There are none for the raw backbone.
+    """
     if model is None:
         return []
     return _missing(store, configuration, model.version, model.sees)
@@ -53,25 +54,25 @@ def embed_shard(store: Store, shard: Shard, configuration: Configuration, model:
     return _embed(store, shard, configuration, loaded(str(store.home), model.version))
 
 
-def fill(store: Store, configuration: Configuration, embedder: Embedder) -> int:
-    """Do all shards that are missing for a model in this process, and return how many pictures they had."""
+def embed_missing(store: Store, configuration: Configuration, embedder: Embedder) -> int:
+    """Compute all missing vectors of a model in this process, and return the number of pictures."""
     shards = _missing(store, configuration, embedder.version, embedder.sees)
     return sum(_embed(store, shard, configuration, embedder).images for shard in shards)
 
 
 def _missing(store: Store, configuration: Configuration, version: str, sees: str) -> list[Shard]:
     table = f"embeddings-{version}"
-    done = set(store.read(table, ["image_digest"])["image_digest"].to_pylist())
-    seen = store.read(features.table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
-    keys = sorted(set(seen) - done)
-    size = SHARD if sees == SEES_FEATURES else configuration.backbone.shard_size
+    embedded = store.read(table, ["image_digest"])["image_digest"].to_pylist()
+    described = store.read(features.table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
+    keys = sorted({*described} - {*embedded})
+    size = FEATURES_PER_SHARD if sees == SEES_FEATURES else configuration.backbone.shard_size
     return shards("embeddings", keys, size, state=[table] * len(keys))
 
 
 def _embed(store: Store, shard: Shard, configuration: Configuration, embedder: Embedder) -> EmbeddingCounts:
     started = time.monotonic()
     if embedder.sees == SEES_FEATURES:
-        vectors = embedder.embed_features(*described_by(store, configuration, shard.keys))
+        vectors = embedder.embed_features(*features_and_histograms(store, configuration, shard.keys))
     else:
         pictures = np.stack([decode_squared(jpeg) for jpeg in jpegs_of(store, shard.keys)])
         vectors = embedder.embed_pictures(pictures)

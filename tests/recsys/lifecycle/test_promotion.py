@@ -20,7 +20,7 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError, TrainingError
 from recsys.core.tracking import tracking_uri
 from recsys.lifecycle import promotion as registry
-from recsys.models.embedding import fitting, ledger, serving
+from recsys.models.embedding import ledger, serving, store_training
 from recsys.models.embedding.serving import REGISTERED
 from recsys.ranking import recommendations
 from recsys.ranking.gallery_loading import load_gallery
@@ -176,13 +176,13 @@ def test_a_challenger_trained_with_shuffled_categories_is_refused_and_the_champi
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     champion, before = serving.champion(home.path, home.weak), recommended(home)
-    fit = fitting.fit
+    train_embedder = store_training.train_embedder
 
-    def fit_shuffled(store: Store, configuration: Configuration, recipe: Any, rows: pd.DataFrame, *rest: Any) -> Any:
+    def train_shuffled(store: Store, configuration: Configuration, recipe: Any, rows: pd.DataFrame, *rest: Any) -> Any:
         paths = np.random.default_rng(0).permutation(rows["category_path"].to_numpy())
-        return fit(store, configuration, recipe, rows.assign(category_path=paths), *rest)
+        return train_embedder(store, configuration, recipe, rows.assign(category_path=paths), *rest)
 
-    monkeypatch.setattr(fitting, "fit", fit_shuffled)
+    monkeypatch.setattr(store_training, "train_embedder", train_shuffled)
     outcome = registry.train(home.store, settings(recipe(tmp_path, "shuffled", STRONG, rate=4e-3)))
     assert not outcome.model.promoted and not outcome.waits
     assert "refused: worse at level 1" in outcome.model.reason and outcome.model.against == champion.version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.models.embedding.batches import batches, walk
+from recsys.models.embedding.batches import category_batches, category_walk
 from recsys.models.embedding.recipe import Batches
 
 
@@ -20,12 +20,12 @@ def tree(n: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("run", [1, 7, 32, 10_000])
 def test_a_walk_passes_each_picture_once(run: int) -> None:
-    assert sorted(walk(tree(500), run, np.random.default_rng(1)).tolist()) == list(range(500))
+    assert sorted(category_walk(tree(500), run, np.random.default_rng(1)).tolist()) == list(range(500))
 
 
 def test_a_whole_walk_leaves_no_branch_before_it_is_done() -> None:
     codes = tree(500)
-    order = walk(codes, 500, np.random.default_rng(1))
+    order = category_walk(codes, 500, np.random.default_rng(1))
     for level in codes[order].T:
         known = level[level >= 0]
         turns = 1 + int((np.diff(known) != 0).sum())
@@ -37,15 +37,15 @@ def test_a_whole_walk_leaves_no_branch_before_it_is_done() -> None:
 
 def test_branches_come_in_another_order_each_time() -> None:
     codes = tree(500)
-    one, other = (walk(codes, 500, np.random.default_rng(seed)) for seed in (1, 2))
+    one, other = (category_walk(codes, 500, np.random.default_rng(seed)) for seed in (1, 2))
     assert one.tolist() != other.tolist()
 
 
 def test_a_batch_is_of_few_categories_and_has_pairs_at_the_finest_level() -> None:
     codes = tree(3000)
     rows = np.arange(3000)
-    near = batches(rows.__getitem__, codes, rows, Batches(size=120, run=30), seed=3)
-    by_lot = batches(rows.__getitem__, codes, rows, Batches(size=120, run=1), seed=3)
+    near = category_batches(rows.__getitem__, codes, rows, Batches(size=120, run=30), seed=3)
+    by_lot = category_batches(rows.__getitem__, codes, rows, Batches(size=120, run=1), seed=3)
 
     def middles(data: object, step: int) -> int:
         seen = data[step][1][:, 1]  # type: ignore[index]
@@ -62,7 +62,7 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
     codes, rows = tree(300), np.arange(20, 300)
 
     def seen(seed: int, epoch: int, first_epoch: int = 0) -> list[list[int]]:
-        data = batches(np.copy, codes, rows, Batches(size=40, run=8), seed)
+        data = category_batches(np.copy, codes, rows, Batches(size=40, run=8), seed)
         data.first_epoch = first_epoch
         return [data[(epoch - first_epoch) * data.steps + step][0].tolist() for step in range(data.steps)]
 
@@ -74,18 +74,18 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
 
 def test_what_is_left_over_are_other_pictures_in_each_epoch() -> None:
     codes, rows = tree(100), np.arange(100)
-    data = batches(np.copy, codes, rows, Batches(size=40, run=4), seed=0)
+    data = category_batches(np.copy, codes, rows, Batches(size=40, run=4), seed=0)
     assert data.steps == 2
     seen = {row for batch in range(20) for row in data[batch][0].tolist()}
     assert seen == set(range(100))
 
 
 def test_fewer_pictures_than_a_batch_are_one_batch() -> None:
-    data = batches(np.copy, tree(10), np.arange(10), Batches(size=256, run=32), seed=0)
+    data = category_batches(np.copy, tree(10), np.arange(10), Batches(size=256, run=32), seed=0)
     assert data.steps == 1 and sorted(data[0][0].tolist()) == list(range(10))
 
 
 def test_codes_go_with_their_pictures() -> None:
     codes = tree(100)
-    rows, given = batches(np.copy, codes, np.arange(100), Batches(size=30, run=5), seed=0)[0]
+    rows, given = category_batches(np.copy, codes, np.arange(100), Batches(size=30, run=5), seed=0)[0]
     np.testing.assert_array_equal(given, codes[rows])

@@ -13,7 +13,7 @@ import pytest
 from recsys.core.configuration import Backbone, Configuration
 from recsys.core.errors import TrainingError
 from recsys.models import features
-from recsys.models.embedding.embedder import Embedder, beside
+from recsys.models.embedding.embedder import Embedder, head_inputs
 from recsys.models.embedding.network import build_embedder, build_head, random_start
 
 DIMENSIONS, BINS = 1280, 768
@@ -41,8 +41,8 @@ def pictures() -> np.ndarray:
 
 def test_a_head_sees_colours_by_their_weight() -> None:
     features, histograms = seen(2)
-    assert beside(features, histograms, 0.0) is features
-    both = beside(features, histograms, 0.5)
+    assert head_inputs(features, histograms, 0.0) is features
+    both = head_inputs(features, histograms, 0.5)
     assert both.shape == (2, DIMENSIONS + BINS) and both.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(both[:, DIMENSIONS:], axis=1), 0.5, atol=1e-6)
     roots = histograms**0.25
@@ -117,12 +117,12 @@ def test_a_network_sees_pictures_of_any_size_and_no_features(tmp_path: Path, pic
     vectors = again.embed_pictures(pictures)
     assert again.sees == "pictures" and vectors.shape == (3, 8)
     np.testing.assert_allclose(vectors, network.embed_pictures(pictures), atol=1e-5)
-    with pytest.raises(TrainingError, match="v2 sees pictures, not features"):
+    with pytest.raises(TrainingError, match="v2 takes pictures, not features"):
         again.embed_features(*seen(1))
 
 
 def test_features_of_another_backbone_are_refused(head: Embedder) -> None:
-    with pytest.raises(TrainingError, match=r"sees 2048 numbers .*, not 2816: .* another than efficientnet_lite0"):
+    with pytest.raises(TrainingError, match=r"takes 2048 numbers .*, not 2816: .* is not efficientnet_lite0"):
         head.embed_features(np.zeros((2, 2048), np.float32), seen(2)[1])
 
 

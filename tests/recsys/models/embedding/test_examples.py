@@ -14,7 +14,7 @@ import pytest
 
 from recsys.core.configuration import Balance, Configuration, load
 from recsys.models import features
-from recsys.models.embedding.examples import codes_of, held_out, shown, training_set
+from recsys.models.embedding.examples import class_codes, held_out, training_inputs, training_set
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.storage.store import SCHEMAS, Store, digest
 from recsys.vision.augmentation import augment
@@ -143,21 +143,21 @@ def test_a_path_has_a_code_at_each_of_its_levels_and_none_below() -> None:
         }
     )
     default = load_recipe("default").model_copy(update={"level_weights": (1.0, 1.0, 1.0)})
-    assert codes_of(frame, default).tolist() == [
+    assert class_codes(frame, default).tolist() == [
         [0, 0, -1, 0],
         [0, 0, -1, 0],
         [1, 1, -1, -1],  # "same" below another top is another
         [0, -1, -1, -1],
         [-1, -1, -1, -1],
     ]
-    assert codes_of(frame, load_recipe("original")).tolist() == [[0], [0], [1], [-1], [1]]
+    assert class_codes(frame, load_recipe("original")).tolist() == [[0], [0], [1], [-1], [1]]
 
 
 def test_a_head_is_shown_the_features_of_all(shop: Shop) -> None:
     rows = training_set(shop.store, shop.configuration)
-    given = shown(shop.store, shop.configuration, load_recipe("default"), rows)
-    assert given.features is not None and given.features.shape == (36, SIZE + 1) and given.load is None
-    assert given.examples is rows
+    inputs = training_inputs(shop.store, shop.configuration, load_recipe("default"), rows)
+    assert inputs.features is not None and inputs.features.shape == (36, SIZE + 1) and inputs.load is None
+    assert inputs.examples is rows
 
 
 def small(recipe: str, **network: Any) -> Recipe:
@@ -168,14 +168,14 @@ def small(recipe: str, **network: Any) -> Recipe:
 
 def test_a_network_is_shown_the_pictures_further_views_too(shop: Shop) -> None:
     rows = training_set(shop.store, shop.configuration)
-    given = shown(shop.store, shop.configuration, small("fine_tuning", input_size=64), rows)
-    assert given.load is not None and len(given.examples) == 36
-    at = int(np.flatnonzero((given.examples["product_id"] == "p031") & (given.examples["view"] == 2))[0])
-    picture = given.load(np.array([at]))
+    inputs = training_inputs(shop.store, shop.configuration, small("fine_tuning", input_size=64), rows)
+    assert inputs.load is not None and len(inputs.examples) == 36
+    at = int(np.flatnonzero((inputs.examples["product_id"] == "p031") & (inputs.examples["view"] == 2))[0])
+    picture = inputs.load(np.array([at]))
     assert picture.shape == (1, 64, 64, 3)
     expected = cv2.resize(decode_squared(encode(noise(102), 95)), (64, 64), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(picture[0], expected)
-    assert sorted(given.examples["product_id"]) == sorted(rows["product_id"])
+    assert sorted(inputs.examples["product_id"]) == sorted(rows["product_id"])
 
 
 def test_the_originals_set_is_grown_and_validated_on_as_many_as_it_says(shop: Shop) -> None:
@@ -184,10 +184,10 @@ def test_the_originals_set_is_grown_and_validated_on_as_many_as_it_says(shop: Sh
     secret = int(rows.loc[rows["held_out"] & (rows["label"] == "Rings"), "product_id"].str[1:].astype(int).min())
     shop.scrape("Rings", noise(500))
     shop.scrape("Rings", noise(secret))  # the photo of a held-out product
-    given = shown(
+    inputs = training_inputs(
         shop.store, configuration, small("original", input_size=64, materialised_images=50, validation_images=3), rows
     )
-    examples = given.examples
+    examples = inputs.examples
     assert (~examples["held_out"]).sum() == 50 and examples["held_out"].sum() == 3
     sizes = examples.loc[~examples["held_out"], "label"].value_counts()
     assert sizes.to_dict() == {"Rings": 25, "Watches": 25}
@@ -197,10 +197,10 @@ def test_the_originals_set_is_grown_and_validated_on_as_many_as_it_says(shop: Sh
     assert not held & set(examples.loc[~examples["held_out"], "image_digest"])
     assert set(examples.loc[examples["held_out"], "origin"]) == {"catalogue"}
     # an augmented picture is varied, and always alike
-    assert given.load is not None
+    assert inputs.load is not None
     at = int(np.flatnonzero(examples["origin"] == "augmented")[0])
     jpegs = shop.store.read("images", ["image_digest", "jpeg"]).to_pandas().set_index("image_digest")["jpeg"]
     source = decode_squared(jpegs.get(examples["image_digest"][at]) or encode(noise(500), 95))
     varied = augment(source[None], examples["seed"].to_numpy()[[at]], configuration.augmentation)[0]
     expected = cv2.resize(varied, (64, 64), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(given.load(np.array([at]))[0], expected)
+    np.testing.assert_array_equal(inputs.load(np.array([at]))[0], expected)

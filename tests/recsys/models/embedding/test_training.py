@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from recsys.core.errors import TrainingError
-from recsys.models.embedding.diagnosis import GROWN, PATIENCE, diagnose, metrics
+from recsys.models.embedding.diagnosis import MAX_GROWTH, PATIENCE, diagnose, metrics
 from recsys.models.embedding.recipe import Batches, Network, Recipe, load_recipe
 from recsys.models.embedding.training import Trained, epochs_of, train_head, train_network
 from recsys.vision import backbones
@@ -170,23 +170,23 @@ HEALTHY = {"loss": 0.1, "spread": 0.9, "distance_deviation": 0.2, "negative_dist
 
 
 @pytest.mark.parametrize(
-    ("figures", "epochs", "grown", "message"),
+    ("figures", "epochs", "growth", "message"),
     [
         ({}, 1, 1.0, None),
         ({"loss": float("nan")}, 1, 1.0, "diverges: its loss is nan in epoch 1; .* lower learning_rate"),
         ({"loss": 0.3}, 2, 1.0, r"diverges: its loss was 0\.15 at the start and is 0\.3 in epoch 2"),
-        ({}, 2, GROWN + 1, "diverges: in epoch 2 the last layer is 51 times as large"),
+        ({}, 2, MAX_GROWTH + 1, "diverges: in epoch 2 the last layer is 51 times as large"),
         ({"spread": 1e-4}, 3, 1.0, "collapsed: in epoch 3 all pictures have nearly one embedding"),
-        ({"distance_deviation": 1e-3}, 3, 1.0, "collapsed: in epoch 3 all embeddings are alike far apart"),
+        ({"distance_deviation": 1e-3}, 3, 1.0, "collapsed: in epoch 3 all embeddings are equally far apart"),
         ({"loss": 0.201}, PATIENCE - 1, 1.0, None),
         ({"loss": 0.201}, PATIENCE, 1.0, r"collapsed: for 10 epochs its loss is 0\.201, as if all pictures were"),
     ],
 )
 def test_each_way_to_fail_has_its_sentence(
-    figures: dict[str, float], epochs: int, grown: float, message: str | None
+    figures: dict[str, float], epochs: int, growth: float, message: str | None
 ) -> None:
     history = [{**HEALTHY, **figures}] * epochs
-    how = {"first_loss": 0.15, "collapsed_loss": 0.2, "grown": grown}
+    how = {"first_loss": 0.15, "collapsed_loss": 0.2, "growth": growth}
     if message is None:
         diagnose(history, **how)
     else:
