@@ -382,10 +382,10 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._over.wait(EVERY_S):
-            self.bytes = max(self.bytes, sum(map(_pss, process_tree(self.pid))))
+            self.bytes = max(self.bytes, sum(map(pss, process_tree(self.pid))))
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

@@ -174,7 +174,7 @@ def mixed(
         work = asyncio.create_task(send_load(port, paths, seconds, photo=photo))
         for share in (0.4, 0.1, 0.4):
             await asyncio.sleep(share * seconds)
-            memory.append(measuring._pss(pid))
+            memory.append(measuring.pss(pid))
             if len(memory) == 1:
                 swapping = await asyncio.create_subprocess_exec(*swap, cwd=measuring.HERE)
         if await swapping.wait():
