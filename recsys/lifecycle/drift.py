@@ -1,15 +1,15 @@
-"""Drift: how far a shop, and the scores of what it is recommended, are from where they were.
+"""Measure drift: how far the distributions of a shop's products and scores have moved.
 
-Measured is the population stability index of a few distributions, sum((now − before) · ln(now / before)) over their
-bins, as banks watch their scorecards by it: below 0.1 nothing has moved, above 0.2 to 0.25 it is another population
+The measure is the population stability index of a few distributions, sum((new - old) · ln(new / old)) over their bins:
+below 0.1 nothing has moved, above 0.2 to 0.25 it is another population
 (Siddiqi, Credit Risk Scorecards, 2006; Yurdakul, Statistical Properties of Population Stability Index, 2018).
 
     labels        products by label
     prices        products by price, four bins to a power of ten
-    images        products by what became of their picture
+    images        products by the status of their picture
     colours       hues of the products' colours, over a sample of pictures
     totals        totals of the recommendations, of the weights' sum
-    confidence    the classifier's confidence in what it says of products
+    confidence    the classifier's confidence in its predictions
 
 RECSYS_HOME/drift.json      the distributions at the last refresh, and at the first one after the last training
 """
@@ -31,19 +31,19 @@ from recsys.models.embedding.serving import models, serving
 from recsys.storage.store import Store, among
 
 PICTURES = 2_000
-"""Whose colours are looked at, at most: the first by digest, so chosen by lot, and the same ones the next time."""
+"""Maximum number of pictures whose colours are sampled: the first by digest, which is random but repeatable."""
 SMOOTHING = 0.5
-"""Added to each bin's count, so that one that was empty says something and not everything."""
+"""Added to each bin's count, so that an empty bin has a finite effect."""
 
 Distribution = Mapping[str, float]
 """Count of each bin, by its name."""
 
 
 def stability_index(before: Distribution, now: Distribution) -> float:
-    """Return the population stability index of two distributions; 0 where one of them has nothing.
+    """Return the population stability index of two distributions; 0 if one of them is empty.
 
     Args:
-        before, now: counts by bin; a bin that is not named has none.
+        before, now: counts by bin; missing bins count 0.
     """
     bins = sorted({*before, *now})
     counts = np.array([[side.get(name, 0.0) for name in bins] for side in (before, now)], dtype=float)
@@ -54,7 +54,7 @@ def stability_index(before: Distribution, now: Distribution) -> float:
 
 
 def distributions(store: Store, configuration: Configuration) -> dict[str, Distribution]:
-    """Return what is watched of a shop as it is now, by name (see above)."""
+    """Return the current distributions of a shop by name (see the module)."""
     products = store.read("products", ["product_id", "price"], "removed IS NULL")
     active = products["product_id"].combine_chunks()
 
@@ -77,9 +77,9 @@ def distributions(store: Store, configuration: Configuration) -> dict[str, Distr
 
 
 def note(store: Store, configuration: Configuration) -> pd.DataFrame:
-    """Return how far the shop is from where it was, and note where it is now.
+    """Return the drift of a shop, and save its current distributions.
 
-    Columns: what, since_refresh, since_training; both are stability indices, NaN where there is nothing to compare to.
+    Columns: what, since_refresh, since_training; both are stability indices, NaN if there is nothing to compare with.
     """
     file = store.home / "drift.json"
     now, known = distributions(store, configuration), _read(file)
@@ -96,7 +96,7 @@ def note(store: Store, configuration: Configuration) -> pd.DataFrame:
 
 
 def beyond(drift: pd.DataFrame, limit: float) -> dict[str, float]:
-    """Return the larger of both indices of what has drifted further than the limit, by name."""
+    """Return the larger index of each distribution that has drifted further than the limit, by name."""
     largest = drift.set_index("what").max(axis=1)
     return {str(what): round(float(index), 3) for what, index in largest[largest > limit].items()}
 
@@ -106,7 +106,7 @@ def _counted(values: pd.Series) -> Distribution:
 
 
 def _hues(store: Store, configuration: Configuration, pictures: pd.Series) -> Distribution:
-    """Return how much of each hue the sampled pictures have, in pictures."""
+    """Return the amount of each hue in the sampled pictures, in pictures."""
     sample = sorted(set(pictures))[:PICTURES]
     rows = store.read(features.table_name(configuration), ["histogram"], among("image_digest", sample))
     if not len(rows):
@@ -117,7 +117,7 @@ def _hues(store: Store, configuration: Configuration, pictures: pd.Series) -> Di
 
 
 def _read(file: Path) -> dict[str, dict[str, Distribution]]:
-    """Return the note; nothing where there is none that can be read."""
+    """Return the saved distributions; empty if the file is missing or damaged."""
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

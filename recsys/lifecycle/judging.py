@@ -1,4 +1,4 @@
-"""A challenger beside everything that it has to beat, and what the gate says of it."""
+"""Compare a challenger with the baselines and the serving model, and let the gate decide."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ORIGINAL, CHAMPION, CHALLENGER = "original's recipe", "champion", "challenger"
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """How a challenger fared.
+    """Result of judging a challenger.
 
     Attributes:
-        decision: of the gate.
+        decision: decision of the gate.
         board: the scoreboard, see `recsys.evaluation.scoreboard`.
         judged: what was judged, with the vectors of all models.
         judgements: of each model.
@@ -41,7 +41,7 @@ class Verdict:
 
     @property
     def precision(self) -> dict[str, float]:
-        """Return the challenger's precision at 5 by level, of those that have queries."""
+        """Return the challenger's precision at 5 by level, for the levels that have queries."""
         of = self.judgements[CHALLENGER]
         found = {str(f.level): of.column(f) for f in of.metrics if (f.name, f.k) == ("precision", TOP)}
         return {level: float(np.nanmean(column)) for level, column in found.items() if not np.isnan(column).all()}

@@ -1,11 +1,11 @@
-"""Trained embeddings: made once of the same pictures and recipe, judged, and put in service only by the gate.
+"""Train embeddings once per pictures and recipe, judge them, and let only the gate put them in service.
 
-    train       a challenger: judged beside the champion, and kept in the home and in MLflow whatever the gate says
-    promote     a model by its version, if the gate lets it pass as things are now
-    roll_back   to what served before
+    train       train a challenger, judge it beside the champion, keep it in the home and in MLflow in either case
+    promote     serve a model by its version, if the gate accepts it now
+    roll_back   serve the previous model again
 
-Which one serves is `recsys.models.embedding.serving`. Before another does, its tables are filled; then one file is
-replaced.
+`recsys.models.embedding.serving` reads which model serves. Before a change the tables of the new model are filled;
+then one file is replaced.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -32,22 +33,25 @@ from recsys.storage import shared
 from recsys.storage.store import Store, digest
 from recsys.vision import backbones
 
+if TYPE_CHECKING:
+    from recsys.models.embedding.embedder import Embedder
+
 RULE_VERSION = 1
-"""Of the code of this room; raised when the same pictures and recipe would give another model."""
+"""Version of the training code; increase it when the same pictures and recipe give another model."""
 
 SCOREBOARD, GATE = "scoreboard.csv", "gate.csv"
 CHAMPION = "champion"
-"""The alias, in MLflow's registry, of the model that serves."""
+"""Alias of the serving model in MLflow's registry."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to.
+    """Result of a training.
 
     Attributes:
-        model: the challenger, which may serve by now, or never.
-        new: whether it was trained now.
-        waits: whether the gate let it pass, and it serves once its tables are full.
+        model: the trained model.
+        new: whether this call trained it.
+        waits: whether the gate accepted it and it serves as soon as its tables are full.
     """
 
     model: Model
@@ -62,66 +66,66 @@ def train(
     flow_run_id: str | None = None,
     catalogue_digest: str | None = None,
 ) -> Outcome:
-    """Train an embedding on what the store holds, judge it beside what serves, and log all of it to MLflow.
+    """Train an embedding on the store's pictures, judge it beside the serving model, and log all of it to MLflow.
 
-    It does not serve yet: one that the gate lets pass waits for its tables, see `serve`. The same pictures and recipe
-    train nothing; a training that was killed goes on, in the MLflow run that it began.
+    It does not serve yet: an accepted model waits for its tables, see `serve`. The same pictures and recipe train
+    nothing; a killed training resumes in its MLflow run.
 
     Args:
-        store: of the home.
-        configuration: its sections `embedding`, `backbone`, `evaluation`, `tsne`.
+        store: store of the home.
+        configuration: sections `embedding`, `backbone`, `evaluation`, `tsne`.
         on_epoch: called with the epoch, from 1, and its figures.
-        flow_run_id: of the Prefect flow run, if any.
-        catalogue_digest: of the update that the training is for, if any: a tag of the MLflow run.
+        flow_run_id: id of the Prefect flow run, if any.
+        catalogue_digest: digest of the catalogue update that caused the training, if any; a tag of the MLflow run.
 
     Raises:
-        TrainingError: there is too little to learn from or to judge by, or the training leads nowhere.
-        WeightsError: those that the recipe's network starts from cannot be had.
-        ConfigurationError: there is no such recipe.
+        TrainingError: there is too little to learn from or to judge by, or the training diverges or collapses.
+        WeightsError: the initial weights of the recipe's network are not available.
+        ConfigurationError: the recipe does not exist.
     """
     from recsys.models.embedding.examples import training_set
 
     recipe = load_recipe(configuration.embedding.recipe)
     rows = training_set(store, configuration)
     version = version_of(store, configuration, rows, recipe)
-    place = serving.folder(store.home) / version
-    if _whole(place):
+    folder = serving.folder(store.home) / version
+    if _is_complete(folder):
         model = serving.model(store.home, version)
-        if (place / "checkpoints").exists():  # killed when all was done but this
+        if (folder / "checkpoints").exists():  # crash recovery: finish the interrupted clean-up
             from recsys.models.training_run import finish_run
 
             finish_run(store.home, serving.REGISTERED, model.run_id)
-            _settle(place, model)
+            _settle(folder, model)
         return Outcome(model, new=False, waits=_waits(store.home, version))
     _require_enough(rows)
+    model = _train_and_judge(store, configuration, recipe, rows, version, on_epoch, flow_run_id, catalogue_digest)
+    _settle(folder, model)
+    return Outcome(model, new=True, waits=_waits(store.home, version))
 
-    from recsys.lifecycle.embedding_record import embedding_run, log_verdict  # MLflow: seconds to import
+
+def _train_and_judge(
+    store: Store,
+    configuration: Configuration,
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    version: str,
+    on_epoch: Callable[[int, dict[str, float]], None] | None,
+    flow_run_id: str | None,
+    catalogue_digest: str | None,
+) -> Model:
+    """Train a challenger in one MLflow run, fill its table, judge it, and write its record."""
+    from recsys.lifecycle.embedding_record import embedding_run, log_verdict  # imports MLflow: seconds
     from recsys.lifecycle.judging import judge_challenger
-    from recsys.models.embedding import ledger
-    from recsys.models.embedding.store_training import train_embedder
-    from recsys.models.embedding.training import epochs_of
 
+    folder = serving.folder(store.home) / version
     against = serving.serving(store.home, configuration)
-    (place / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     with embedding_run(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
-        progress.begin("embedding", epochs_of(recipe, rows))
-
-        def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
-            progress.advance("embedding")
-            run.log_epoch(epoch, figures)
-            if on_epoch is not None:
-                on_epoch(epoch, figures)
-
-        embedder = train_embedder(store, configuration, recipe, rows, version, place / "checkpoints", epoch_ended)
-        embedder.save(place / "model")
-        serving.loaded.cache_clear()
-        embedder = serving.loaded(str(store.home), version)  # as it will serve, without what training added
-        ledger.embed_missing(store, configuration, embedder)
-        if against.model is not None:
-            ledger.embed_missing(store, configuration, serving.loaded(str(store.home), against.version))
-        verdict = judge_challenger(store, configuration, recipe, rows, version, against, place / "checkpoints")
-        verdict.board.to_csv(place / SCOREBOARD, index=False)
-        verdict.decision.table.to_csv(place / GATE, index=False)
+        embedder = _train_embedder(store, configuration, recipe, rows, version, run.log_epoch, on_epoch)
+        _embed_missing(store, configuration, embedder, against)
+        verdict = judge_challenger(store, configuration, recipe, rows, version, against, folder / "checkpoints")
+        verdict.board.to_csv(folder / SCOREBOARD, index=False)
+        verdict.decision.table.to_csv(folder / GATE, index=False)
         registered = log_verdict(run, store, configuration, embedder, verdict)
         model = Model(
             version=version,
@@ -139,17 +143,54 @@ def train(
             against=against.version,
             precision=verdict.precision,
         )
-        shared.give(store.home, place)
-        shared.write_json(store.home, place / "trained.json", asdict(model))  # from here on it is trained
-    _settle(place, model)
-    return Outcome(model, new=True, waits=_waits(store.home, version))
+        shared.give(store.home, folder)
+        shared.write_json(store.home, folder / "trained.json", asdict(model))  # the training is complete from here on
+    return model
+
+
+def _train_embedder(
+    store: Store,
+    configuration: Configuration,
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    version: str,
+    log_epoch: Callable[[int, dict[str, float]], None],
+    on_epoch: Callable[[int, dict[str, float]], None] | None,
+) -> Embedder:
+    """Train and save an embedder, and return it as it is loaded to serve."""
+    from recsys.models.embedding import store_training
+    from recsys.models.embedding.training import epochs_of
+
+    folder = serving.folder(store.home) / version
+    progress.begin("embedding", epochs_of(recipe, rows))
+
+    def epoch_ended(epoch: int, figures: dict[str, float]) -> None:
+        progress.advance("embedding")
+        log_epoch(epoch, figures)
+        if on_epoch is not None:
+            on_epoch(epoch, figures)
+
+    checkpoints = folder / "checkpoints"
+    trained = store_training.train_embedder(store, configuration, recipe, rows, version, checkpoints, epoch_ended)
+    trained.save(folder / "model")
+    serving.loaded.cache_clear()
+    return serving.loaded(str(store.home), version)
+
+
+def _embed_missing(store: Store, configuration: Configuration, challenger: Embedder, against: Serving) -> None:
+    """Compute the missing vectors of the challenger and of the serving model."""
+    from recsys.models.embedding import ledger
+
+    ledger.embed_missing(store, configuration, challenger)
+    if against.model is not None:
+        ledger.embed_missing(store, configuration, serving.loaded(str(store.home), against.version))
 
 
 def wanted(store: Store, configuration: Configuration) -> bool:
-    """Return whether no embedding of the configured recipe was ever trained on the configured features.
+    """Return whether no embedding of the configured recipe was trained on the configured features yet.
 
-    Whether the gate let it pass is no matter: the same again would fare no better. A product more or less is no reason
-    to train; `recsys train embedding` does it whatever changed.
+    A refused model counts too: training the same again would not be better. Changed products are no reason to train;
+    `recsys train embedding` trains whenever anything changed.
     """
     recipe = load_recipe(configuration.embedding.recipe)
     known = serving.models(store.home)
@@ -157,12 +198,12 @@ def wanted(store: Store, configuration: Configuration) -> bool:
 
 
 def serve(store: Store, configuration: Configuration, model: Model | None) -> None:
-    """Have a model serve whose tables are full, in the store and in MLflow: the alias `champion` goes with it.
+    """Put a model with full tables in service, in the home and by MLflow's alias `champion`.
 
     Args:
-        store: of the home.
-        configuration: says which features are the backbone's.
-        model: None is the raw backbone.
+        store: store of the home.
+        configuration: selects the features of the backbone.
+        model: None for the raw backbone.
     """
     now, version = serving.pointer(store.home), model.version if model else None
     if version != now.version:
@@ -171,16 +212,16 @@ def serve(store: Store, configuration: Configuration, model: Model | None) -> No
 
 
 def promote(store: Store, configuration: Configuration, version: str, *, force: bool = False) -> Model:
-    """Have a model serve, whatever the gate said when it was trained: asked anew, beside what serves now.
+    """Put a model in service if the gate accepts it in place of the current one, whatever it decided before.
 
     Args:
-        store: of the home.
-        configuration: the backbone, what is judged and how.
-        version: of a trained model.
-        force: do it though the gate refuses.
+        store: store of the home.
+        configuration: the backbone, and settings of the evaluation.
+        version: version of a trained model.
+        force: promote even if the gate refuses.
 
     Raises:
-        ModelError: there is no such model; it cannot serve beside the configured backbone; or the gate refuses it.
+        ModelError: the model does not exist, does not fit the configured backbone, or is refused by the gate.
         TrainingError: its files are damaged.
     """
     model = _usable(store, configuration, version)
@@ -193,8 +234,8 @@ def promote(store: Store, configuration: Configuration, version: str, *, force: 
         decision = compare(store, configuration, Serving.of(model, configuration), against)
         if not decision.promoted:
             raise ModelError(
-                f"embedding {version} does not serve, {against.version} does: {decision.reason}; "
-                "'recsys models rollback' goes back to what served before, --force promotes it all the same"
+                f"embedding {version} is not promoted, {against.version} keeps serving: {decision.reason}; "
+                "'recsys models rollback' restores the previous model, --force promotes this one anyway"
             )
     _fill(store, configuration, model)
     serve(store, configuration, model)
@@ -202,15 +243,12 @@ def promote(store: Store, configuration: Configuration, version: str, *, force: 
 
 
 def roll_back(store: Store, configuration: Configuration) -> Serving:
-    """Have what served before serve again: its model, its vectors and its recommendations, which are there still.
+    """Put the previous model in service again, with its vectors and recommendations, and return it.
 
-    Where the catalogue changed since, what it lacks is computed first.
-
-    Returns:
-        What serves then.
+    If the catalogue has changed since, the missing vectors and recommendations are computed first.
 
     Raises:
-        ModelError: nothing served before; or it cannot serve beside the configured backbone.
+        ModelError: there is no previous model, or it does not fit the configured backbone.
         TrainingError: its files are damaged.
     """
     now = serving.pointer(store.home)
@@ -225,7 +263,7 @@ def roll_back(store: Store, configuration: Configuration) -> Serving:
 
 
 def version_of(store: Store, configuration: Configuration, rows: pd.DataFrame, recipe: Recipe) -> str:
-    """Return the name of the model that this training set and this recipe give."""
+    """Return the version of the model that this training set and recipe give."""
     learned = [RULE_VERSION, rows.attrs["digest"], recipe.digest]
     if recipe.network is not None:
         learned.append(_backbone(configuration, recipe))
@@ -236,7 +274,7 @@ def version_of(store: Store, configuration: Configuration, rows: pd.DataFrame, r
 
 
 def _backbone(configuration: Configuration, recipe: Recipe) -> str:
-    """Return the version of the backbone that a head sees the features of, or that a network starts from."""
+    """Return the version of a head's features, or of a network's initial backbone."""
     if recipe.network is None:
         seen = features.model_version if recipe.colour_weight else serving.backbone_version
         return seen(configuration)
@@ -244,7 +282,7 @@ def _backbone(configuration: Configuration, recipe: Recipe) -> str:
 
 
 def _require_enough(rows: pd.DataFrame) -> None:
-    """Raise TrainingError, before MLflow has a run that cannot be, where there is too little to judge a model by."""
+    """Raise TrainingError if there is too little to judge a model by; call it before an MLflow run exists."""
     from recsys.evaluation.gate import MIN_GROUPS
 
     held_out = rows.loc[rows["held_out"], "group"].nunique() if len(rows) else 0
@@ -255,8 +293,8 @@ def _require_enough(rows: pd.DataFrame) -> None:
         )
 
 
-def _whole(place: Path) -> bool:
-    """Return whether a training was done to its end and its model can be loaded still."""
+def _is_complete(place: Path) -> bool:
+    """Return whether a training is complete and its model can be loaded."""
     if not (place / "trained.json").exists():
         return False
     try:
@@ -268,7 +306,7 @@ def _whole(place: Path) -> bool:
 
 
 def _settle(place: Path, model: Model) -> None:
-    """Have a trained model wait for its tables if it passed the gate, and let its checkpoints go."""
+    """Let an accepted model wait for its tables, and delete the checkpoints."""
     if model.promoted and serving.pointer(place.parent.parent).version != model.version:
         home = place.parent.parent
         shared.write_json(home, place.parent / "challenger.json", {"version": model.version})
@@ -286,13 +324,13 @@ def _usable(store: Store, configuration: Configuration, version: str) -> Model:
         raise ModelError(
             f"embedding {version} sees features of {model.backbone}, and configured is "
             f"{features.model_version(configuration)}: set the sections 'backbone' and 'colour' as they were then, or "
-            "train anew"
+            "train it again"
         )
     return model
 
 
 def _fill(store: Store, configuration: Configuration, model: Model | None) -> None:
-    """Fill a model's tables, so that it can serve at once."""
+    """Fill the tables of a model, so that it can serve."""
     _fill_embeddings(store, configuration, model)
     recommendations.recommend_missing(store, configuration, model)
 
@@ -305,7 +343,7 @@ def _fill_embeddings(store: Store, configuration: Configuration, model: Model | 
 
 
 def _point(store: Store, to: Pointer, model: Model | None) -> None:
-    """Swap: the alias first, so that whoever is killed between the two repeats a command that does both."""
+    """Change the alias first and then the file, so that a command killed in between is complete when repeated."""
     client, _ = experiment(store.home, serving.REGISTERED)
 
     from mlflow.exceptions import MlflowException
@@ -313,6 +351,6 @@ def _point(store: Store, to: Pointer, model: Model | None) -> None:
     if model is not None:
         client.set_registered_model_alias(serving.REGISTERED, CHAMPION, model.registered)
     else:
-        with contextlib.suppress(MlflowException):  # there is no such alias, or no such model
+        with contextlib.suppress(MlflowException):  # the alias or the model does not exist
             client.delete_registered_model_alias(serving.REGISTERED, CHAMPION)
     serving.point(store.home, to)

@@ -1,6 +1,6 @@
-"""When a home is up to date: what it was last brought up to date with, and how much has changed since a training.
+"""Record the state of the last complete refresh, and how much of the catalogue has changed since a training.
 
-RECSYS_HOME/refreshed.json       the state that the last whole refresh ended in
+RECSYS_HOME/refreshed.json       the state at the end of the last complete refresh
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ REFRESHES = "refreshes"
 
 
 def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
-    """Return the digest of all that a refresh depends on: the catalogue's bytes, and every setting that counts.
+    """Return the digest of everything that a refresh depends on: the catalogue's bytes and the relevant settings.
 
     Args:
-        store: of the home.
+        store: store of the home.
         catalogue: a file or an http(s) URL.
-        configuration: of the refresh.
+        configuration: configuration of the refresh.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
@@ -44,7 +44,7 @@ def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
 
 
 def is_up_to_date(home: Path, state: str) -> bool:
-    """Return whether the last whole refresh ended in this state."""
+    """Return whether the last complete refresh ended in this state."""
     try:
         return bool(json.loads(_note(home).read_text(encoding="utf-8"))["state"] == state)
     except (OSError, ValueError, KeyError, TypeError):
@@ -52,17 +52,17 @@ def is_up_to_date(home: Path, state: str) -> bool:
 
 
 def ended(store: Store, state: str) -> bool:
-    """Note that a refresh has gone through all stages; not where images are pending, which the next one asks for."""
+    """Record that a refresh has completed, unless images are pending, and return whether it was recorded."""
     whole = not count_images(store).pending
     if whole:
-        told = {"state": state, "at": datetime.now(UTC).isoformat()}
-        shared.write_json(store.home, _note(store.home), told)
+        record = {"state": state, "at": datetime.now(UTC).isoformat()}
+        shared.write_json(store.home, _note(store.home), record)
     return whole
 
 
 @dataclass(frozen=True)
 class News:
-    """What the catalogue that was read last brought.
+    """Changes by the catalogue that was read last.
 
     Attributes:
         digest: of its products, as the table `catalogues` and every training have it.
@@ -83,7 +83,7 @@ class News:
 
 
 def news(store: Store) -> News:
-    """Return what the catalogue that was read last brought."""
+    """Return the changes by the catalogue that was read last."""
     columns = ["catalogue_digest", "new", "changed", "removed", "read_at"]
     last = store.read("catalogues", columns).sort_by([("read_at", "descending")]).slice(0, 1).to_pylist()[0]
     return News(last["catalogue_digest"], last["new"], last["changed"], last["removed"], _share_since_training(store))
@@ -105,14 +105,14 @@ def _note(home: Path) -> Path:
 def log_refresh(
     home: Path, flow_run_id: str, catalogue_digest: str, counts: Mapping[str, int], drift: pd.DataFrame
 ) -> str:
-    """Log what a refresh brought to MLflow, and return the run's id; a retry of the same flow run resumes its run.
+    """Log a refresh to MLflow and return the run's id; a retry of the same flow run resumes its run.
 
     Args:
-        home: of the shop.
-        flow_run_id: of the Prefect flow run.
-        catalogue_digest: of what was taken in; the trainings that it brings about carry it too.
-        counts: products, by what became of them.
-        drift: of `recsys.lifecycle.drift.note`.
+        home: home of the shop.
+        flow_run_id: id of the Prefect flow run.
+        catalogue_digest: digest of the catalogue; trainings that it causes carry it too.
+        counts: number of products by kind of change.
+        drift: result of `recsys.lifecycle.drift.note`.
     """
     client, experiment_id = experiment(home, REFRESHES)
 

@@ -1,7 +1,7 @@
-"""What a home has no use for any more, and what of it goes: by `recsys clean`, and never by itself.
+"""Find and remove what a home does not need any more; only `recsys clean` does it, nothing does it automatically.
 
-What serves stays, what as many roll-backs as `upkeep.models` go to, the newest models, and all that these need; so do
-results that a rerun would ask Prefect for. What is in MLflow is nobody's to remove but a person's.
+Kept are the serving model, the targets of `upkeep.models` rollbacks, the newest models, everything that these need, and
+results that a rerun would request from Prefect. Nothing in MLflow is removed.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from recsys.storage.store import Store, home_error
 DAY_S = 86_400.0
 
 KEPT_RESULT = re.compile(r"(\w+)-[0-9a-f]{32}")
-"""The name of a result that a rerun may ask for, see `tasks.policy.cache_key`: its task and its key."""
+"""Name of a result that a rerun may request, see `tasks.policy.cache_key`: its task and its key."""
 
 UNFINISHED = ("scratch/*", "*.part", "*/*.part", "tmp????????")
-"""What only a process that was killed leaves behind; while one is at work it holds the home."""
+"""Files that only a killed process leaves behind; a running process holds the home's lock."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that may go.
+    """Something that can be removed.
 
     Attributes:
-        kind: such as "trained embedding", for people.
-        name: of the model, the table or the file.
-        why: nobody needs it.
-        bytes: that it frees.
+        kind: kind for display, such as "trained embedding".
+        name: name of the model, table or file.
+        why: reason why it is not needed.
+        bytes: bytes that its removal frees.
         place: the file or folder; None for a table.
-        table: its name; None for a file or folder.
-        keep_end: of a log, how many bytes of its end stay.
+        table: name of the table; None for a file or folder.
+        keep_end: for a log, number of bytes at its end that stay.
     """
 
     kind: str
@@ -53,11 +53,11 @@ class Leftover:
 
 
 def leftovers(store: Store, configuration: Configuration) -> list[Leftover]:
-    """Return what may go, by what is configured in `upkeep`; none right after `remove`.
+    """Return what can be removed according to `upkeep`; nothing right after `remove`.
 
     Raises:
         ModelError, TrainingError: the record of a model is damaged.
-        WeightsError: the configured backbone's weights cannot be had, by which it is told which tables are its own.
+        WeightsError: the configured backbone's weights, which the names of its tables depend on, are not available.
     """
     settings, now = configuration.upkeep, time.time()
     before = now - settings.days * DAY_S
@@ -72,7 +72,7 @@ def leftovers(store: Store, configuration: Configuration) -> list[Leftover]:
     found += _tables(store, configuration, embeddings, going)
     gone = {each.table for each in found}
     found += [
-        _file(note, "index", "its table is not there")
+        _file(note, "index", "its table does not exist")
         for note in sorted((store.home / "index").glob("*.json"))
         if note.stem in gone or not store.exists(note.stem)
     ]
@@ -83,12 +83,12 @@ def leftovers(store: Store, configuration: Configuration) -> list[Leftover]:
         if (size := log.stat().st_size) > settings.log_bytes
     ]
     unfinished = (place for pattern in UNFINISHED for place in sorted(store.home.glob(pattern)))
-    found += [_file(place, "unfinished file", "whoever wrote it was killed") for place in unfinished]
+    found += [_file(place, "unfinished file", "left by a killed process") for place in unfinished]
     return found
 
 
 def remove(store: Store, going: Iterable[Leftover]) -> None:
-    """Remove leftovers. Whoever calls it holds the home; one that is killed leaves what a second call removes.
+    """Remove leftovers. The caller must hold the home's lock; after a kill a second call removes the rest.
 
     Raises:
         HomeError: something cannot be removed.
@@ -103,7 +103,7 @@ def remove(store: Store, going: Iterable[Leftover]) -> None:
                 _cut(Path(str(each.place)), each.keep_end)
             elif each.place is not None:
                 if each.place.is_dir():
-                    shared.delete(store.home, each.place / "trained.json")  # half a model is none
+                    shared.delete(store.home, each.place / "trained.json")  # an incomplete model is not a model
                 shared.delete(store.home, each.place)
     except OSError as error:
         raise home_error(store.home, error) from error
@@ -125,11 +125,11 @@ def _classifiers(home: Path, newest: int) -> set[str]:
 
 
 def _trainings(folder: Path, what: str, kept: set[str], before: float) -> Iterator[Leftover]:
-    """Yield the models that do not stay, and the trainings that nobody has gone on with since."""
+    """Yield the models to remove, and interrupted trainings that were not resumed since."""
     for place in sorted(each for each in folder.glob("*") if each.is_dir()):
         if (place / "trained.json").exists():
             if place.name not in kept:
-                yield _file(place, f"trained {what}", "older than those that stay, and nothing goes back to it")
+                yield _file(place, f"trained {what}", "older than the kept models, and not a rollback target")
         elif max((file.stat().st_mtime for file in [place, *place.rglob("*")]), default=before) < before:
             yield _file(
                 place, f"training of {'an' if what[0] in 'aeiou' else 'a'} {what}", "interrupted, and not resumed"
@@ -139,12 +139,12 @@ def _trainings(folder: Path, what: str, kept: set[str], before: float) -> Iterat
 def _tables(
     store: Store, configuration: Configuration, embeddings: list[serving.Model], going: set[str]
 ) -> Iterator[Leftover]:
-    """Yield the tables of models that do not stay, and of backbones that are not configured and serve no model."""
+    """Yield the tables of models to remove, and of backbones that are not configured and that no kept model needs."""
     configured = features.model_version(configuration)
     trainings = {place.name for place in serving.folder(store.home).glob("*") if place.is_dir()} - going
 
     def seen(version: str) -> bool:
-        """Whether features are the configured ones, or those that a model needs that stays."""
+        """Return whether features are the configured ones, or those of a kept model."""
         return version == configured or any(
             version == model.backbone or version.startswith(f"{model.backbone}-") for model in embeddings
         )
@@ -157,16 +157,16 @@ def _tables(
             or (kind == "recommendations" and version not in trainings and not seen(version))
         ):
             size = size_of(store.home / "store" / f"{table}.lance") or files_of(store, table).bytes
-            yield Leftover("table", table, "of a model that does not stay, or of another backbone", size, table=table)
+            yield Leftover("table", table, "belongs to a removed model, or to another backbone", size, table=table)
 
 
 def _results(folder: Path, before: float) -> Iterator[Leftover]:
-    """Yield Prefect's results that are old, but the newest of each task: a rerun asks for it."""
+    """Yield old results of Prefect, except the newest of each task, which a rerun may request."""
     files = sorted((file for file in folder.glob("*") if file.is_file()), key=lambda file: file.stat().st_mtime)
     newest = {name[1]: file for file in files if (name := KEPT_RESULT.fullmatch(file.name))}
     for file in files:
         if file.stat().st_mtime < before and file not in newest.values():
-            yield _file(file, "Prefect result", "of a run so old that nobody retries it")
+            yield _file(file, "Prefect result", "of a run too old to retry")
 
 
 def _file(place: Path, kind: str, why: str) -> Leftover:
@@ -174,7 +174,7 @@ def _file(place: Path, kind: str, why: str) -> Leftover:
 
 
 def _forget(home: Path, versions: set[str]) -> None:
-    """Take models that go out of those that a roll-back goes to."""
+    """Remove models from the targets of rollbacks."""
     now = serving.pointer(home)
     before = tuple(version for version in now.before if version not in versions)
     if before != now.before:
@@ -182,7 +182,7 @@ def _forget(home: Path, versions: set[str]) -> None:
 
 
 def _cut(log: Path, keep: int) -> None:
-    """Leave the end of a log; a server that writes to it goes on at its end."""
+    """Keep only the end of a log; a server that writes to it continues at its end."""
     with log.open("r+b") as file:
         file.seek(-keep, 2)
         end = file.read()

@@ -1,10 +1,10 @@
-"""Which embedding serves: the champion, or, where there is none, the features of the raw backbone.
+"""Read and write which embedding serves: the champion, or the features of the raw backbone if there is none.
 
-RECSYS_HOME/embedding/<version>/         a trained model, its scoreboard, and while it is trained its checkpoints
-RECSYS_HOME/embedding/champion.json      which of them serves, and what served before it
-RECSYS_HOME/embedding/challenger.json    one that has passed the gate, and serves as soon as its tables are full
+RECSYS_HOME/embedding/<version>/         a trained model, its scoreboard, and checkpoints during the training
+RECSYS_HOME/embedding/champion.json      version that serves, and the versions before it
+RECSYS_HOME/embedding/challenger.json    version that passed the gate and serves as soon as its tables are full
 
-Each has tables of its own in the store. So what serves is one name in one file, and a search is of one model or none.
+Each model has tables of its own in the store, so one name in one file decides what serves.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SEES_FEATURES, SEES_PICTURES = "features", "pictures"
 
 @dataclass(frozen=True)
 class Model:
-    """A trained embedding, and what the gate said of it.
+    """Record of a trained embedding and of the gate's decision.
 
     Attributes:
         version: names it in the store.
@@ -146,7 +146,7 @@ def passed_over(home: Path | str, configuration: Configuration) -> str | None:
         return None
     return (
         f"embedding {version} was trained on features of {model(home, version).backbone}, and configured is "
-        f"{features.model_version(configuration)}: until one is trained on these, the raw backbone serves"
+        f"{features.model_version(configuration)}: the raw backbone serves until one is trained on these"
     )
 
 
@@ -202,7 +202,7 @@ def loaded(home: Path | str, version: str) -> Embedder:
     """Return a model of the home, which the process keeps: loading takes a second.
 
     Raises:
-        TrainingError: its files are missing or damaged; `recsys train embedding` makes them anew.
+        TrainingError: its files are missing or damaged; `recsys train embedding` trains it again.
     """
     from recsys.models.embedding.embedder import Embedder
 
