@@ -1,4 +1,4 @@
-"""A network's input, row by row: stored pictures at its size, decoded in threads of their own."""
+"""Load stored pictures as the inputs of a network, decoded in threads."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 from recsys.vision.square import decode_squared
 
 DECODERS = 8
-"""Threads that decode the pictures of a batch, at most."""
+"""Maximum number of decoding threads."""
 
 Load = Callable[[NDArray[np.int64]], NDArray[Any]]
 """From row numbers (b,) to a network's input for them (b, ...)."""
 Vary = Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]
-"""From a row's number and its picture (h, w, 3) to the picture that is shown in its place, of the same shape."""
+"""From a row number and its picture (h, w, 3) to an augmented picture of the same shape."""
 
 
 def pictures(jpegs: Sequence[bytes], side: int, vary: Vary | None = None) -> Load:
-    """Return what loads the squared pictures of the store: row numbers (b,) → (b, side, side, 3) uint8 RGB.
+    """Return a loader of the store's squared pictures: row numbers (b,) → (b, side, side, 3) uint8 RGB.
 
     Args:
-        jpegs: of each row.
-        side: pixels.
-        vary: makes another picture of a row's, before it is resized (default: shown as it is).
+        jpegs: JPEG of each row.
+        side: side of the inputs, pixels.
+        vary: augments a row's picture before it is resized (default: unchanged).
     """
     threads = ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1))
 
     def picture(row: int) -> Any:
         image = decode_squared(jpegs[row])
         image = vary(int(row), image) if vary is not None else image
-        how = cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC
-        return image if side == len(image) else cv2.resize(image, (side, side), interpolation=how)
+        interpolation = cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC
+        return image if side == len(image) else cv2.resize(image, (side, side), interpolation=interpolation)
 
     return lambda rows: np.stack(list(threads.map(picture, rows)))

@@ -1,13 +1,13 @@
-"""Training a network: epochs that survive being killed, whatever is learned.
+"""Train a network in epochs with checkpoints, so that a killed training resumes.
 
-    Batches     what an epoch is made of, decided by epoch and step alone
-    fit         epochs with a checkpoint after each; goes on from the last one
-    state       a model's weights and its optimizer's, to be set back to
-    outputs     what a model says of rows
-    precision   of the layers that are built within
+    Batches     batches that depend only on epoch and step
+    fit         trains with a checkpoint after each epoch, and resumes from the last one
+    state       copies the weights of a model and its optimizer; `set_state` restores them
+    outputs     computes a model's outputs for rows
+    precision   sets the precision of the layers built inside the context
 
-Whatever is drawn by lot in an epoch (the order, what dropout leaves out, how a picture is varied) follows from the
-training's seed and the epoch's number. So a training that was killed and run again ends as one that was not.
+All random numbers of an epoch (order, dropout, augmentation) depend on the training's seed and the epoch's number.
+Therefore a resumed training ends like an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,29 +27,26 @@ from recsys.core.errors import TrainingError
 from recsys.vision.loading import Load
 
 OnEpoch = Callable[[int, dict[str, float]], None]
-"""Called with the epoch, from 1, and its figures: loss, the metrics that the model was compiled with and, where there
-is something to validate on, the same with `val_` before them. An epoch that was interrupted before its checkpoint is
-reported again when it is done."""
+"""Called with the epoch, from 1, and its figures: loss, the compiled metrics and, if there is validation data, the same
+with the prefix `val_`. An epoch that was interrupted before its checkpoint is reported again."""
 History = list[dict[str, float]]
-"""The figures of each epoch, from the first."""
+"""Figures of each epoch, from the first."""
 Diagnose = Callable[[History], None]
-"""Raises TrainingError when the last epoch shows that the training leads nowhere."""
+"""Raises TrainingError if the last epoch shows that the training has failed."""
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches, epoch after epoch.
-
-    They have no end, since starting anew costs Keras more than an epoch of a head; `steps` of them are an epoch.
+    """Endless batches; `steps` of them are an epoch. Restarting a finite data set costs Keras more than a head's epoch.
 
     Attributes:
-        steps: batches of an epoch.
-        first_epoch: the one that batch 0 begins, from 0; `fit` sets it.
+        steps: batches per epoch.
+        first_epoch: epoch of batch 0, from 0; `fit` sets it.
     """
 
     num_batches = None
 
     def __init__(self, steps: int, batch: Callable[[int, int], tuple[Any, ...]]) -> None:
-        """Take what gives the batch of an epoch and a step, both from 0: (inputs, targets) or (..., weights)."""
+        """Take the function from epoch and step, both from 0, to a batch: (inputs, targets) or (..., weights)."""
         super().__init__()
         self._batch, self.steps, self.first_epoch = batch, steps, 0
 
@@ -69,18 +66,18 @@ def fit(
     on_epoch: OnEpoch | None = None,
     validation_data: Batches | None = None,
 ) -> History:
-    """Train a compiled model in place, from the folder's checkpoint where there is one, and return its figures.
+    """Train a compiled model in place, from the folder's checkpoint if there is one, and return its figures.
 
-    A checkpoint holds weights, optimizer state and the figures so far. It replaces the last one in one step, so that
-    a kill at any time leaves a whole one; Ctrl-C leaves it too.
+    A checkpoint holds weights, optimizer state and the figures so far. It is replaced atomically, so that a kill at any
+    time leaves a complete one.
 
     Args:
-        checkpoint_folder: of this training and no other; made if it is missing.
-        seed: of dropout and augmentation; `batches` have one of their own.
-        diagnose: called with the figures after each epoch, before it is told and kept.
+        checkpoint_folder: folder of this training only; created if it does not exist.
+        seed: seed of dropout and augmentation; `batches` have their own.
+        diagnose: called with the figures after each epoch, before they are reported and saved.
 
     Raises:
-        TrainingError: `diagnose` says so, or the checkpoint is of another network.
+        TrainingError: `diagnose` raises it, or the checkpoint is of another network.
     """
     checkpoint = checkpoint_folder / "checkpoint.npz"
     history = _restore(model, checkpoint)
@@ -101,9 +98,9 @@ def fit(
 
 
 def _create_variables(model: keras.Model, inputs: Any, targets: Any, weights: Any = None) -> None:
-    """Create those of optimizer and metrics, which else come into being within the step, so that it is traced twice.
+    """Create the variables of optimizer and metrics; otherwise the first step creates them and is traced twice.
 
-    A trace of ResNet50's takes from 5 to 15 seconds.
+    Tracing ResNet50 takes 5 to 15 seconds.
     """
     model.optimizer.build(model.trainable_variables)
     model.compute_metrics(inputs, targets, np.zeros((len(targets), *model.output_shape[1:]), np.float32), weights)
@@ -111,7 +108,7 @@ def _create_variables(model: keras.Model, inputs: Any, targets: Any, weights: An
 
 
 class _Run(keras.callbacks.Callback):
-    """What happens around each epoch: chance is seeded; figures are judged, told and kept."""
+    """Callback that seeds each epoch, and diagnoses, reports and saves its figures."""
 
     def __init__(
         self, seed: int, checkpoint: Path, history: History, diagnose: Diagnose, on_epoch: OnEpoch | None
@@ -121,10 +118,10 @@ class _Run(keras.callbacks.Callback):
         self._diagnose, self._on_epoch = diagnose, on_epoch
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        chance = np.random.default_rng([self._seed, epoch])
+        generator = np.random.default_rng([self._seed, epoch])
         for variable in self.model.variables:
             if "seed_generator_state" in variable.path:
-                variable.assign(chance.integers(1 << 31, size=2))
+                variable.assign(generator.integers(1 << 31, size=2))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
@@ -136,12 +133,12 @@ class _Run(keras.callbacks.Callback):
 
 
 def state(model: keras.Model) -> list[NDArray[Any]]:
-    """Return copies of all values that a training changes and that decide how it goes on."""
+    """Return copies of all values that a training changes and depends on."""
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in _variables(model)]
 
 
 def set_state(model: keras.Model, values: Sequence[NDArray[Any]]) -> None:
-    """Set a model to what `state` returned: one that is trained several times compiles once."""
+    """Restore what `state` returned; a model that is trained several times is compiled once."""
     for variable, value in zip(_variables(model), values, strict=True):
         variable.assign(value)
 
@@ -162,7 +159,7 @@ def _save(model: keras.Model, checkpoint: Path, history: History) -> None:
 
 
 def _restore(model: keras.Model, checkpoint: Path) -> History:
-    """Set a model to its checkpoint and return the figures up to it; none where there is no checkpoint."""
+    """Restore a model from its checkpoint and return the figures so far; empty if there is no checkpoint."""
     if not checkpoint.is_file():
         return []
     with np.load(checkpoint) as saved:
@@ -175,19 +172,19 @@ def _restore(model: keras.Model, checkpoint: Path) -> History:
 
 
 def outputs(model: keras.Model, load: Load, rows: NDArray[np.int64], batch_size: int) -> NDArray[Any]:
-    """Return what a model says of these rows, (n, ...), n at least 1.
+    """Return the outputs of a model for rows, (n, ...), n at least 1.
 
-    A batch that is not full is filled up to a power of two, since Keras compiles anew for each size.
+    The last batch is padded to a power of two, because Keras compiles the model again for each new size.
     """
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     sizes = [min(batch_size, 1 << (len(batch) - 1).bit_length()) for batch in batches]
-    said = [model.predict_on_batch(load(np.resize(b, n)))[: len(b)] for b, n in zip(batches, sizes, strict=True)]
-    return np.concatenate(said)
+    predicted = [model.predict_on_batch(load(np.resize(b, n)))[: len(b)] for b, n in zip(batches, sizes, strict=True)]
+    return np.concatenate(predicted)
 
 
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Build layers with this precision."""
+    """Build layers with this precision inside the context."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
