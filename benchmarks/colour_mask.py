@@ -39,7 +39,7 @@ from recsys.vision.square import decode_squared, encode, square_picture
 MOST_MS = 5.0
 LEAST_RATIO = 1.2
 SIDE = 128
-"""Pixels for GrabCut: finer than in the report, since here nobody waits."""
+"""Pixels for GrabCut: finer than in the report, which has less time."""
 GRIDS, TILE, GAP = 20, 96, 6
 
 

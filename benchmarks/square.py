@@ -49,8 +49,8 @@ def main() -> int:
             for data in pictures:
                 encode(squared(data), SETTINGS.jpeg_quality)
             seconds[name].append(time.perf_counter() - began)
-        told = ", ".join(f"{name} {took[-1]:.1f} s" for name, took in seconds.items())
-        say(f"round {number} of {options.rounds}: {told}")
+        message = ", ".join(f"{name} {took[-1]:.1f} s" for name, took in seconds.items())
+        say(f"round {number} of {options.rounds}: {message}")
     say("comparing the results")
     compared = [(original(data), ours(data), reference(data)) for data in pictures]
     apart = {

@@ -314,8 +314,8 @@ def _settle(place: Path, model: Model) -> None:
 
 
 def _waits(home: Path, version: str) -> bool:
-    told = serving.read_json(serving.folder(home) / "challenger.json")
-    return told is not None and told["version"] == version
+    record = serving.read_json(serving.folder(home) / "challenger.json")
+    return record is not None and record["version"] == version
 
 
 def _usable(store: Store, configuration: Configuration, version: str) -> Model:

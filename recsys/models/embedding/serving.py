@@ -152,10 +152,10 @@ def passed_over(home: Path | str, configuration: Configuration) -> str | None:
 
 def challenger(home: Path | str, configuration: Configuration) -> Model | None:
     """Return the model that has passed the gate and waits for its tables to be filled; None where none does."""
-    told = read_json(folder(home) / "challenger.json")
-    if told is None:
+    record = read_json(folder(home) / "challenger.json")
+    if record is None:
         return None
-    found = model(home, told["version"])
+    found = model(home, record["version"])
     return found if found.usable(configuration) else None
 
 
@@ -185,9 +185,9 @@ def model(home: Path | str, version: str) -> Model:
 def pointer(home: Path | str) -> Pointer:
     """Return which model serves, and which did before."""
     file = folder(home) / "champion.json"
-    told = read_json(file) or {}
+    record = read_json(file) or {}
     try:
-        return Pointer(told.get("version"), tuple(told.get("before", ())))
+        return Pointer(record.get("version"), tuple(record.get("before", ())))
     except (AttributeError, TypeError) as error:
         raise ModelError(f"{file} is damaged ({error}); delete it, then run 'recsys models promote VERSION'") from error
 
@@ -242,8 +242,8 @@ def read_json(file: Path) -> dict[str, Any] | None:
         ModelError: it is damaged.
     """
     try:
-        told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return told
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return record
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:

@@ -19,7 +19,7 @@ import pytest
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError, TrainingError
 from recsys.core.tracking import tracking_uri
-from recsys.lifecycle import promotion as registry
+from recsys.lifecycle import promotion
 from recsys.models.embedding import ledger, serving, store_training
 from recsys.models.embedding.serving import REGISTERED
 from recsys.ranking import recommendations
@@ -33,7 +33,7 @@ WEAK, STRONG = 1, 3
 
 TRAINING = """
 import json, os, signal, sys
-from recsys.lifecycle import promotion as registry
+from recsys.lifecycle import promotion
 from recsys.core.configuration import load
 from recsys.storage.store import Store
 
@@ -50,7 +50,7 @@ if where == "before it is written down":
     sys.addaudithook(die_at)
 flags = json.loads(flags)
 on_epoch = lambda epoch, figures: die() if where == "in the second epoch" and epoch == 2 else None
-registry.train(Store(home), load(None, flags, environ={}), on_epoch)
+promotion.train(Store(home), load(None, flags, environ={}), on_epoch)
 """
 
 
@@ -78,11 +78,11 @@ def rank(home: Home) -> None:
 
 def put_in_service(home: Home, configuration: Configuration) -> serving.Model:
     """Train, fill the tables as the flow's stages do, and serve."""
-    outcome = registry.train(home.store, configuration)
+    outcome = promotion.train(home.store, configuration)
     assert outcome.waits, outcome.model.reason
     assert ledger.missing(home.store, configuration, outcome.model) == []
     recommendations.recommend_missing(home.store, configuration, outcome.model)
-    registry.serve(home.store, configuration, outcome.model)
+    promotion.serve(home.store, configuration, outcome.model)
     return outcome.model
 
 
@@ -107,7 +107,7 @@ def champion_in_mlflow(home: Home) -> str | None:
 
 def train_until_killed(home: Home, recipe: str, where: str) -> None:
     command = [sys.executable, "-c", TRAINING, str(home.path), json.dumps(flags(recipe)), where]
-    root = Path(registry.__file__).parents[2]
+    root = Path(promotion.__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
@@ -166,9 +166,9 @@ def test_a_training_is_one_mlflow_run_with_scoreboard_gate_pictures_and_a_regist
 
 
 def test_the_same_pictures_and_recipe_train_nothing(served: Home) -> None:
-    again = registry.train(served.store, served.weak, lambda epoch, figures: pytest.fail("it trained"))
+    again = promotion.train(served.store, served.weak, lambda epoch, figures: pytest.fail("it trained"))
     assert (again.new, again.waits) == (False, False)
-    assert not registry.wanted(served.store, served.weak) and registry.wanted(served.store, served.strong)
+    assert not promotion.wanted(served.store, served.weak) and promotion.wanted(served.store, served.strong)
     assert len(runs(served)) == 1
 
 
@@ -183,7 +183,7 @@ def test_a_challenger_trained_with_shuffled_categories_is_refused_and_the_champi
         return train_embedder(store, configuration, recipe, rows.assign(category_path=paths), *rest)
 
     monkeypatch.setattr(store_training, "train_embedder", train_shuffled)
-    outcome = registry.train(home.store, settings(recipe(tmp_path, "shuffled", STRONG, rate=4e-3)))
+    outcome = promotion.train(home.store, settings(recipe(tmp_path, "shuffled", STRONG, rate=4e-3)))
     assert not outcome.model.promoted and not outcome.waits
     assert "refused: worse at level 1" in outcome.model.reason and outcome.model.against == champion.version
     assert serving.champion(home.path, home.weak) == champion
@@ -192,36 +192,36 @@ def test_a_challenger_trained_with_shuffled_categories_is_refused_and_the_champi
     run = mlflow.MlflowClient(tracking_uri(home.path)).get_run(outcome.model.run_id)
     assert run.data.tags["recsys.gate"] == "refused" and run.data.metrics["gate/promoted"] == 0
     with pytest.raises(ModelError, match="refused: worse at level 1"):
-        registry.promote(home.store, home.weak, outcome.model.version)
+        promotion.promote(home.store, home.weak, outcome.model.version)
     assert serving.champion(home.path, home.weak) == champion
-    registry.promote(home.store, home.weak, outcome.model.version, force=True)
+    promotion.promote(home.store, home.weak, outcome.model.version, force=True)
     assert champion_in_mlflow(home) == outcome.model.registered
-    assert registry.roll_back(home.store, home.weak).model == champion
+    assert promotion.roll_back(home.store, home.weak).model == champion
 
 
 def test_a_better_one_is_promoted_and_a_roll_back_restores_every_recommendation(home: Home) -> None:
     weak, before = serving.champion(home.path, home.weak), recommended(home)
     product = before["product_id"].iloc[7]
-    asked = recommend_product(home.store, home.weak, product).to_json()
+    expected = recommend_product(home.store, home.weak, product).to_json()
     strong = put_in_service(home, home.strong)
     assert "promoted: better at level 2" in strong.reason and strong.against == weak.version
     assert serving.champion(home.path, home.strong) == strong
     assert champion_in_mlflow(home) == strong.registered
     assert not recommended(home)["visual"].equals(before["visual"])
     assert load_gallery(home.store, home.strong)[1].version == strong.version
-    assert recommend_product(home.store, home.strong, product).to_json() != asked
+    assert recommend_product(home.store, home.strong, product).to_json() != expected
 
-    assert registry.roll_back(home.store, home.strong).model == weak
+    assert promotion.roll_back(home.store, home.strong).model == weak
     assert serving.champion(home.path, home.strong) == weak and champion_in_mlflow(home) == weak.registered
     pd.testing.assert_frame_equal(recommended(home), before, check_exact=True)
-    assert recommend_product(home.store, home.strong, product).to_json() == asked
-    assert registry.train(home.store, home.strong).waits is False  # whoever took it back meant it
+    assert recommend_product(home.store, home.strong, product).to_json() == expected
+    assert promotion.train(home.store, home.strong).waits is False  # a rollback is deliberate
 
-    registry.roll_back(home.store, home.strong)  # to the raw backbone, the first of all
+    promotion.roll_back(home.store, home.strong)  # to the raw backbone, the first of all
     assert serving.serving(home.path, home.strong).model is None and champion_in_mlflow(home) is None
     with pytest.raises(ModelError, match="nothing to roll back to"):
-        registry.roll_back(home.store, home.strong)
-    assert registry.promote(home.store, home.strong, strong.version) == strong
+        promotion.roll_back(home.store, home.strong)
+    assert promotion.promote(home.store, home.strong, strong.version) == strong
     assert champion_in_mlflow(home) == strong.registered
 
 
@@ -229,7 +229,7 @@ def test_a_roll_back_after_a_catalogue_update_ranks_what_came_since(home: Home) 
     (new,) = home.shop.add(1, 0, 0)
     (shard,) = recommendations.missing(home.store, home.weak, None)
     assert new in shard.keys
-    assert registry.roll_back(home.store, home.weak).model is None
+    assert promotion.roll_back(home.store, home.weak).model is None
     assert new in set(recommended(home)["product_id"])
     assert recommendations.missing(home.store, home.weak, None) == []
 
@@ -260,7 +260,7 @@ def test_a_picture_is_embedded_once_a_model(home: Home) -> None:
 @pytest.mark.parametrize("version", ["nosuchversion", "../classifier", "", "x" * 500])
 def test_a_version_that_is_none_is_refused(served: Home, version: str) -> None:
     with pytest.raises(ModelError, match="there is no embedding"):
-        registry.promote(served.store, served.weak, version)
+        promotion.promote(served.store, served.weak, version)
 
 
 def test_a_head_serves_beside_its_own_backbone_only(home: Home) -> None:
@@ -269,21 +269,21 @@ def test_a_head_serves_beside_its_own_backbone_only(home: Home) -> None:
     assert serving.champion(home.path, other) is None
     assert "the raw backbone serves" in str(serving.passed_over(home.path, other))
     assert serving.passed_over(home.path, home.weak) is None
-    assert registry.wanted(home.store, other)
+    assert promotion.wanted(home.store, other)
     with pytest.raises(ModelError, match="set the sections 'backbone'"):
-        registry.promote(home.store, other, model.version)
+        promotion.promote(home.store, other, model.version)
 
 
 def test_a_shop_that_is_too_small_is_told_so_and_leaves_no_run(tmp_path: Path) -> None:
     small = configured(tmp_path, draw(tmp_path / "home", each=2))
     with pytest.raises(TrainingError, match="held out to judge it by, and it takes 10"):
-        registry.train(small.store, small.weak)
+        promotion.train(small.store, small.weak)
     assert not (small.path / "mlflow").exists()
 
 
 def test_an_empty_shop_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="of 0 products"):
-        registry.train(Store(tmp_path / "home"), settings())
+        promotion.train(Store(tmp_path / "home"), settings())
 
 
 @pytest.mark.parametrize(("where", "left"), [("in the second epoch", 2), ("before it is written down", 0)])
@@ -292,7 +292,7 @@ def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(home: Home, wh
     assert len(serving.models(home.path)) == 1
     (killed,) = [run for run in runs(home) if run.info.status == "RUNNING"]
     epochs: list[int] = []
-    model = registry.train(home.store, home.strong, lambda epoch, figures: epochs.append(epoch)).model
+    model = promotion.train(home.store, home.strong, lambda epoch, figures: epochs.append(epoch)).model
     assert model.run_id == killed.info.run_id and len(runs(home)) == 2
     assert epochs == list(range(STRONG + 1 - left, STRONG + 1))
     client = mlflow.MlflowClient(tracking_uri(home.path))
@@ -315,4 +315,4 @@ def test_a_damaged_model_says_so_and_is_trained_anew(home: Home) -> None:
         raise Trains
 
     with pytest.raises(Trains):
-        registry.train(home.store, home.weak, stop)
+        promotion.train(home.store, home.weak, stop)

@@ -30,12 +30,12 @@ def age(place: Path, days: float) -> None:
 
 
 def embedding(home: Path, version: str, day: int, backbone: str = NOW) -> None:
-    told = Model(
+    record = Model(
         version=version, recipe="default", recipe_digest="r", data_digest="d", sees=serving.SEES_FEATURES,
         backbone=backbone, size=8, trained_at=f"2026-01-{day:02}T00:00:00+00:00", run_id="run", registered="1",
         promoted=True, reason="", against=NOW,
     )  # fmt: skip
-    shared.write_json(home, home / "embedding" / version / "trained.json", asdict(told))
+    shared.write_json(home, home / "embedding" / version / "trained.json", asdict(record))
     (home / "embedding" / version / "model").mkdir()
     (home / "embedding" / version / "model" / "weights").write_bytes(b"." * 1000)
 

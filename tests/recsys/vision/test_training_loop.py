@@ -68,7 +68,7 @@ def train(model: keras.Model, data: Batches, folder: Path, **how: Any) -> Histor
 def whole(
     network: keras.Model, untrained: list[np.ndarray], inputs: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[np.ndarray], History, Path]:
-    """What a training comes to that nobody interrupts: its state, its figures, its folder."""
+    """Return the state, figures and folder of an uninterrupted training."""
     set_state(network, untrained)
     folder = tmp_path_factory.mktemp("whole")
     figures = train(network, batches(inputs), folder)

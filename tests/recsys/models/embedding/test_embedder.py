@@ -84,7 +84,7 @@ from recsys.vision.backbones import weights
 from recsys.core.errors import WeightsError
 
 def none(*given):
-    raise WeightsError("none at hand")
+    raise WeightsError("not available")
 
 weights.locate = none
 import recsys.vision.backbones

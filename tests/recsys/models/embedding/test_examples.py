@@ -46,12 +46,12 @@ class Shop:
         )
         if path:
             self._write("labels", [{"product_id": key, "label": path[0], "source": source}])
-        told = [
+        records = [
             {"product_id": key, "url": url, "status": "ok", "image_digest": image, "jpeg": jpeg}
             for url, image, jpeg in zip(urls, digests, jpegs, strict=True)
         ]
-        self._write("images", told[:1])
-        self._write("views", told[1:])
+        self._write("images", records[:1])
+        self._write("views", records[1:])
         self.describe(digests)
         self.products += 1
         return key

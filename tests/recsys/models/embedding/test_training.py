@@ -62,15 +62,15 @@ def test_the_default_is_nearer_at_every_level_than_the_features_are(
 def test_each_epoch_is_told_with_what_one_wants_to_know(
     features: np.ndarray, examples: pd.DataFrame, tmp_path: Path, name: str
 ) -> None:
-    told: list[tuple[int, dict[str, float]]] = []
+    reported: list[tuple[int, dict[str, float]]] = []
     short = recipe(name, epochs=3)
     trained = train_head(
-        features, examples, short, checkpoint_folder=tmp_path, on_epoch=lambda *figures: told.append(figures)
+        features, examples, short, checkpoint_folder=tmp_path, on_epoch=lambda *figures: reported.append(figures)
     )
     measured = {"loss", "active_share", "positive_distance", "negative_distance", "distance_deviation", "spread"}
-    assert [epoch for epoch, _ in told] == [1, 2, 3]
-    assert set(told[0][1]) == measured | {f"val_{each}" for each in measured} | {"learning_rate"}
-    assert [figures for _, figures in told] == trained.history
+    assert [epoch for epoch, _ in reported] == [1, 2, 3]
+    assert set(reported[0][1]) == measured | {f"val_{each}" for each in measured} | {"learning_rate"}
+    assert [figures for _, figures in reported] == trained.history
     last = trained.history[-1]
     assert 0 < last["positive_distance"] < last["negative_distance"] < 2 and 0 <= last["active_share"] <= 1
 
@@ -107,11 +107,11 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
 
     with pytest.raises(KeyboardInterrupt):
         train_head(features, examples, recipe(), checkpoint_folder=tmp_path / "stopped", on_epoch=stop)
-    told: list[int] = []
+    reported: list[int] = []
     resumed = train_head(
-        features, examples, recipe(), checkpoint_folder=tmp_path / "stopped", on_epoch=lambda *f: told.append(f[0])
+        features, examples, recipe(), checkpoint_folder=tmp_path / "stopped", on_epoch=lambda *f: reported.append(f[0])
     )
-    assert told == [4, 5, 6, 7, 8]
+    assert reported == [4, 5, 6, 7, 8]
     np.testing.assert_allclose(weights(resumed), weights(whole), atol=1e-5)
     assert [figures["learning_rate"] for figures in resumed.history] == pytest.approx(
         [1e-3 * (1 - epoch / 8) for epoch in range(1, 9)]
@@ -152,12 +152,12 @@ def test_a_learning_rate_of_10_stops_within_two_epochs_and_says_what_to_try(
     features: np.ndarray, examples: pd.DataFrame, tmp_path: Path, name: str
 ) -> None:
     wild = load_recipe(name).model_copy(update={"learning_rate": 10.0})
-    told: list[int] = []
+    reported: list[int] = []
     with pytest.raises(TrainingError, match=r"diverges: .*in epoch [12]\b.*; use a recipe with a lower learning_rate"):
         train_head(
-            features, examples, wild, checkpoint_folder=tmp_path, on_epoch=lambda epoch, figures: told.append(epoch)
+            features, examples, wild, checkpoint_folder=tmp_path, on_epoch=lambda epoch, figures: reported.append(epoch)
         )
-    assert len(told) <= 1
+    assert len(reported) <= 1
 
 
 def test_features_that_are_all_the_same_are_a_collapse(examples: pd.DataFrame, tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ def test_each_way_to_fail_has_its_sentence(
 
 def test_what_is_measured_is_what_it_is_called() -> None:
     x = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
-    told = {metric.__name__: float(metric(np.array([[0], [0], [1]]), x)) for metric in metrics(0.2)}
+    reported = {metric.__name__: float(metric(np.array([[0], [0], [1]]), x)) for metric in metrics(0.2)}
     far = np.sqrt([2, 2, 4])
-    assert told == pytest.approx(
+    assert reported == pytest.approx(
         {
             "active_share": 0.5,  # 0 is 2 from the negative; 1 as near to it as to the positive
             "positive_distance": 2**0.5,
