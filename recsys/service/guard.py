@@ -7,7 +7,6 @@ import json
 import logging
 import time
 import uuid
-from dataclasses import dataclass, field
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
@@ -43,29 +42,26 @@ REQUEST_LOG = "recsys.requests"
 request_log = logging.getLogger(REQUEST_LOG)
 
 
-@dataclass
 class Exchange:
-    """One request and the status of its response. The status is 500 until a response starts."""
+    """One request and the status of its response.
 
-    scope: Scope
-    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    started: float = field(default_factory=time.perf_counter)
-    status: int = 500
+    Attributes:
+        started: seconds of a monotonic clock.
+        client: the client's address; empty where the server does not know it.
+        is_page: whether the request is for the page or one of its files.
+        status: 500 until a response starts.
+    """
 
-    @property
-    def path(self) -> str:
-        """The path of the request."""
-        return str(self.scope["path"])
+    __slots__ = ("client", "is_page", "path", "request_id", "scope", "started", "status")
 
-    @property
-    def client(self) -> str:
-        """The client's address; empty where the server does not know it."""
-        return self.scope["client"][0] if self.scope.get("client") else ""
-
-    @property
-    def is_page(self) -> bool:
-        """Whether the request is for the page or one of its files."""
-        return self.path == "/" or self.path.startswith(PAGE_PREFIX)
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.started = time.perf_counter()
+        self.request_id = uuid.uuid4().hex
+        self.path: str = scope["path"]
+        self.client: str = scope["client"][0] if scope.get("client") else ""
+        self.is_page = self.path == "/" or self.path.startswith(PAGE_PREFIX)
+        self.status = 500
 
     def wrap(self, send: Send) -> Send:
         """Return a `send` that adds the security headers and stores the status."""

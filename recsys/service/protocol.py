@@ -19,6 +19,7 @@ class HeadersTimeoutProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol that closes a connection whose request headers take too long."""
 
     _timer: asyncio.TimerHandle | None = None
+    _awaiting_headers = True
     _receiving_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -27,11 +28,13 @@ class HeadersTimeoutProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._receiving_body:
-            self._start_timer()
+            self._awaiting_headers = True
         super().data_received(data)
+        if self._awaiting_headers:
+            self._start_timer()
 
     def on_headers_complete(self) -> None:
-        self._receiving_body = True
+        self._awaiting_headers, self._receiving_body = False, True
         self._stop_timer()
         super().on_headers_complete()
 
