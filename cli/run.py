@@ -113,7 +113,7 @@ def retry(
     if changed and (broken or cause):
         raise typer.BadParameter("--changed is for working links, --broken and --cause are for broken links")
     if older_than and not (broken or cause or changed):
-        raise typer.BadParameter("--older-than requires --broken, --cause or --changed")
+        raise typer.BadParameter("--older-than goes with --broken, --cause or --changed")
     days = _days(older_than) if older_than else 0.0
     load(home, flags := allow_hosts(home, allow_host))
     store = Store(home, read_only=True)
@@ -150,4 +150,4 @@ def _days(age: str) -> float:
     try:
         return float(age[:-1]) * DAYS_PER_UNIT[age[-1]]
     except (ValueError, KeyError):
-        raise typer.BadParameter(f"'{age}' is not an age; write for example 7d, 12h or 30m") from None
+        raise typer.BadParameter(f"'{age}' is not an age; write 7d, 12h or 30m") from None

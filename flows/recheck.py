@@ -1,17 +1,16 @@
-"""Links that failed, asked for again, and what follows of those that are mended."""
+"""Retry image links that failed, or check whether images changed; then update what depends on them."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.recommend import Stage, bring_up_to_date, until
-from flows.stages import alone
-from recsys.core.configuration import load
+from flows import Stage
+from flows.process import run_until, update_from_images
+from flows.stages import exclusive_home
 from recsys.ingest.images.ledger import Recheck
 
 
@@ -24,23 +23,22 @@ def recheck(
     flags: dict[str, Any] | None = None,
     stop_after: Stage = "results",
 ) -> dict[Stage, int]:
-    """Ask for images again: the pending ones in any case, on demand broken ones, or ok ones that may have changed.
+    """Fetch images again: always the pending ones, and those with the given status.
 
     Args:
-        home: the folder that holds everything of the shop.
-        status: `pending`, nothing else; `broken`, links that may be mended; `ok`, pictures that may have changed, by a
-            conditional request.
-        causes: of the broken ones, such as http_404; none means all.
-        older_than_days: only what was last checked so long ago.
-        flags: configuration that outranks the home's file and the environment.
+        home: the folder with all data of the shop.
+        status: `pending`, nothing else; `broken`, broken links, which may work again; `ok`, fetched images, which may
+            have changed, by conditional requests.
+        causes: only broken links with these causes, such as http_404 (default: all).
+        older_than_days: only links that were last checked at least this many days ago.
+        flags: configuration that overrides the home's file and the environment.
         stop_after: the last stage to run.
 
     Returns:
-        How many items each stage had to do: all 0 when there was nothing to do.
+        The number of items that each stage processed; all 0 if there was nothing to do.
     """
-    # The run's start, also when Prefect retries it: what it has asked for by then is not asked for again.
+    # The scheduled start stays the same if Prefect retries the run, so links checked since are not checked again.
     before = flow_run.scheduled_start_time - timedelta(days=older_than_days)
-    again = None if status == "pending" else Recheck(status, before, tuple(causes or ()))
-    configuration = load(Path(home), flags)
-    with alone(home, configuration):
-        return until(stop_after, bring_up_to_date(home, configuration, again))
+    links = None if status == "pending" else Recheck(status, before, tuple(causes or ()))
+    with exclusive_home(home, flags) as configuration:
+        return run_until(stop_after, update_from_images(home, configuration, links))

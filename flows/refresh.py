@@ -1,41 +1,39 @@
-"""The job that a schedule runs: a look at the catalogue, and only where it is news all that follows of it."""
+"""The flow that a schedule runs: compare the catalogue with the last one, and process what changed."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.recommend import Stage, process, until
-from flows.stages import alone
-from recsys.core.configuration import load
-from tasks.refresh import measure_drift, state_to_reach, tell_news
+from flows import Stage
+from flows.process import run_until, update_shop
+from flows.stages import exclusive_home
+from tasks.refresh import measure_drift, report_refresh, state_to_reach
 
 
 @flow(name="refresh", flow_run_name="refresh from {catalogue}", persist_result=True)
 def refresh(home: str, catalogue: str, flags: dict[str, Any] | None = None) -> dict[Stage, int] | State[Any]:
-    """Bring the home up to date where catalogue or settings are others than last time, and tell the news of it.
+    """Update the home if the catalogue or the settings changed since the last refresh, and report the change.
 
-    Its cost follows the change: the models at hand judge what is new, and what rests on it is ranked anew. Nothing is
-    trained, and figures, pictures and report of the whole shop are left to `recommend`. What the news are is in the
-    event `catalogue.updated`; a training may wait for it (see `prefect.yaml`).
+    The cost depends on the size of the change. Existing models process what is new, and the recommendations that depend
+    on it are recomputed. A refresh trains nothing, and leaves evaluation and report to `recommend`. It emits the event
+    `catalogue.updated`, which may trigger a training (see `prefect.yaml`).
 
     Args:
-        home: the folder that holds everything of the shop.
+        home: the folder with all data of the shop.
         catalogue: a file or an http(s) URL.
-        flags: configuration that outranks the home's file and the environment.
+        flags: configuration that overrides the home's file and the environment.
 
     Returns:
-        How many items each stage had to do; the state "nothing new" where there was nothing to do.
+        The number of items that each stage processed; the state "nothing new" if there was nothing to do.
     """
-    configuration = load(Path(home), flags)
-    with alone(home, configuration):
+    with exclusive_home(home, flags) as configuration:
         state = state_to_reach(home, catalogue, configuration)
         if state is None:
             return Completed(message="nothing new")
-        done = until("recommendations", process(home, catalogue, configuration, train=False))
-        tell_news(home, state, configuration, measure_drift(home, configuration))
+        done = run_until("recommendations", update_shop(home, catalogue, configuration, train=False))
+        report_refresh(home, state, configuration, measure_drift(home, configuration))
     return done

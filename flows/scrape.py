@@ -1,20 +1,19 @@
-"""Small classes grow: a marketplace is searched for them, as the original project did; only where asked for."""
+"""Scrape a marketplace for labels with few pictures, as the original project did. Runs on demand only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from flows.stages import alone
+from flows.stages import exclusive_home
 from recsys.core import progress
-from recsys.core.configuration import Configuration, load
+from recsys.core.configuration import Configuration
 from recsys.core.errors import FetchError
 from recsys.ingest.scraping.harvest import Search
-from tasks.policy import patiently
-from tasks.scraping import account_for_searches, missing_searches, scrape_keyword
+from tasks.policy import with_retries
+from tasks.scraping import missing_searches, require_searches, scrape_keyword
 
 
 @flow(name="scrape", flow_run_name="scrape for small classes", persist_result=True)
@@ -24,42 +23,41 @@ def scrape(
     flags: dict[str, Any] | None = None,
     keywords: dict[str, list[str]] | None = None,
 ) -> dict[str, int]:
-    """Search a marketplace for the labels with few pictures; a keyword that was searched for is not asked for again.
+    """Search a marketplace for labels with few pictures; keywords that were searched for are not repeated.
 
     Args:
-        home: the folder that holds everything of the shop.
-        labels: those to grow (default: all with fewer pictures than `scraping.grow_below`).
-        flags: configuration that outranks the home's file and the environment.
-        keywords: what to search for, by label, in place of `scraping.keywords`; without `labels`, for these alone.
+        home: the folder with all data of the shop.
+        labels: the labels to scrape for (default: all with fewer pictures than `scraping.grow_below`).
+        flags: configuration that overrides the home's file and the environment.
+        keywords: the keywords of each label, instead of `scraping.keywords`; without `labels`, only these labels.
 
     Returns:
-        How many searches were done, and how many pictures they found, kept, and did not; all 0 when nothing was
-        to do.
+        The number of searches, and of the pictures found, kept and not kept; all 0 if there was nothing to do.
 
     Raises:
-        ScrapingError: keywords failed, after all were tried; running again asks only for those.
+        ScrapingError: keywords failed; all others are done, and the next run repeats only the failed ones.
     """
     if keywords:
         labels = labels or list(keywords)
         flags = {**(flags or {}), "scraping": {**(flags or {}).get("scraping", {}), "keywords": keywords}}
-    configuration = load(Path(home), flags)
-    with alone(home, configuration):
+    with exclusive_home(home, flags) as configuration:
         searches = missing_searches(home, configuration, labels)
-        one_by_one(home, searches, configuration)
-        return account_for_searches(home, searches)
+        scrape_keywords(home, searches, configuration)
+        return require_searches(home, searches)
 
 
-def one_by_one(home: str, searches: Sequence[Search], configuration: Configuration) -> None:
-    """Search for each keyword in turn, since two at a time would ask the marketplace twice as often as agreed.
+def scrape_keywords(home: str, searches: Sequence[Search], configuration: Configuration) -> None:
+    """Search for one keyword after the other, because searches in parallel would exceed the agreed request rate.
 
-    A keyword that fails does not end it; any other failure does.
+    A keyword that fails does not stop the others; any other failure does.
     """
     if not searches:
         return
-    patient = patiently(scrape_keyword, configuration)
+    scrape_with_retries = with_retries(scrape_keyword, configuration)
     progress.begin("scraping", len(searches))
     for search in searches:
-        result = patient(home, search, configuration, return_state=True).result(raise_on_failure=False)
+        state: Any = scrape_with_retries(home, search, configuration, return_state=True)
+        result = state.result(raise_on_failure=False)
         if isinstance(result, Exception) and not isinstance(result, FetchError):
             raise result
         progress.advance("scraping", outcome="failed" if isinstance(result, FetchError) else "ok")

@@ -1,4 +1,4 @@
-"""The one rule of the workflow: ask the store what is missing, split it into shards, map one task over them."""
+"""The one rule of the workflow: read from the store what is missing, split it into shards, run one task per shard."""
 
 from __future__ import annotations
 
@@ -6,43 +6,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from prefect import Task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.futures import PrefectFuture
 
-from flows.workers import are_elsewhere, at_once, shards_done_by
+from flows.workers import configured_runner, runs_on_cluster, shards_in_flight
 from recsys.core import progress
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import ConfigurationError, PendingImagesError
 from recsys.core.process import set_up_process
 from recsys.storage.store import Shard, lock
-from tasks.policy import patiently
-from tasks.upkeep import compact_tables, let_go_of_old_versions
+from tasks.policy import with_retries
+from tasks.result_storage import register_s3
+from tasks.upkeep import compact_tables, drop_old_versions
+
+OUTCOMES = ("ok", "same", "broken", "pending")
+"""Attributes of a shard's counts that tell how its items ended."""
 
 
 @contextmanager
-def alone(home: str, configuration: Configuration) -> Iterator[None]:
-    """Have the home to oneself while the context lasts; a flow that comes second waits, `workflow.wait_s` at most.
+def exclusive_home(home: str, flags: dict[str, Any] | None) -> Iterator[Configuration]:
+    """Load the configuration and hold the home's lock; a second flow waits for it, at most `workflow.wait_s` seconds.
 
-    What runs leave behind in the tables is let go of, at the beginning and at the end (see
-    `recsys.storage.compaction`).
+    Old versions of tables are dropped at the start, and tables with too much waste are compacted at the end.
 
     Raises:
-        HomeError: it says which process has it still.
-        ConfigurationError: the flow was told of a store that its home knows nothing of.
+        HomeError: another process still holds the lock; the message names it.
+        ConfigurationError: a setting is wrong, or the flags name a store that is not the home's.
     """
     set_up_process()
+    register_s3()
+    configuration = load(Path(home), flags)
     if configuration.store.url != load(Path(home)).store.url:
-        raise ConfigurationError("store.url is no parameter of a flow; set it in recsys.toml, or RECSYS_STORE__URL")
-    with lock(Path(home), configuration.workflow.wait_s, nested=True), shards_done_by(configuration):
-        let_go_of_old_versions(home, configuration)
-        yield
+        raise ConfigurationError(
+            "store.url cannot be set by the flags of a flow; set it in recsys.toml or RECSYS_STORE__URL"
+        )
+    with lock(Path(home), configuration.workflow.wait_s, nested=True), configured_runner(configuration):
+        drop_old_versions(home, configuration)
+        yield configuration
         compact_tables(home, configuration)
 
 
-def over_shards(
+def run_stage(
     missing: Task[..., list[Shard]],
     work: Task[..., Any],
     home: str,
@@ -51,71 +59,87 @@ def over_shards(
     threads: int | None = None,
     **parameters: Any,
 ) -> int:
-    """Run a stage and return how many items were missing: `missing` says which, `work` does one shard of them.
+    """Run a stage: ask `missing` for shards, run `work` on each of them; return the number of items.
 
-    Shards with pending images do not end the stage, whose next step decides whether too many are pending; any other
-    failure does, after all shards have ended.
+    Shards with pending images do not fail the stage; `require_images` decides whether too many are pending. Any other
+    failure fails the stage, after all shards have ended.
 
     Args:
         missing: returns the shards.
-        work: does one of them.
+        work: processes one shard.
         home: of the shop.
-        configuration: given to both.
-        threads: that do shards at once, where threads do (default: `workflow.workers`).
-        parameters: given to both as well.
+        configuration: an argument of both tasks.
+        threads: number of shards in flight, without a cluster (default: `workflow.workers`).
+        parameters: further arguments of both tasks.
     """
-    given = {"home": home, "configuration": configuration, **parameters}
-    shards = missing(**given)
-    items = sum(len(shard.keys) for shard in shards)
+    arguments = {"home": home, "configuration": configuration, **parameters}
+    shards = missing(**arguments)
     if not shards:
         return 0
-    patient = patiently(work, configuration)
-    stage = shards[0].stage
-    artifact = create_progress_artifact(0.0, key=f"{stage}-progress", description=f"{stage}: {items:,} to do")
+    stage, items = shards[0].stage, sum(len(shard.keys) for shard in shards)
     progress.begin(stage, items)
-    tally = progress.Tally()
-    failures: list[Exception] = []
-    under_way = at_once(home, threads or configuration.workflow.workers)
-    with progress.listen(tally):
-        for done, (shard, future) in enumerate(_ended(patient, shards, under_way, given), 1):
+    stage_progress = _StageProgress(stage, items, len(shards))
+    failures = []
+    in_flight = shards_in_flight(home, threads or configuration.workflow.workers)
+    with progress.listen(stage_progress.tally):
+        for shard, future in _as_completed(with_retries(work, configuration), shards, in_flight, arguments):
             result = _result(future)
             if isinstance(result, Exception):
                 failures.append(result)
-            if are_elsewhere():
-                _tell(shard, result)
-            told = f"{stage}: {done} of {len(shards)} shards{tally}"
-            update_progress_artifact(artifact, round(100 * done / len(shards), 1), told)
-    progress.finish(stage, f"{items:,} in {len(shards)} shards{tally}")
+            stage_progress.shard_ended(shard, result)
+    progress.finish(stage, f"{items:,} in {len(shards)} shards{stage_progress.tally}")
     for failure in failures:
         if not isinstance(failure, PendingImagesError):
             raise failure
     return items
 
 
-def _ended(
-    work: Task[..., Any], shards: list[Shard], at_once: int, given: dict[str, Any]
+class _StageProgress:
+    """The progress artifact of a stage.
+
+    Attributes:
+        tally: of the outcomes of its items.
+    """
+
+    def __init__(self, stage: str, items: int, shards: int) -> None:
+        self.tally = progress.Tally()
+        self._stage, self._shards, self._done = stage, shards, 0
+        artifact = create_progress_artifact(0.0, key=f"{stage}-progress", description=f"{stage}: {items:,} to do")
+        self._artifact = cast("UUID", artifact)
+
+    def shard_ended(self, shard: Shard, result: Any) -> None:
+        """Update the artifact; also count the items of a shard that another process has worked on."""
+        if runs_on_cluster():
+            _report_items(shard, result)
+        self._done += 1
+        description = f"{self._stage}: {self._done} of {self._shards} shards{self.tally}"
+        update_progress_artifact(self._artifact, round(100 * self._done / self._shards, 1), description)
+
+
+def _report_items(shard: Shard, result: Any) -> None:
+    """Report the items of a shard as done, by outcome if its counts have outcomes."""
+    counts = result.counts if isinstance(result, PendingImagesError) else result
+    outcomes = {name: getattr(counts, name) for name in OUTCOMES if hasattr(counts, name)}
+    for outcome, items in (outcomes or {"": len(shard.keys)}).items():
+        progress.advance(shard.stage, items, outcome)
+
+
+def _as_completed(
+    work: Task[..., Any], shards: list[Shard], in_flight: int, arguments: dict[str, Any]
 ) -> Iterator[tuple[Shard, PrefectFuture[Any]]]:
-    """Submit shards, so many at once, and give each and its future as it ends."""
+    """Submit shards, at most `in_flight` at a time, and yield each with its future as it ends."""
     ended: SimpleQueue[tuple[Shard, PrefectFuture[Any]]] = SimpleQueue()
     for number, shard in enumerate(shards):
-        if number >= at_once:
+        if number >= in_flight:
             yield ended.get()
-        work.submit(shard=shard, **given).add_done_callback(lambda future, shard=shard: ended.put((shard, future)))
-    for _ in shards[-at_once:]:
+        work.submit(shard=shard, **arguments).add_done_callback(lambda future, shard=shard: ended.put((shard, future)))
+    for _ in shards[-in_flight:]:
         yield ended.get()
 
 
 def _result(future: PrefectFuture[Any]) -> Any:
-    """Return what a shard gave, or why it failed; also where no worker lived to say so."""
+    """Return the result of a shard, or its exception; also if its worker was lost."""
     try:
         return future.result(raise_on_failure=False)
     except Exception as error:
         return error
-
-
-def _tell(shard: Shard, result: Any) -> None:
-    """Tell what the shard's worker could tell to nobody here: its items, by how they ended where that differs."""
-    counts = result.counts if isinstance(result, PendingImagesError) else result
-    outcomes = {name: getattr(counts, name) for name in ("ok", "same", "broken", "pending") if hasattr(counts, name)}
-    for outcome, items in (outcomes or {"": len(shard.keys)}).items():
-        progress.advance(shard.stage, items, outcome)

@@ -1,4 +1,4 @@
-"""The catalogue: read, validated, merged into the products."""
+"""The catalogue: read it and merge it into the table `products`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from recsys.storage.store import Store
 from tasks import policy
 
 
-@task(task_run_name="catalogue: {source}", **policy.FRESH)
+@task(task_run_name="catalogue: {source}", **policy.UNCACHED)
 def read_catalogue(home: str, source: str, configuration: Configuration) -> CatalogueChange:
-    """Read the catalogue, set bad rows aside, and merge what changed into the products."""
+    """Read the catalogue, reject bad rows, and merge what changed into the products."""
     change = intake.take_in(Store(home), source, configuration, datetime.now(UTC))
     get_run_logger().info("catalogue: %s", change)
     return change

@@ -1,4 +1,4 @@
-"""The classifier: trained once for the same examples and recipe, then asked about each product once."""
+"""The classifier: train it, predict the labels of products."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
-from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from recsys.core import progress
@@ -16,70 +15,68 @@ from recsys.core.errors import TrainingError
 from recsys.models.classifier import ledger, registry
 from recsys.storage.store import Shard, Store
 from tasks import policy
+from tasks.epoch_log import log_epoch
 
 if TYPE_CHECKING:
     from recsys.models.classifier.label_model import LabelModel
 
 
-@task(task_run_name="classifier: training", **policy.FRESH)
+@task(task_run_name="classifier: training", **policy.UNCACHED)
 def train_classifier(
     home: str, configuration: Configuration, catalogue_digest: str | None = None
 ) -> registry.Classifier:
-    """Train the classifier, unless the same examples and recipe did so before."""
-    model = registry.train(Store(home), configuration, _epoch_ended, str(flow_run.id), catalogue_digest)
-    progress.finish("classifier", f"{model.version}, version {model.registered} in MLflow")
-    threshold = "none is sure enough: nothing is filled" if model.threshold is None else f"{model.threshold:.3f}"
+    """Train the classifier, unless it was trained with the same examples and recipe before."""
+    classifier = registry.train(Store(home), configuration, log_epoch, str(flow_run.id), catalogue_digest)
+    progress.finish("classifier", f"{classifier.version}, version {classifier.registered} in MLflow")
+    threshold = classifier.threshold
     create_markdown_artifact(
         key="classifier",
         markdown=(
-            f"- **Model:** `{model.version}`, `category-classifier` version {model.registered}\n"
-            f"- **MLflow run:** `{model.run_id}`\n- **Least confidence that fills a label:** {threshold}\n"
+            f"- **Model:** `{classifier.version}`, `category-classifier` version {classifier.registered}\n"
+            f"- **MLflow run:** `{classifier.run_id}`\n"
+            "- **Lowest confidence that fills a label:** "
+            f"{'not reached by any product, so no label is filled' if threshold is None else f'{threshold:.3f}'}\n"
         ),
         description="The classifier that fills missing labels.",
     )
-    return model
+    return classifier
 
 
-@task(task_run_name="classifier: at hand", **policy.FRESH)
-def classifier_at_hand(home: str, configuration: Configuration, train: bool = True) -> registry.Classifier | None:
-    """Return the classifier of the configured recipe and the shop's labels, trained where there is none yet.
+@task(task_run_name="classifier: current", **policy.UNCACHED)
+def current_classifier(home: str, configuration: Configuration, train: bool = True) -> registry.Classifier | None:
+    """Return the classifier for the configured recipe and the shop's labels; train it if there is none.
 
-    None where it may not be trained, and, said and not raised, where the shop has too little to learn from.
+    Returns None if there is none and `train` is False, or if the shop has too few examples; a note has the reason.
     """
-    model = registry.current_classifier(home)
-    if registry.is_up_to_date(Store(home), configuration, model):
-        return model
+    classifier = registry.current_classifier(home)
+    if registry.is_up_to_date(Store(home), configuration, classifier):
+        return classifier
     if not train:
         return None
     try:
         return train_classifier(home, configuration)
     except TrainingError as error:
         progress.finish("classifier", "not trained")
-        progress.note(f"{error}; labels that are missing stay so")
+        progress.note(f"{error}; missing labels stay missing")
         return None
 
 
-@task(task_run_name="predictions: what is missing", **policy.FRESH)
-def missing_predictions(home: str, configuration: Configuration, model: registry.Classifier) -> list[Shard]:
-    """Ask the store which products the classifier at hand has not judged as they are now."""
-    return ledger.missing(Store(home), configuration, model.version)
+@task(task_run_name="predictions: what is missing", **policy.UNCACHED)
+def missing_predictions(home: str, configuration: Configuration, classifier: registry.Classifier) -> list[Shard]:
+    """Return shards of the products that lack a prediction by this classifier on their current data."""
+    return ledger.missing(Store(home), configuration, classifier.version)
 
 
-@task(**policy.SHARD)
+@task(**policy.cached_shard(ledger.predict_shard, registry.load_classifier))
 def predict_labels(
-    home: str, shard: Shard, configuration: Configuration, model: registry.Classifier
+    home: str, shard: Shard, configuration: Configuration, classifier: registry.Classifier
 ) -> ledger.PredictionCounts:
-    """Judge a shard of products."""
-    counts = ledger.predict_shard(Store(home), shard, configuration, _loaded(home, model.version))
+    """Predict the labels of a shard of products."""
+    counts = ledger.predict_shard(Store(home), shard, configuration, _load_classifier(home, classifier.version))
     progress.advance(shard.stage, len(shard.keys))
     return counts
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(home: str, version: str) -> LabelModel:
+def _load_classifier(home: str, version: str) -> LabelModel:
     return registry.load_classifier(home, version)
-
-
-def _epoch_ended(epoch: int, figures: dict[str, float]) -> None:
-    told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-    get_run_logger().debug("epoch %s: %s", epoch, told)

@@ -1,113 +1,98 @@
-"""The embedding: trained once for the same pictures and recipe, judged by the gate, then made of each picture once."""
+"""The embedding: train it, embed the pictures, make it serve."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.core.errors import TrainingError
-from recsys.lifecycle import promotion as registry
-from recsys.models.embedding import serving
+from recsys.lifecycle import promotion
+from recsys.models.embedding import ledger, serving
 from recsys.models.embedding.serving import Model
 from recsys.storage.store import Shard, Store
 from tasks import events, policy
+from tasks.artifacts import save_table
+from tasks.epoch_log import log_epoch
 
-SHOWN = ("precision", "map_at_r", "view")
-"""Figures of the scoreboard that the artifact shows; MLflow has all."""
+SHOWN_METRICS = ("precision", "map_at_r", "view")
+"""Metrics of the scoreboard that the artifact shows; MLflow has all."""
 
 
-@task(task_run_name="embedding: training", **policy.FRESH)
-def train_embedding(home: str, configuration: Configuration, catalogue_digest: str | None = None) -> registry.Outcome:
-    """Train an embedding, unless the same pictures and recipe did so before, and let the gate judge it.
+@task(task_run_name="embedding: training", **policy.UNCACHED)
+def train_embedding(home: str, configuration: Configuration, catalogue_digest: str | None = None) -> promotion.Outcome:
+    """Train an embedding, unless it was trained with the same pictures and recipe before, and apply the gate.
 
-    One that the gate refuses is told as the event `challenger.refused`.
+    Emits the event `challenger.refused` for a new embedding that fails the gate.
     """
     store = Store(home)
-    outcome = registry.train(store, configuration, _epoch_ended, str(flow_run.id), catalogue_digest)
+    outcome = promotion.train(store, configuration, log_epoch, str(flow_run.id), catalogue_digest)
     model = outcome.model
     progress.finish("embedding", f"{model.version}, version {model.registered} in MLflow")
     progress.note(f"embedding {model.version} {model.reason}" + ("" if outcome.new else " (trained before)"))
-    _show(home, model)
+    _save_artifacts(home, model)
     if outcome.new and not model.promoted:
-        told = {"version": model.version, "reason": model.reason, "mlflow_run": model.run_id}
-        events.emit(events.REFUSED, store, told)
+        payload = {"version": model.version, "reason": model.reason, "mlflow_run": model.run_id}
+        events.emit(events.REFUSED, store, payload)
     return outcome
 
 
-@task(task_run_name="embedding: which serves", **policy.FRESH)
+@task(task_run_name="embedding: which one serves", **policy.UNCACHED)
 def embedding_to_serve(home: str, configuration: Configuration, train: bool = True) -> Model | None:
-    """Return the embedding that is to serve: one that has passed the gate just now or before, else the champion.
+    """Return the embedding that should serve: a challenger that passed the gate, else the champion.
 
-    One is trained, if it may be, where there is none yet of the configured recipe. None is the raw backbone: said and
-    not raised, where the shop has too little to learn from.
+    Trains one first, unless `train` is False, if the configured recipe has none yet. Returns None for the raw backbone;
+    if the shop has too few examples, a note has the reason.
     """
-    for_another = serving.passed_over(home, configuration)
-    if for_another is not None:
-        progress.note(for_another)
-    if train and registry.wanted(Store(home), configuration):
+    if note := serving.passed_over(home, configuration):
+        progress.note(note)
+    if train and promotion.wanted(Store(home), configuration):
         try:
             train_embedding(home, configuration)
         except TrainingError as error:
             progress.finish("embedding", "not trained")
-            progress.note(f"{error}; what served before goes on")
+            progress.note(f"{error}; the previous embedding keeps serving")
     return serving.challenger(home, configuration) or serving.champion(home, configuration)
 
 
-@task(task_run_name="embeddings: what is missing", **policy.FRESH)
+@task(task_run_name="embeddings: what is missing", **policy.UNCACHED)
 def missing_embeddings(home: str, configuration: Configuration, model: Model | None) -> list[Shard]:
-    """Ask the store which pictures this model has not seen yet."""
-    from recsys.models.embedding import ledger
-
+    """Return shards of the pictures that lack an embedding by this model; none for the raw backbone."""
     return ledger.missing(Store(home), configuration, model)
 
 
-@task(**policy.SHARD)
-def embed_pictures(home: str, shard: Shard, configuration: Configuration, model: Model | None) -> Any:
+@task(**policy.cached_shard(ledger.embed_shard))
+def embed_pictures(home: str, shard: Shard, configuration: Configuration, model: Model) -> ledger.EmbeddingCounts:
     """Compute the embeddings of a shard of pictures."""
-    from recsys.models.embedding import ledger
-
-    assert model is not None
     counts = ledger.embed_shard(Store(home), shard, configuration, model)
     progress.advance(shard.stage, len(shard.keys))
     get_run_logger().info("%s: %s", shard, counts)
     return counts
 
 
-@task(task_run_name="embedding: into service", **policy.FRESH)
+@task(task_run_name="embedding: serve", **policy.UNCACHED)
 def serve_embedding(home: str, configuration: Configuration, model: Model | None) -> None:
-    """Have a model serve whose tables are full."""
+    """Make a model serve whose tables are complete."""
     if model is not None:
-        registry.serve(Store(home), configuration, model)
+        promotion.serve(Store(home), configuration, model)
 
 
-def _epoch_ended(epoch: int, figures: dict[str, float]) -> None:
-    told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-    get_run_logger().debug("epoch %s: %s", epoch, told)
-
-
-def _show(home: str, model: Model) -> None:
-    """Keep the gate's word and the scoreboard as artifacts of the flow run."""
-    place = serving.folder(home) / model.version
+def _save_artifacts(home: str, model: Model) -> None:
+    """Save the decision of the gate and the scoreboard as artifacts of the flow run."""
     create_markdown_artifact(
         key="embedding",
         markdown=(
             f"- **Model:** `{model.version}`, `product-embedding` version {model.registered}, recipe `{model.recipe}`\n"
             f"- **Gate:** {model.reason}\n- **MLflow run:** `{model.run_id}`\n"
         ),
-        description="The embedding that was trained, and whether it may serve.",
+        description="The trained embedding, and whether it may serve.",
     )
-    for key, name, described in (
-        ("embedding-gate", registry.GATE, "The challenger's figures beside those of what served."),
-        ("embedding-scoreboard", registry.SCOREBOARD, "All models by the same held-out queries."),
-    ):
-        table = pd.read_csv(place / name)
-        rows = table[table["metric"].isin(SHOWN)] if name == registry.SCOREBOARD else table
-        rows = rows.astype(object).where(rows.notna(), None)
-        create_table_artifact(key=key, table=rows.to_dict("records"), description=described)
+    folder = serving.folder(home) / model.version
+    gate, scoreboard = pd.read_csv(folder / promotion.GATE), pd.read_csv(folder / promotion.SCOREBOARD)
+    save_table("embedding-gate", gate, "Figures of the challenger and of the embedding that served.")
+    shown = scoreboard[scoreboard["metric"].isin(SHOWN_METRICS)]
+    save_table("embedding-scoreboard", shown, "Figures of all models on the same held-out queries.")

@@ -1,4 +1,4 @@
-"""The events of a shop, for whoever waits for them: a training, a notification."""
+"""Events of a shop, which trigger a training or a notification."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from prefect.events import emit_event
 from recsys.storage.store import Store
 
 UPDATED = "catalogue.updated"
-"""A refresh has taken a catalogue in; `prefect.yaml` has a training wait for it."""
+"""A refresh has merged a catalogue. It triggers a training, see `prefect.yaml`."""
 REFUSED = "challenger.refused"
-"""The gate has not let a new embedding pass."""
+"""A new embedding has failed the gate."""
 
 
 def emit(event: str, store: Store, payload: Mapping[str, Any], **labels: str) -> None:
-    """Emit an event whose resource is the home; `labels` are what a trigger may match beside it."""
+    """Emit an event about a home.
+
+    Args:
+        event: its name.
+        store: of the home, which is the event's resource.
+        payload: of the event.
+        labels: of the resource, `recsys.NAME`; triggers can match them.
+    """
     resource = {"prefect.resource.id": f"recsys.home.{store.id}", "prefect.resource.name": str(store.home.resolve())}
     emit_event(event, resource | {f"recsys.{name}": value for name, value in labels.items()}, payload=dict(payload))

@@ -1,4 +1,4 @@
-"""Features of the pictures: embeddings and colour histograms."""
+"""Features of the pictures: backbone features, colour histograms and perceptual hashes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from recsys.storage.store import Shard, Store
 from tasks import policy
 
 
-@task(task_run_name="features: what is missing", **policy.FRESH)
+@task(task_run_name="features: what is missing", **policy.UNCACHED)
 def missing_features(home: str, configuration: Configuration) -> list[Shard]:
-    """Ask the store which pictures the configured model has not seen yet."""
+    """Return shards of the pictures that lack features of the configured backbone."""
     return features.missing(Store(home), configuration)
 
 
-@task(**policy.SHARD)
+@task(**policy.cached_shard(features.extract_shard))
 def extract_features(home: str, shard: Shard, configuration: Configuration) -> features.FeatureCounts:
     """Compute the features of a shard of pictures."""
     counts = features.extract_shard(Store(home), shard, configuration)

@@ -1,9 +1,8 @@
-"""Labels from the category tree."""
+"""Labels: from the category tree, the classifier's predictions and the reviews."""
 
 from __future__ import annotations
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 
 from recsys.core import progress
 from recsys.core.configuration import Configuration
@@ -11,11 +10,12 @@ from recsys.models.labels import ledger
 from recsys.models.labels.merge_table import merge_table_notes
 from recsys.storage.store import Shard, Store
 from tasks import policy
+from tasks.artifacts import save_table
 
 
-@task(task_run_name="labels: what is missing", **policy.FRESH)
+@task(task_run_name="labels: what is missing", **policy.UNCACHED)
 def missing_labels(home: str, configuration: Configuration, filling: ledger.Filling | None = None) -> list[Shard]:
-    """Ask the store which products have no label yet, or one that rests on what has changed."""
+    """Return shards of the products without a label, or with one whose inputs have changed."""
     store = Store(home)
     if filling is None:
         for note in merge_table_notes(store, configuration):
@@ -23,7 +23,7 @@ def missing_labels(home: str, configuration: Configuration, filling: ledger.Fill
     return ledger.missing(store, configuration, filling)
 
 
-@task(**policy.SHARD)
+@task(**policy.cached_shard(ledger.label_shard))
 def label_products(
     home: str, shard: Shard, configuration: Configuration, filling: ledger.Filling | None = None
 ) -> ledger.LabelCounts:
@@ -33,11 +33,7 @@ def label_products(
     return counts
 
 
-@task(task_run_name="labels: class balance", **policy.FRESH)
-def show_class_balance(home: str) -> None:
-    """Keep the class balance as an artifact of the flow run."""
-    create_table_artifact(
-        key="class-balance",
-        table=ledger.class_balance(Store(home)).to_dict("records"),
-        description="Products of the active catalogue by label.",
-    )
+@task(task_run_name="labels: class balance", **policy.UNCACHED)
+def save_class_balance(home: str) -> None:
+    """Save the class balance as an artifact of the flow run."""
+    save_table("class-balance", ledger.class_balance(Store(home)), "Products of the current catalogue by label.")

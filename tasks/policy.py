@@ -1,45 +1,31 @@
-"""How tasks are retried and cached.
+"""Retry and cache policies of the tasks.
 
-Retried is what may pass: images that are pending, a marketplace that is busy or asks for a robot check, and errors
-that nobody foresaw. What the user must mend (a missing file, weights that cannot be had, a full disk) fails at once.
+Retries: a failure that may pass is tried again: pending images, a marketplace that is busy or asks for a captcha, and
+unexpected errors. A failure that the user has to fix (a missing file, a full disk) is final at once.
 
-Cached is by what the work depends on: the store, the shard's digest, the configuration and the code of `recsys`.
-Prefect's own policies would not do: the default one includes the flow run, and the source of a thin task does not
-change with the code that it calls.
+Caching: the key of a result has what the work depends on: the store, the arguments, the configuration and the code.
+Prefect's own cache policies do not fit: the default one includes the flow run, and the source of a task does not change
+with the library code that it calls.
 """
 
 from __future__ import annotations
 
-import functools
-from importlib.util import find_spec
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from obstore.fsspec import BufferedFile, register
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
-import recsys
 from recsys.core.configuration import Configuration
 from recsys.core.errors import PendingImagesError, RecsysError, TransientFetchError
 from recsys.storage.store import Store, digest
-
-if find_spec("s3fs") is None:
-    register("s3")  # so that Prefect can keep results there too, where its settings say so
-    BufferedFile._reader = BytesIO()  # of a file that is not there, which it would complain of having to close
+from tasks.code_digest import code_digest
 
 
-@functools.cache
-def code_version() -> str:
-    """Return the digest of the library's source code."""
-    sources = sorted(Path(recsys.__file__).parent.rglob("*.py"))
-    return digest([recsys.__version__, *(source.read_text(encoding="utf-8") for source in sources)])
-
-
-def may_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a failed task is worth another try."""
+def is_retryable(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Return whether another attempt of a failed task may succeed."""
     try:
         state.result()
     except (PendingImagesError, TransientFetchError):
@@ -51,32 +37,46 @@ def may_pass(task: Any, run: TaskRun, state: State[Any]) -> bool:
     return False
 
 
-def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """Return the key of a task's result: the task's name, and a digest of it, the store, the code, and what the task
-    was given.
-
-    Of the configuration counts what can change a result.
-    """
-    given = {name: value for name, value in sorted(parameters.items()) if name != "home"}
-    if isinstance(configuration := given.get("configuration"), Configuration):
-        given["configuration"] = configuration.of_results()
-    store = Store(parameters["home"], read_only=True)
-    told = digest([context.task.name, store.id, code_version(), *(repr(value) for value in given.values())])
-    return f"{context.task.name}-{told}"  # the file name, which `recsys.lifecycle.retention` reads
-
-
-def patiently(work: Task[..., Any], configuration: Configuration) -> Task[..., Any]:
-    """Return a task with the retries of `workflow`, the delay doubling before each."""
+def with_retries(task: Task[..., Any], configuration: Configuration) -> Task[..., Any]:
+    """Return a task with the retries of the section `workflow`; the delay doubles before each."""
     settings = configuration.workflow
     delays = [settings.retry_delay_s * 2**attempt for attempt in range(settings.retries)]
-    return work.with_options(retries=settings.retries, retry_delay_seconds=delays)
+    return task.with_options(retries=settings.retries, retry_delay_seconds=delays)
 
 
-KEPT: dict[str, Any] = {"cache_key_fn": cache_key, "persist_result": True, "retry_condition_fn": may_pass}
-"""Options of a task whose result is kept until what it depends on changes."""
+@dataclass(frozen=True)
+class CacheKey:
+    """Compute the key of a task's result.
 
-SHARD: dict[str, Any] = {"task_run_name": "{shard}", **KEPT}
-"""Options of a task that works on one shard."""
+    Attributes:
+        functions: of the library, that the task calls.
+    """
 
-FRESH: dict[str, Any] = {"cache_policy": None, "persist_result": False, "retry_condition_fn": may_pass}
-"""Options of a task that looks at the world or the store anew each time."""
+    functions: tuple[Callable[..., Any], ...]
+
+    def __call__(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
+        """Return the task's name and a digest of the store, the code, the configuration and the other arguments.
+
+        Settings that cannot change a result are left out. The key becomes a file name, which
+        `recsys.lifecycle.retention` parses.
+        """
+        arguments = {name: value for name, value in sorted(parameters.items()) if name != "home"}
+        if isinstance(configuration := arguments.get("configuration"), Configuration):
+            arguments["configuration"] = configuration.of_results()
+        store = Store(parameters["home"], read_only=True)
+        code = code_digest(self.functions)
+        return f"{context.task.name}-{digest([context.task.name, store.id, code, *map(repr, arguments.values())])}"
+
+
+def cached(*functions: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options of a task whose result is kept until its arguments or the code of its functions change."""
+    return {"cache_key_fn": CacheKey(functions), "persist_result": True, "retry_condition_fn": is_retryable}
+
+
+def cached_shard(*functions: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options of a cached task that works on one shard."""
+    return {"task_run_name": "{shard}", **cached(*functions)}
+
+
+UNCACHED: dict[str, Any] = {"cache_policy": None, "persist_result": False, "retry_condition_fn": is_retryable}
+"""Options of a task that runs each time, because it reads the catalogue or the store."""

@@ -14,26 +14,26 @@ from recsys.storage.store import Shard, Store
 from tasks import policy
 
 
-@task(task_run_name="recommendations: what is missing", **policy.FRESH)
+@task(task_run_name="recommendations: what is missing", **policy.UNCACHED)
 def missing_recommendations(home: str, configuration: Configuration, model: Model | None) -> list[Shard]:
-    """Ask the store which products have no ranking by this model, or one that rests on older data."""
+    """Return shards of the products without recommendations by this model, or with outdated ones."""
     return recommendations.missing(Store(home), configuration, model)
 
 
-@task(**policy.SHARD)
+@task(**policy.cached_shard(recommendations.recommend_shard))
 def recommend_products(
     home: str, shard: Shard, configuration: Configuration, model: Model | None
 ) -> recommendations.RecommendationCounts:
-    """Rank the recommendations of a shard of products."""
+    """Compute the recommendations of a shard of products."""
     counts = recommendations.recommend_shard(Store(home), shard, configuration, model)
     progress.advance(shard.stage, len(shard.keys))
     get_run_logger().info("%s: %s", shard, counts)
     return counts
 
 
-@task(task_run_name="recommendations: the index", **policy.FRESH)
+@task(task_run_name="recommendations: the index", **policy.UNCACHED)
 def index_embeddings(home: str, configuration: Configuration, model: Model | None) -> None:
-    """Index the embeddings of a model, where there are so many that a single question takes long."""
-    known = ensure_index(Store(home), configuration, Serving.of(model, configuration))
-    if known is not None:
-        get_run_logger().info("%s", known)
+    """Build the nearest-neighbour index of a model's embeddings in a shop that is large enough to need one."""
+    index = ensure_index(Store(home), configuration, Serving.of(model, configuration))
+    if index is not None:
+        get_run_logger().info("%s", index)

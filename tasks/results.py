@@ -1,4 +1,4 @@
-"""The end of a run: figures, pictures, MLflow, the report."""
+"""The end of a run: evaluation, MLflow run, report."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from recsys.reporting import publication
 from recsys.reporting.funnel import count_funnel
 from recsys.storage.store import Store, digest
 from tasks import policy
+from tasks.artifacts import records
 
 
-@task(task_run_name="results: what they rest on", **policy.FRESH)
+@task(task_run_name="results: state of the shop", **policy.UNCACHED)
 def state_of_shop(home: str, configuration: Configuration) -> str:
-    """Return the digest of the data that figures, pictures and report belong to."""
+    """Return the digest of the data that evaluation and report depend on."""
     store = Store(home)
-    causes = broken_by_cause(store)[["cause", "products"]].to_dict("records")
-    ranked = serving(home, configuration).recommendations  # a shop that is again as it was has its report written again
-    told = [store.version(table) for table in ("products", "labels", "predictions", "reviews", "scraped", ranked)]
-    return digest([shop_key(store, configuration), count_funnel(store, configuration).as_dict(), causes, told])
+    causes = records(broken_by_cause(store)[["cause", "products"]])
+    # with table versions, so that a shop that returns to an earlier state gets a new report
+    ranked = serving(home, configuration).recommendations
+    versions = [store.version(table) for table in ("products", "labels", "predictions", "reviews", "scraped", ranked)]
+    return digest([shop_key(store, configuration), count_funnel(store, configuration).as_dict(), causes, versions])
 
 
-@task(task_run_name="evaluation: precision and recall", **policy.KEPT)
+@task(task_run_name="evaluation: precision and recall", **policy.cached(evaluate_shop))
 def evaluate_embedding(home: str, state: str, configuration: Configuration) -> list[dict[str, Any]]:
-    """Measure precision and recall at each level of the category path."""
-    return evaluate_shop(Store(home), configuration).to_dict("records")
+    """Compute precision and recall at each level of the category path."""
+    return records(evaluate_shop(Store(home), configuration))
 
 
-@task(task_run_name="results: MLflow and report", **policy.KEPT)
+@task(task_run_name="results: MLflow and report", **policy.cached(publication.publish))
 def publish_results(
     home: str, state: str, configuration: Configuration, figures: list[dict[str, Any]]
 ) -> publication.Publication:
@@ -46,9 +48,9 @@ def publish_results(
     return publication.publish(Store(home), configuration, state, pd.DataFrame(figures), str(flow_run.id), links)
 
 
-@task(task_run_name="results: where they are", **policy.FRESH)
-def show_results(home: str, published: publication.Publication) -> None:
-    """Keep the way to the report and the MLflow run as an artifact of the flow run."""
+@task(task_run_name="results: where they are", **policy.UNCACHED)
+def link_results(home: str, published: publication.Publication) -> None:
+    """Save links to the report and the MLflow run as an artifact of the flow run."""
     create_markdown_artifact(
         key="results",
         markdown=(

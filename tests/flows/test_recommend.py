@@ -92,7 +92,7 @@ def test_stages_are_named_in_prefect_and_leave_artifacts(
     run(shop.catalogue, stop_after="images")
     tasks, found = recorded(home)
     named = {task.name for task in tasks}
-    assert {"labels: what is missing", "images 1/4", "images 4/4", "images: every link accounted for"} <= named
+    assert {"labels: what is missing", "images 1/4", "images 4/4", "images: broken links by cause"} <= named
     assert {"class-balance", "broken-links", "broken-links-by-host"} <= set(found)
     progress = found["images-progress"]
     assert progress.type == "progress" and progress.data == 100
