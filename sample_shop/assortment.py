@@ -1,7 +1,7 @@
-"""What the sample shop sells: its labels, kinds of product, brands and prices.
+"""Define what the sample shop sells: labels, kinds of product, brands and prices.
 
-`product(seed, index)` is the whole assortment as a function: the same two numbers give the same product, at
-every size of shop, so a shop of 100 is the beginning of a shop of 100,000.
+`product(seed, index)` returns the same product for the same two numbers, whatever the size of the shop. The first
+100 products of a shop of 100,000 are therefore the shop of 100.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def stream(seed: int, index: int, purpose: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of product: how it is drawn, where it is filed, what it costs.
+    """Describe one kind of product: its drawing function, category path and price.
 
     Attributes:
         drawing: name of the function in `sample_shop.drawing` that draws it.
-        path: levels of its category path, from the shop's raw top level downwards.
-        noun: what its name ends in.
-        price: rupees that a product of a middling brand costs.
-        material: palette its colours come from, a key of `palette.MATERIALS`.
-        patterns: patterns it comes in.
+        path: levels of its category path, starting at the shop's raw top level.
+        noun: last word of its name.
+        price: rupees, for a product of an average brand.
+        material: its palette of colours, a key of `palette.MATERIALS`.
+        patterns: its possible patterns.
     """
 
     drawing: str
@@ -46,7 +46,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Brand:
-    """A brand: its name, its price level against a middling one, and the accent it puts on its products."""
+    """Describe a brand: name, price level relative to an average brand, and the accent on its products."""
 
     name: str
     tier: float
@@ -56,7 +56,7 @@ class Brand:
 
 @dataclass(frozen=True)
 class Product:
-    """One product, as it is: the catalogue describes it and the drawing shows it.
+    """Describe one product; the catalogue row and the drawing are both made from it.
 
     `price` and `retail_price` are whole rupees; `views` is the number of its pictures.
     """
@@ -235,7 +235,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     ),
 }  # fmt: skip
 
-# Shares in parts: the real shop's order, flattened so that the rarest label is not lost in a small shop.
+# Relative shares in the real shop's order, flattened so that a small shop also has the rarest label.
 SHARES: dict[str, int] = {
     "Clothing": 165,
     "Jewellery": 105,
@@ -330,7 +330,7 @@ def label_cycle(seed: int) -> tuple[str, ...]:
 
 
 def charm_price(rupees: float) -> int:
-    """Return whole rupees that end as a shop's prices do: 149, 1,299, 24,990."""
+    """Return a price in whole rupees with a typical ending: 149, 1,299, 24,990."""
     step = 10 if rupees < 2000 else 100
     return max(49, round(rupees / step) * step - (1 if rupees < 10_000 else 10))
 
@@ -341,7 +341,7 @@ def product(seed: int, index: int) -> Product:
     rng = stream(seed, index, TRAITS)
     label = label_cycle(seed)[index % CYCLE]
     kind = KINDS[label][rng.integers(len(KINDS[label]))]
-    # Cheap brands sell more: the middle of the list is twice as likely as its dear end.
+    # Cheap brands sell more: the middle of the list is twice as likely as its expensive end.
     choices = brands(label)
     popularity = np.linspace(2, 1, len(choices))
     brand = choices[int(rng.choice(len(choices), p=popularity / popularity.sum()))]

@@ -1,8 +1,9 @@
-"""The sample shop's catalogue: a CSV in the PromptCloud schema, with the dirt of the real one.
+"""Generate the sample shop's catalogue: a CSV in the PromptCloud schema, with the data errors of the real one.
 
-The real sample (20,000 products of Flipkart) has trees that hold the product's name instead of a category
-(1.7 %), trees cut off with `...`, rows without prices (0.4 %), products listed twice, and text from many
-keyboards. So has this one, each at least once in the smallest shop, at the real rates beyond it.
+The real sample (20,000 products of Flipkart) has category trees that hold the product's name instead of a category
+(1.7 %), trees cut off with `...`, rows without prices (0.4 %), products listed twice, and text with unusual
+characters. This catalogue has each of these errors at least once in the smallest shop, and at the real rates in
+larger shops.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ DIRTY: dict[str, tuple[int, float]] = {
     "multiline_text": (47, 0.08),
     "no_image": (48, 0.0),
     "repeated_row": (49, 0.003),
-    "no_id": (77, 0.0),  # not in the very smallest shops: one rejected row in 50 is enough
+    "no_id": (77, 0.0),  # not in the smallest shops: one rejected row in 50 is enough
 }
-FIXED_BELOW = 50  # below this index dirt stands where DIRTY says, so that no label loses its products to it
+FIXED_BELOW = 50  # below this index only DIRTY places errors, so that no label loses all its products
 TRUNCATED_AT = 96  # characters of a tree before its "..."
 
 ODD_TEXT = (
@@ -47,7 +48,7 @@ ODD_TEXT = (
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of one product: which one, which view, and the name of its file."""
+    """Identify one picture: its product, view and file name."""
 
     product: Product
     view: int
@@ -55,13 +56,13 @@ class Picture:
 
 
 def digest(seed: int, *parts: int | str) -> str:
-    """Return 32 hex digits made of the seed and the parts."""
+    """Return a digest of the seed and the parts, 32 hex digits."""
     return hashlib.md5(":".join(map(str, (seed, *parts))).encode(), usedforsecurity=False).hexdigest()
 
 
 @lru_cache(maxsize=200_000)
 def dirt(seed: int, index: int) -> frozenset[str]:
-    """Return the kinds of dirt on the row of product `index`."""
+    """Return the kinds of data error in the row of product `index`."""
     chances = stream(seed, index, DIRT).random(len(DIRTY))
     return frozenset(
         kind
@@ -71,14 +72,14 @@ def dirt(seed: int, index: int) -> frozenset[str]:
 
 
 def original(seed: int, index: int) -> int:
-    """Return the index of the product that row `index` shows: its own, or an earlier one that it lists again."""
+    """Return the index of the product that row `index` lists: its own, or an earlier one that it repeats."""
     while "relisted" in dirt(seed, index):
         index = int(stream(seed, index, TEXT).integers(0, min(index, 40)) if index < 80 else index - 37)
     return index
 
 
 def pictures(seed: int, index: int, views: int | None = None) -> list[Picture]:
-    """Return the pictures of the product that row `index` shows, `views` of them if that is given, else its own number.
+    """Return the pictures of the product that row `index` lists: `views` of them, or by default the product's number.
 
     None for a row without an image.
     """
@@ -95,7 +96,7 @@ def pictures(seed: int, index: int, views: int | None = None) -> list[Picture]:
 
 
 def tree(shown: Product, name: str, flaws: frozenset[str]) -> str:
-    """Return the category tree as the shop writes it: `["Clothing >> ... >> Nimbara Dresses >> <name>"]`."""
+    """Return the category tree in the shop's format: `["Clothing >> ... >> Nimbara Dresses >> <name>"]`."""
     levels = [*shown.kind.path, f"{shown.brand.name} {shown.kind.path[-1]}", name]
     path = name if "invalid_tree" in flaws else " >> ".join(levels)
     if "truncated_tree" in flaws:
@@ -104,7 +105,7 @@ def tree(shown: Product, name: str, flaws: frozenset[str]) -> str:
 
 
 def description(shown: Product, name: str, flaws: frozenset[str]) -> str:
-    """Return a few sentences of sales talk."""
+    """Return a product description of a few sentences."""
     colour, noun = shown.colour.name.lower(), shown.kind.noun.lower()
     texts = (
         f"Buy {name} for Rs.{shown.price} online. {name} at best prices with FREE shipping & cash on delivery.",
@@ -154,7 +155,7 @@ def row(seed: int, index: int, base_url: str, views: int | None = None) -> dict[
 
 
 def rows(seed: int, products: int, base_url: str, views: int | None = None) -> Iterator[dict[str, str]]:
-    """Yield the rows of the CSV; repeated rows come at its end."""
+    """Yield the rows of the CSV; repeated rows are at the end."""
     repeated = []
     for index in range(products):
         written = row(seed, index, base_url, views)

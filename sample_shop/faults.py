@@ -1,7 +1,7 @@
-"""Which images of the sample shop are broken, and how.
+"""Plan which images of the sample shop are broken, and how.
 
-The original project found 1,554 of 20,000 image URLs broken (7.77 %); the same share is here, the causes taken
-in turn, and a further 2 % fail twice and then succeed.
+The original project found 1,554 of 20,000 image URLs broken (7.77 %); the sample shop has
+the same share, spread evenly over the causes. A further 2 % fail twice and then succeed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FLAKY = ("503_then_ok", "429_then_ok", "reset_then_ok")
 
 
 def plan_faults(seed: int, names: Iterable[str]) -> dict[str, str]:
-    """Return the fault of each faulty image: exactly round(7.77 %) broken for ever, round(2 %) flaky.
+    """Return the fault of each faulty image: exactly round(7.77 %) permanently broken, round(2 %) flaky.
 
-    The images that come first when ordered by a hash of seed and name are the broken ones, so the plan depends
-    on nothing else.
+    The images are sorted by a hash of seed and name, and the first ones are broken. The plan therefore depends
+    only on the seed and the names.
     """
     order = sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     broken, flaky = round(BROKEN_SHARE * len(order)), round(FLAKY_SHARE * len(order))

@@ -1,14 +1,14 @@
-"""The image host of the sample shop: a small HTTP/1.1 server that breaks what the shop's plan says.
+"""Serve the images of the sample shop: a small HTTP/1.1 server with the faults that the shop's plan lists.
 
-    GET /                     a page that says what this is
-    GET /catalogue.csv        the catalogue, its image addresses pointing to this host
+    GET /                     a page that describes the host
+    GET /catalogue.csv        the catalogue, with image URLs of this host
     GET /images/<name>        a picture, or the fault planned for it
     GET /faults.json          {image name: fault}
     GET /stats.json           {image name: requests}
 
-and beside it a marketplace to scrape, see `sample_shop.marketplace`.
+The host also serves a marketplace to scrape, see `sample_shop.marketplace`.
 
-Written on asyncio streams since faults need the bare connection: a reset, a body that ends early, silence.
+The server uses asyncio streams because some faults need the raw connection: a reset, a short body, no answer.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from sample_shop.marketplace import FAULTS, Marketplace, SearchFault
 from sample_shop.shop import load_shop
 
 HEADER_LIMIT = 16 * 1024  # bytes of request line and headers
-IDLE_S = 30.0  # a connection that sends no whole request for so long is closed
-WRITE_S = 30.0  # and one that takes no answer
-CONNECTIONS = 1024  # at once; further ones are closed
+IDLE_S = 30.0  # seconds without a complete request until a connection is closed
+WRITE_S = 30.0  # seconds until a connection that does not read its answer is closed
+CONNECTIONS = 1024  # concurrent connections; further ones are closed
 
 TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
 REASONS = {
@@ -50,17 +50,17 @@ REQUEST_LINE = re.compile(r"([A-Z]{1,10}) (/[!-~]*) HTTP/1\.([01])")
 
 
 class SampleHost:
-    """Serves the folder of a sample shop over loopback, in a thread of its own.
+    """Serve the folder of a sample shop over loopback, in a separate thread.
 
         with SampleHost(folder) as host:
             requests.get(f"{host.url}/images/{name}")
 
     Args:
-        folder: what `draw_shop` wrote.
+        folder: output folder of `draw_shop`.
         host: address to listen on.
-        port: port to listen on; 0 takes a free one.
+        port: port to listen on; 0 selects a free port.
         hang_s: seconds that a hanging image keeps its client waiting before the connection is closed.
-        latency_ms: milliseconds before each answer, as a far-away host would take.
+        latency_ms: milliseconds before each answer, to simulate a distant host.
         searches: faults of the marketplace, by keyword.
 
     Raises:
@@ -118,7 +118,7 @@ class SampleHost:
                 self._thread.join(timeout=1.0)
 
     def stats(self) -> dict[str, int]:
-        """Return how many requests each image got, by its name; images never asked for are absent."""
+        """Return the number of requests of each image, by name; images without requests are absent."""
         return dict(self._requests)
 
     def _listen(self) -> socket.socket:
@@ -159,7 +159,7 @@ class SampleHost:
             while await self._answer_one(reader, writer):
                 pass
         except (asyncio.IncompleteReadError, TimeoutError, ConnectionError, asyncio.CancelledError):
-            pass  # the client left, dawdled, or the host is closing
+            pass  # the client disconnected or timed out, or the host is closing
         finally:
             self._connections.discard(connection)
             writer.transport.abort() if self._stop.is_set() else writer.close()
@@ -272,7 +272,7 @@ class SampleHost:
         length: int | None = None,
         extra: dict[str, str] | None = None,
     ) -> bool:
-        """Send an answer; `bare` leaves the body out, `length` promises another one than is sent."""
+        """Send an answer; `bare` omits the body, `length` sets a Content-Length other than the real one."""
         fields = {
             "Content-Type": kind,
             "Content-Length": str(len(body) if length is None else length),
@@ -289,7 +289,7 @@ class SampleHost:
 
     @staticmethod
     def _reset(writer: asyncio.StreamWriter) -> bool:
-        """Drop the connection so that the client sees a reset, not an end."""
+        """Drop the connection so that the client gets a reset, not an end of stream."""
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()

@@ -1,13 +1,12 @@
-"""A marketplace to scrape: result pages in Amazon's layout, for what the sample shop sells, and their faults.
+"""Serve a marketplace to scrape: result pages in Amazon's layout for the sample shop's products, with faults.
 
-    GET /s?k=<keyword>&page=<n>     a result page, from 1; those behind the last are empty
-    GET /scraped/I/<picture>        a product's picture, in the size that its name says
-    GET /scraped/G/<decoration>     logo, sprite, pixel, swatch: nothing that a scraper should ask for
-    GET /robots.txt                 allows the search, forbids what is behind it
+    GET /s?k=<keyword>&page=<n>     a result page, from 1; pages after the last are empty
+    GET /scraped/I/<picture>        a product's picture, in the size given in its name
+    GET /scraped/G/<decoration>     logo, sprite, pixel, swatch: a scraper should not request these
+    GET /robots.txt                 allows the search, forbids the pages behind it
 
-A keyword finds a label by its name, or by what is sold under it; the products are drawn as the shop's are, from
-another seed, when they are asked for. Each page shows, among its products, one picture under a second address, and
-an advertisement.
+A keyword matches a label by its name or by a product kind of the label. The products are drawn on request, like the
+shop's but from another seed. Each page also has one picture under a second URL, and one advertisement.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ PAGE_TYPE, TEXT_TYPE = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the marketplace answers: a status, a body and its media type."""
+    """Hold an answer of the marketplace: status, body and media type."""
 
     status: int
     body: bytes
@@ -60,14 +59,14 @@ class Answer:
 
 
 class Marketplace:
-    """Answers requests, from several threads at once.
+    """Answer requests; safe for use by several threads.
 
     Args:
-        seed: of its products; another than that of the shop that is to grow.
-        faults: of searches, by keyword; `_then_ok` fails a keyword's first two requests.
+        seed: seed of its products; must differ from the seed of the shop that imports them.
+        faults: faults of searches, by keyword; `_then_ok` fails a keyword's first two requests.
 
     Attributes:
-        requests: how often each target (path and query) was asked for.
+        requests: number of requests of each target (path and query).
     """
 
     def __init__(self, seed: int, faults: Mapping[str, SearchFault] = FAULTS) -> None:
@@ -77,7 +76,7 @@ class Marketplace:
         self._counting = threading.Lock()
 
     def answer(self, target: str) -> Answer | None:
-        """Return the answer to a GET for a path with its query; None where the marketplace has no such path."""
+        """Return the answer to a GET for a path with its query; None if the marketplace has no such path."""
         path, _, given = target.partition("?")
         if path == "/robots.txt":
             answer = Answer(200, ROBOTS.encode(), TEXT_TYPE)
@@ -129,7 +128,7 @@ class Marketplace:
 
 
 def _label(keyword: str) -> str | None:
-    """Return the label that a keyword names, or under which something of that name is sold."""
+    """Return the label that matches a keyword by its name or by one of its product kinds."""
     wanted = keyword.casefold().strip()
     for label in KINDS:
         if wanted == label.casefold():
@@ -158,7 +157,7 @@ def _draw(seed: int, index: int, size: int) -> bytes:
 
 
 def _image(item: Product, copy: str, said: str = "") -> str:
-    """Return the `img` of a product; `copy` makes another address of the same picture."""
+    """Return the `img` of a product; `copy` gives the same picture another URL."""
     address = {scale: f"/scraped/I/{item.index:06d}{copy}._AC_UL{size}_.jpg" for scale, size in SIZES.items()}
     srcset = ", ".join(f"{url} {scale}" for scale, url in address.items())
     return (
@@ -188,7 +187,7 @@ def _advertisement(item: Product) -> str:
 
 
 def _furnished(keyword: str, page: int, shown: str) -> str:
-    """Return a page with the furniture around its results."""
+    """Return a whole page: its results, with header, navigation and footer."""
     word, address = html.escape(keyword), html.escape(f"/s?k={quote_plus(keyword)}&page={page + 1}")
     return f"""<!doctype html><html lang="en-in"><head><meta charset="utf-8">
 <title>The marketplace : {word}</title></head><body><!-- sp:feature:nav -->

@@ -1,4 +1,4 @@
-"""From a product to the bytes of an image file: its shape, its shadow, the size and the format."""
+"""Render a product to the bytes of an image file: shape, shadow, size and format."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sample_shop.drawing.kinds import DRAWINGS
 from sample_shop.drawing.look import Look
 from sample_shop.drawing.shot import Extent, first_shot, further_shot
 
-DRAWING = 2  # version: raised when pictures change, so that older ones are not taken for them
+DRAWING = 2  # version: increase when pictures change, so that older files are not reused
 LOOK = 8  # stream of random numbers that shape a product
 LARGEST_DRAWN = 512  # pixels of the longer side; larger pictures are enlarged, which costs far less
 
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """A way to write an image file, and the share of the pictures that are written so."""
+    """Describe an image format and its share of the pictures."""
 
     name: str
     suffix: str
@@ -45,14 +45,14 @@ FORMATS = (
 )
 HEAVY = {"png", "png with alpha", "webp", "gif"}  # slow to write: kept smaller
 HEAVY_LONGEST = 480  # pixels
-# How an EXIF orientation and the turn that it undoes belong together.
+# EXIF orientations, each with the rotation that it reverts.
 ORIENTATIONS = ((6, Image.Transpose.ROTATE_90), (8, Image.Transpose.ROTATE_270), (3, Image.Transpose.ROTATE_180))
 
 ASPECTS = (1.0, 1.0, 1.0, 0.75, 0.75, 0.8, 0.667, 0.6, 1.25, 1.333, 1.5, 1.78)  # width / height
 
 
 def image_format(seed: int, index: int, view: int) -> ImageFormat:
-    """Return the format of one picture; only a first one is ever in shades of grey."""
+    """Return the format of one picture; only first pictures can be greyscale."""
     chance = stream(seed, index, PICTURE + view).random()
     bounds = np.cumsum([choice.share for choice in FORMATS])
     chosen = FORMATS[min(int(np.searchsorted(bounds, chance, side="right")), len(FORMATS) - 1)]
@@ -62,7 +62,7 @@ def image_format(seed: int, index: int, view: int) -> ImageFormat:
 def draw_picture(product: Product, view: int) -> bytes:
     """Return the image file of one view of a product.
 
-    View 0 shows it upright on its own, later views are a shop's further photos (`drawing.shot`). The bytes depend on
+    View 0 shows it upright and alone; later views are the shop's further photos (`drawing.shot`). The bytes depend on
     the product's seed and index and on the view only.
     """
     kind = image_format(product.seed, product.index, view)
@@ -97,7 +97,7 @@ def _look(product: Product) -> Look:
 def _size(product: Product, view: int) -> tuple[np.random.Generator, tuple[int, int]]:
     """Return the random numbers of a picture and its width and height in pixels: most 300 to 900, from 120 to 1600.
 
-    A product's pictures have the proportions of its first one, give or take a little, as a shop cuts them.
+    A product's pictures have nearly the proportions of its first one, as in a real shop.
     """
     rng = stream(product.seed, product.index, PICTURE + view)
     rng.random()  # taken by image_format
@@ -152,7 +152,7 @@ def _on_background(pixels: Pixels, background: NDArray[Any], shadow: NDArray[Any
 
 
 def _encode_transparent(pixels: Pixels) -> bytes:
-    """Return a PNG with alpha; its colours are no longer premultiplied."""
+    """Return a PNG with alpha, its colours not premultiplied."""
     straight = cv2.cvtColor(pixels, cv2.COLOR_mRGBA2RGBA)
     return cv2.imencode(".png", cv2.cvtColor(straight, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_PNG_COMPRESSION, 1])[
         1
@@ -179,7 +179,7 @@ def _encode(picture: Pixels, kind: ImageFormat, rng: np.random.Generator) -> byt
             image.quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file, "GIF")
         case "cmyk jpeg":
             image.convert("CMYK").save(file, "JPEG", quality=quality)
-        case "exif jpeg":  # lies on its side; the orientation tells how to turn it upright
+        case "exif jpeg":  # stored on its side; the EXIF orientation turns it upright
             orientation, turn = ORIENTATIONS[int(rng.integers(len(ORIENTATIONS)))]
             exif = Image.Exif()
             exif[0x0112] = orientation

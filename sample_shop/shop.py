@@ -1,11 +1,11 @@
-"""Drawing a whole sample shop into a folder, and loading it again.
+"""Draw a whole sample shop into a folder, and load it again.
 
     out/catalogue.csv       the catalogue, PromptCloud schema
     out/images/<name>       the pictures
-    out/shop.json           what was drawn, and the plan of faults; written last, so it marks a complete shop
+    out/shop.json           arguments, counts and fault plan; written last, so it marks a complete shop
 
-An image's name is a digest of what it shows, so pictures that are there already are never drawn again: not by a
-second run, not by one that follows a killed one, not when the shop grows or moves to another address.
+An image's name is a digest of its content, so existing pictures are never drawn again: not by a second run, not by
+a run after a killed one, and not when the shop grows or gets another base URL.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from sample_shop.faults import plan_faults
 from sample_shop.scene import DRAWING, draw_picture
 
 SMALLEST, LARGEST = 50, 100_000  # products
-STAGE = "sample shop"  # as its progress is called
+STAGE = "sample shop"  # label of the progress report
 MOST_VIEWS = 8  # pictures of one product
 SHARD = 32  # pictures that a worker draws before it reports
-ALONE_BELOW = 64  # pictures for which starting processes is not worth it
+ALONE_BELOW = 64  # pictures below which no extra processes are started
 IMAGE_NAME = re.compile(r"[0-9a-f]{32}\.(jpg|png|webp|gif)")
 
 
 @dataclass(frozen=True)
 class SampleShop:
-    """A drawn shop.
+    """Describe a drawn shop.
 
     Attributes:
-        folder: where it lies.
+        folder: its folder.
         catalogue: its CSV.
-        products: rows that were asked for.
+        products: requested number of rows.
         rows: rows of the CSV; a few more than products, since some are repeated.
         images: distinct image URLs, broken ones included.
         faults: the fault of each faulty image, by its name.
         base_url: address that the CSV's image URLs begin with.
-        seed: what it was drawn from.
-        drawn: pictures that this call drew; 0 if all were there.
+        seed: its random seed.
+        drawn: pictures that this call drew; 0 if all existed.
     """
 
     folder: Path
@@ -75,17 +75,17 @@ def draw_shop(
     *,
     processes: int | None = None,
 ) -> SampleShop:
-    """Draw a shop into the folder `out`, or leave it alone if it is there already.
+    """Draw a shop into the folder `out`, or return it unchanged if it exists.
 
-    The same arguments give the same files byte for byte. What a killed run left is completed.
+    The same arguments give the same files byte for byte. A shop left incomplete by a killed run is completed.
 
     Args:
-        out: folder to write to; made if it is missing.
-        products: how many products, 50 to 100,000.
-        seed: which shop.
+        out: output folder; created if missing.
+        products: number of products, 50 to 100,000.
+        seed: random seed of the shop.
         base_url: address that will serve the images, see `SampleHost`.
-        views: how many pictures of each product, 1 to 8; by default two thirds have one and the others two or three.
-        processes: how many to draw with; by default one a core. They are spawned, so a script that calls this
+        views: pictures per product, 1 to 8; by default two thirds have one and the others two or three.
+        processes: number of processes; by default one per core. They are spawned, so a script that calls this
             at its top level needs `if __name__ == "__main__":`, or `processes=1`.
 
     Raises:
@@ -122,7 +122,7 @@ def _draw_shop(out: Path, wanted: dict[str, Any], processes: int | None) -> Samp
     missing = [picture for name, picture in plan.items() if name not in there]
     (out / "shop.json").unlink(missing_ok=True)
     for name in there - plan.keys():
-        if IMAGE_NAME.fullmatch(name.removesuffix(".part")):  # of another shop that was here, or cut short
+        if IMAGE_NAME.fullmatch(name.removesuffix(".part")):  # from another or an incomplete shop
             (images / name).unlink()
     progress.begin(STAGE, len(missing))
     _draw(missing, images, processes)
@@ -152,7 +152,7 @@ def load_shop(folder: Path) -> SampleShop:
 
 
 def _is_whole(folder: Path, marker: dict[str, Any]) -> bool:
-    """Tell whether every file that the marker counts is there."""
+    """Return whether every file that the marker counts exists."""
     images = folder / "images"
     there = sum(IMAGE_NAME.fullmatch(entry.name) is not None for entry in os.scandir(images)) if images.is_dir() else 0
     return there == marker["images"] and (folder / "catalogue.csv").is_file()
@@ -171,14 +171,14 @@ def _marker(folder: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
     part.replace(path)
 
 
 def _draw(missing: list[Picture], images: Path, processes: int | None) -> None:
-    """Draw pictures, a shard at a time, in as many processes as are worth it."""
+    """Draw pictures in shards, with several processes if there are enough pictures."""
     processes = processes or len(os.sched_getaffinity(0))
     shards = [missing[start : start + SHARD] for start in range(0, len(missing), SHARD)]
     draw = partial(_draw_shard, images)
@@ -201,7 +201,7 @@ def _report(counts: Iterable[int]) -> None:
 
 
 def _draw_shard(images: Path, shard: list[Picture]) -> int:
-    """Draw and write the pictures of one shard; return how many."""
+    """Draw and write the pictures of one shard; return their number."""
     for picture in shard:
         _write(images / picture.name, draw_picture(picture.product, picture.view))
     return len(shard)

@@ -1,5 +1,6 @@
-"""Draws the sample shop's products.
+"""Draw the sample shop's products.
 
-`geometry` has outlines, `canvas` paints them with light and shade, `patterns` prints them, one module a
-department has a function a kind of product, `kinds` lists those, `scene` makes image files of them.
+`geometry` computes outlines, `canvas` paints them with light and shade, and `patterns` makes printed patterns. Each
+department has a module with one function per kind of product, and `kinds` lists these functions. `sample_shop.scene`
+writes the image files.
 """

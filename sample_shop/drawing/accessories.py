@@ -1,4 +1,4 @@
-"""What is worn with clothes: jewellery, shoes, watches, glasses, bags."""
+"""Draw accessories: jewellery, shoes, watches, glasses, bags."""
 
 # An outline reads as rows of points, not as a column.
 # fmt: off

@@ -77,7 +77,7 @@ def cylinder(colour: RGB, x0: float, x1: float) -> Gradient:
 
 
 class Canvas:
-    """Paints shapes given in a product's frame.
+    """Paint shapes given in a product's frame.
 
     Args:
         width, height: pixels.
@@ -107,7 +107,7 @@ class Canvas:
         """Paint a shape with light on its edges.
 
         Args:
-            outline, holes: what is filled, and what is left out of it.
+            outline, holes: the filled area, and the areas cut out of it.
             fill: colour, gradient or print.
             bevel: how strongly its edges are lit and shaded, 0 is flat.
             depth: how far in from its edge the shading reaches.
@@ -327,7 +327,7 @@ class Canvas:
 
 
 class Gauge(Canvas):
-    """A canvas that paints nothing and keeps the bounds of what would be painted, in the product's frame."""
+    """Record the bounds of the shapes, in the product's frame, without painting them."""
 
     def __init__(self) -> None:
         super().__init__(1, 1, np.eye(2, 3))
@@ -368,7 +368,7 @@ class Gauge(Canvas):
 
 
 def mean_colour(fill: Fill) -> RGB:
-    """Return the colour that a fill looks like from afar."""
+    """Return the mean colour of a fill."""
     if isinstance(fill, Print):
         r, g, b = (int(channel) for channel in fill.tile.reshape(-1, 4)[::7, :3].mean(0))
         return r, g, b

@@ -1,4 +1,4 @@
-"""Clothing and what babies wear."""
+"""Draw clothing, also for babies."""
 
 # An outline reads as rows of points, not as a column.
 # fmt: off

@@ -1,4 +1,4 @@
-"""Phones, computers, cameras, and what belongs to a car."""
+"""Draw phones, computers, cameras and car accessories."""
 
 # An outline reads as rows of points, not as a column.
 # fmt: off

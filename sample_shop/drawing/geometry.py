@@ -1,4 +1,4 @@
-"""Outlines in a product's own frame: x to the right, y downwards, the product within the unit square.
+"""Compute outlines in a product's own frame: x to the right, y downwards, the product within the unit square.
 
 Every function returns an outline or a line as an array (n, 2) of floats.
 """
@@ -41,7 +41,7 @@ def box(x0: float, y0: float, x1: float, y1: float, corner: float = 0) -> Outlin
 
 
 def smooth(points: Points, closed: bool = True, steps: int = 10) -> Outline:
-    """Return the Catmull-Rom curve through the points. A point given twice is a corner."""
+    """Return the Catmull-Rom curve through the points. A repeated point is a corner."""
     p = np.asarray(points, dtype=float)
     if closed:
         before, after, last = np.roll(p, 1, 0), np.roll(p, -1, 0), np.roll(p, -2, 0)

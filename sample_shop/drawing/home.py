@@ -1,4 +1,4 @@
-"""What stands, hangs and lies at home: decoration, furnishing, the kitchen."""
+"""Draw home products: decoration, furniture, kitchen."""
 
 # An outline reads as rows of points, not as a column.
 # fmt: off
@@ -31,7 +31,7 @@ FLOWERS: tuple[RGB, ...] = ((226, 84, 108), (246, 196, 74), (240, 238, 230), (17
 
 
 def _rounded(c: Canvas, x0: float, x1: float, strength: float = 0.4, y0: float = 0, y1: float = 1) -> None:
-    """Shade what is there already as a round body between x0 and x1."""
+    """Shade the painted product as a round body between x0 and x1."""
     w = x1 - x0
     c.soft(box(x1 - 0.28 * w, y0, x1 + 0.1 * w, y1), (10, 10, 20), strength, 0.06 * w + 0.01)
     c.soft(box(x0 - 0.1 * w, y0, x0 + 0.08 * w, y1), (10, 10, 20), strength * 0.7, 0.04 * w + 0.01)

@@ -1,4 +1,4 @@
-"""Which function draws which kind of product."""
+"""Map each kind of product to its drawing function."""
 
 from __future__ import annotations
 

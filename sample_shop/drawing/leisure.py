@@ -1,4 +1,4 @@
-"""Care, tools, toys, stationery, sports and pets."""
+"""Draw products for care, tools, toys, stationery, sports and pets."""
 
 # An outline reads as rows of points, not as a column.
 # fmt: off

@@ -1,4 +1,4 @@
-"""What a product looks like: what its drawing function is given."""
+"""Define a product's look: the input of its drawing function."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Drawing = Callable[[Canvas, "Look"], None]
 class Look:
     """Colours, pattern, brand and the random numbers that shape one product.
 
-    Every view of the product gets the same look, and a drawing function asks it the same questions in the same
-    order, so that all views show the same thing.
+    Every view of the product gets the same look, and a drawing function draws its random numbers in the same
+    order, so that all views show the same product.
     """
 
     colour: RGB
@@ -32,20 +32,20 @@ class Look:
     rng: np.random.Generator
 
     def vary(self, low: float, high: float) -> float:
-        """Return a measure between two limits."""
+        """Return a random measure between two limits."""
         return float(self.rng.uniform(low, high))
 
     def pick(self, *choices: object) -> int:
-        """Return the index of one of several ways to be made."""
+        """Return the index of one of several variants."""
         return int(self.rng.integers(len(choices)))
 
     def chance(self, share: float) -> bool:
-        """Return whether it has a feature that a share of its kind has."""
+        """Return whether the product has a feature that occurs in this share of its kind."""
         return bool(self.rng.random() < share)
 
     @cached_property
     def figure(self) -> RGB:
-        """The colour of a print: the second colour, moved away from the first where they are too near."""
+        """Return the colour of a print: the second colour, moved away from the first if they are too similar."""
         near = np.abs(np.subtract(self.colour, self.second)).sum() < 150
         if not near:
             return self.second
@@ -53,14 +53,14 @@ class Look:
 
     @cached_property
     def mark(self) -> RGB:
-        """The brand's colour, legible on the product's colour."""
+        """Return the brand's colour, legible on the product's colour."""
         if np.abs(np.subtract(self.colour, self.accent)).sum() > 160:
             return self.accent
         return darker(self.accent, 0.7) if brightness(self.colour) > 0.5 else lighter(self.accent, 0.75)
 
     @cached_property
     def tile(self) -> Pixels:
-        """The tile of its pattern."""
+        """Return the tile of its pattern."""
         return pattern(self.pattern, self.colour, self.figure, mix(self.mark, self.figure, 0.3), self.rng)
 
     def cloth(self, size: float = 0.2, angle: float = 0) -> Fill:
@@ -68,7 +68,7 @@ class Look:
         return self.colour if self.pattern == "plain" else Print(self.tile, size, angle)
 
     def textured(self, name: str, colour: RGB, size: float, angle: float = 0) -> Print:
-        """Return a material with a texture of its own: denim, wood, knit."""
+        """Return a textured material: denim, wood, knit."""
         return Print(_texture(name, colour), size, angle)
 
 

@@ -1,4 +1,4 @@
-"""The named colours of the sample shop's materials, all RGB."""
+"""Define the named colours of the sample shop's materials, all RGB."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ RGB = tuple[int, int, int]
 
 
 class Colour(NamedTuple):
-    """A colour as a shop names it."""
+    """Describe a colour with its shop name."""
 
     name: str
     rgb: RGB
 
 
 def _colours(text: str) -> tuple[Colour, ...]:
-    """Read `Name hex` pairs, one a comma."""
+    """Parse `Name hex` pairs separated by commas."""
     pairs = (entry.strip().rsplit(" ", 1) for entry in text.split(","))
     return tuple(Colour(name, (int(h[:2], 16), int(h[2:4], 16), int(h[4:], 16))) for name, h in pairs)
 
@@ -70,7 +70,7 @@ MATERIALS: dict[str, tuple[Colour, ...]] = {
     "ball": _colours("Orange dd7a31, Brown b0622f, Red c23c33, Blue 3a66b5, Black 33343a"),
 }
 
-# What brands put on their products.
+# Colours of brand accents.
 ACCENTS: tuple[RGB, ...] = (
     (214, 60, 60), (240, 140, 50), (245, 200, 66), (76, 160, 90), (32, 140, 150), (60, 110, 200),
     (110, 80, 170), (220, 90, 140), (40, 44, 56), (236, 232, 222), (190, 150, 70),

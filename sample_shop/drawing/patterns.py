@@ -1,4 +1,4 @@
-"""Patterns of cloth and ceramics, as seamless tiles."""
+"""Draw patterns of cloth and ceramics as seamless tiles."""
 
 from __future__ import annotations
 

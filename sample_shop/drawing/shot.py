@@ -1,8 +1,8 @@
-"""How a product is photographed: from where, how near, in what light, before what.
+"""Compose the photo of a product: viewpoint, distance, light and background.
 
-The first photo of a product shows it upright on its own, most before a white studio. A further one is what a shop
-adds to it: the product from an angle, its other side, a detail, laid on a table, or small in a room. Each has a light
-of its own. What a shop keeps from photo to photo is the proportions of its pictures.
+The first photo of a product shows it upright and alone, mostly in front of a white studio. Further photos show the
+product from an angle, its other side, a detail, the product on a table, or small in a room. Each photo has its own
+light. All photos of a product have nearly the same proportions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STUDIO = 0.62  # of the further photos from an angle, of the other side or of a 
 
 @dataclass(frozen=True)
 class Light:
-    """The light of a further photo on the product.
+    """Describe the light of a further photo on the product.
 
     Attributes:
         colour: factors of red, green and blue: brighter or darker, warmer or colder.
@@ -37,13 +37,13 @@ class Light:
 
 @dataclass(frozen=True)
 class Shot:
-    """One photo of a product.
+    """Describe one photo of a product.
 
     Attributes:
         frame: affine map (2, 3) from the product's frame to pixels.
         background: (h, w, 3), float on a coarse grid or uint8 at the picture's own size.
         perspective: map (3, 3) of the pixels that makes one side nearer than the other; None for a photo from afar.
-        light: None for the even light of a first photo.
+        light: None for the uniform light of a first photo.
     """
 
     frame: NDArray[np.float64]
@@ -96,7 +96,7 @@ def further_shot(rng: np.random.Generator, size: tuple[int, int], extent: Extent
 
 
 def _filling(size: tuple[int, int], extent: Extent) -> float:
-    """Return the pixels a unit at which a product fills its picture."""
+    """Return the scale, pixels per unit, at which a product fills its picture."""
     left, top, right, bottom = extent
     return min(size[0] / (right - left), size[1] / (bottom - top))
 
@@ -114,10 +114,10 @@ def _frame(
 
     Args:
         size: width and height in pixels.
-        extent: what of its frame the product fills.
-        scale: pixels a unit.
+        extent: part of its frame that the product fills.
+        scale: pixels per unit.
         angle: degrees, clockwise.
-        flip: mirrored, as its other side is.
+        flip: whether to mirror it, to show its other side.
         shift: to the right and down.
     """
     left, top, right, bottom = extent
@@ -135,7 +135,7 @@ def _perspective(size: tuple[int, int], turn: float, tilt: float) -> NDArray[np.
         turn: how much nearer its right side is than its middle, as a share; negative for its left side.
         tilt: the same of its lower edge.
     """
-    narrow, low = 1 - abs(turn) * 0.75, 1 - abs(tilt) * 0.5  # what turns away is foreshortened
+    narrow, low = 1 - abs(turn) * 0.75, 1 - abs(tilt) * 0.5  # the side that turns away is shortened
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32)
     near = 1 + 0.45 * (corners[:, 0] * turn + corners[:, 1] * tilt)  # (4,)
     half = np.array(size, np.float32) / 2
