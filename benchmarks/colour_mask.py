@@ -1,10 +1,10 @@
-"""The colour score with the product's mask, and with the original's histogram of the whole square, on the same photos.
+"""Compare the colour score with the product's mask and with the original's histogram of the whole square.
 
-    python benchmarks/colour_mask.py --home HOME                    # a home whose features are there
+    python benchmarks/colour_mask.py --home HOME                    # a home with features
     python benchmarks/colour_mask.py --photos FOLDER                # photos alone, as products of one label
     python benchmarks/colour_mask.py --home HOME --grids grids.png  # twenty queries with their best five, both ways
 
-It tells the time of a picture's histogram both ways, in alternating rounds in one thread, and how often the best five
+It prints the time of a picture's histogram both ways, in alternating rounds in one thread, and how often the best five
 agree with their query in the dominant colour and in the colour words of the catalogue (see
 `recsys/evaluation/colour_agreement.py`). The exit code is 1 when the masked histogram takes more than 5 ms a picture,
 or raises the agreement of the dominant colour among the best five by colour by less than a fifth.

@@ -1,4 +1,4 @@
-"""The cost of hanging links: a catalogue with 10 % hanging links, and the same catalogue without them.
+"""Measure the cost of hanging links: a catalogue with 10 % hanging links, and the same catalogue without them.
 
     python benchmarks/hanging.py                                        # the sample shop's pictures
     python benchmarks/hanging.py --image-host image_host.py --catalogue catalogue.csv

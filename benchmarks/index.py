@@ -252,7 +252,7 @@ COSTS = {
     "exact_p50": "exact p50 ms",
     "index_p50": "index p50 ms",
 }
-"""The costs that are extrapolated to a larger shop."""
+"""Hold the costs that are extrapolated to a larger shop."""
 
 
 def print_costs(measured: pd.DataFrame) -> None:

@@ -1,7 +1,7 @@
-"""Several machines on one: workers in network namespaces with addresses and files of their own, and production servers.
+"""Simulate several machines: workers in network namespaces with own addresses and files, and production servers.
 
-Used by `scale_out.py` and by the tests. Linux; making a namespace takes root. Nothing here listens beyond the loopback
-interface and the bridge that the namespaces hang on.
+Used by `scale_out.py` and by the tests. Linux only; creating a namespace requires root. The servers listen only on the
+loopback interface and on the bridge of the namespaces.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUCKET = "shop"
 
 
 def lacking() -> str | None:
-    """Return why network namespaces cannot be made here; None where they can."""
+    """Return why network namespaces cannot be created; None if they can."""
     if shutil.which("ip") is None:
         return "needs the command ip (iproute2)"
     name = f"probe{os.getpid()}"
@@ -40,14 +40,14 @@ def lacking() -> str | None:
 
 
 def postgres_programs() -> Path | None:
-    """Return the folder of PostgreSQL's programs, as Debian's package has them; None where it is not installed."""
+    """Return the folder of PostgreSQL's programs, as in Debian's package; None if it is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None
 
 
 @dataclass
 class Network:
-    """A bridge with this machine's address on it, and the namespaces that hang on it."""
+    """Describe a bridge with this machine's address, and its namespaces."""
 
     address: str
     namespaces: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Network:
 
 @contextlib.contextmanager
 def network(machines: int) -> Iterator[Network]:
-    """Make so many machines that reach this one by its address, and nothing else."""
+    """Create this number of machines; they can reach only this machine, by its address."""
     number = os.getpid() % 250 + 1
     bridge, made = f"rb{number}", Network(f"10.213.{number}.1")
     with ExitStack() as undo:
@@ -78,7 +78,7 @@ def network(machines: int) -> Iterator[Network]:
 
 @contextlib.contextmanager
 def s3_server(address: str, log: Path) -> Iterator[dict[str, str]]:
-    """Run an S3 server with one empty bucket; give the environment that names it."""
+    """Run an S3 server with one empty bucket; yield the environment variables for it."""
     port = free_port(address)
     url = f"http://{address}:{port}"
     with process([sys.executable, __file__, address, str(port)], log, ready=url):
@@ -88,7 +88,7 @@ def s3_server(address: str, log: Path) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def postgres(folder: Path, databases: Sequence[str] = ("prefect", "mlflow")) -> Iterator[str]:
-    """Run a PostgreSQL cluster of its own, with these databases, that trusts everyone; give NAME@HOST:PORT."""
+    """Run a new PostgreSQL cluster with these databases and without passwords; yield NAME@HOST:PORT."""
     programs = postgres_programs()
     assert programs is not None
     folder.mkdir(parents=True)
@@ -98,7 +98,7 @@ def postgres(folder: Path, databases: Sequence[str] = ("prefect", "mlflow")) -> 
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}
         for above in folder.parents:
             if above.stat().st_uid == 0 and not above.stat().st_mode & 1:
-                above.chmod(above.stat().st_mode | 0o011)  # so that it reaches its folder
+                above.chmod(above.stat().st_mode | 0o011)  # so that the server can enter its folder
     data, port = folder / "data", free_port("127.0.0.1")
     initdb = [programs / "initdb", "-D", data, "-U", "shop", "-A", "trust", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **user)
@@ -114,7 +114,7 @@ def postgres(folder: Path, databases: Sequence[str] = ("prefect", "mlflow")) -> 
 
 @contextlib.contextmanager
 def prefect_server(address: str, home: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Run a Prefect server on an address; give the URL of its API."""
+    """Run a Prefect server on an address; yield the URL of its API."""
     port = free_port(address)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", address, "--port", str(port)]
     theirs = {**environment, "PREFECT_HOME": str(home)}
@@ -127,7 +127,7 @@ def prefect_server(address: str, home: Path, environment: Mapping[str, str]) -> 
 def mlflow_server(
     address: str, backend: str, artifacts: str, log: Path, environment: Mapping[str, str]
 ) -> Iterator[str]:
-    """Run an MLflow server that hands artifacts on to an object store; give its URL."""
+    """Run an MLflow server that stores artifacts in an object store; yield its URL."""
     port = free_port(address)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", address, "--port", str(port), "--workers", "1"),
@@ -144,14 +144,14 @@ def mlflow_server(
 def dask_cluster(
     net: Network, folder: Path, home: Path, environment: Mapping[str, str], *, own_files: bool = True
 ) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Run a scheduler here and a worker in each namespace; give the scheduler's address and the workers.
+    """Run a scheduler on this machine and a worker per namespace; yield the scheduler's address and the workers.
 
     Args:
-        net: of the machines.
-        folder: for logs.
-        home: the workers' home folder; with `own_files` each sees an empty one of its own there.
-        environment: of the workers, on top of this process's.
-        own_files: a file system for the home on each machine, as real ones have.
+        net: network of the machines.
+        folder: folder for logs.
+        home: the workers' home folder; with `own_files` each worker has its own empty one.
+        environment: variables of the workers, in addition to this process's.
+        own_files: whether each machine has its own file system for the home, as real machines have.
     """
     home.mkdir(parents=True, exist_ok=True)
     port = free_port(net.address)
@@ -171,13 +171,13 @@ def dask_cluster(
 
 
 def on(namespace: str, home: Path | None = None) -> list[str]:
-    """Return how a command begins that runs on a machine; with `home` it sees an empty folder of its own there."""
+    """Return the prefix of a command on a machine; with `home` the command sees an own, empty folder there."""
     inside = f'mount -t tmpfs tmpfs "{home}" && exec "$@"' if home else 'exec "$@"'
     return ["ip", "netns", "exec", namespace, "sh", "-c", inside, "sh"]
 
 
 def kill(machine: subprocess.Popen[Any]) -> None:
-    """Kill a machine at once, with all that it started."""
+    """Kill a machine immediately, with all its processes."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(machine.pid, signal.SIGKILL)
 
@@ -191,7 +191,7 @@ def process(
     ready: str | None = None,
     **options: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the context ends, having waited until an address of its answers."""
+    """Run a command until the context ends; wait first until its address answers."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         running = subprocess.Popen(
@@ -216,7 +216,7 @@ def process(
 
 
 def free_port(address: str) -> int:
-    """Return a port of the address that nobody listens on."""
+    """Return a free port of the address."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         return int(probe.getsockname()[1])
@@ -246,8 +246,8 @@ def _answers(url: str) -> bool:
 
 
 def serve_s3(address: str, port: int) -> None:
-    """Be an S3 server, moto's, that keeps all in memory and answers one request at a time: so a put on a condition is
-    decided for all who ask at once, as the service does it."""
+    """Run moto's S3 server, which keeps all data in memory. It answers one request at a time, so that conditional puts
+    are atomic, as in the real service."""
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, run_simple
 
@@ -257,7 +257,7 @@ def serve_s3(address: str, port: int) -> None:
         protocol_version = "HTTP/1.1"
 
         def log_request(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     def in_turn(environ: Any, start: Any) -> Any:
         with one:

@@ -1,14 +1,14 @@
-"""What the benchmarks measure with: a host of known faults, a home that is ready, the peak memory of a process tree.
+"""Provide the benchmarks' tools: an image host with known faults, prepared homes, peak memory of a process tree.
 
-    Shop            distinct products, one picture each, and how the host of their pictures is started
-    image_host      that host, as a process of its own, on the loopback interface
-    prepared_home   a home that has taken a catalogue in
+    Shop            distinct products, one picture each, and the command of their image host
+    image_host      that host, as a separate process, on the loopback interface
+    prepared_home   a home with an imported catalogue
     measure         run a command to its end: seconds, and the peak memory of its whole process tree
     wrong_causes    the rows of a ledger that differ from what the host planned
 
-The pictures are those of the sample shop, which is drawn once, or with --image-host and --catalogue those of another
-host that tells its faults: a script that takes --catalogue, --port, --broken, --flaky, --latency-ms and --hang-s, and
-serves /faults.json and /stats.json. Linux only, since memory is read from /proc.
+The pictures are those of the sample shop, which is drawn once. With --image-host and --catalogue they are those of
+another host that reports its faults: a script that takes --catalogue, --port, --broken, --flaky, --latency-ms and
+--hang-s, and serves /faults.json and /stats.json. Linux only, since memory is read from /proc.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ from sample_shop.faults import FLAKY, PERMANENT
 
 HERE = Path(__file__).resolve().parent
 RECSYS = Path(sys.executable).with_name("recsys")
-"""The command, as it is installed beside this Python."""
+"""Path of the `recsys` command, installed beside this Python."""
 
 SAMPLE_PRODUCTS = 2_000
-"""So many distinct pictures that copies of one never look like a placeholder, in catalogues of any size."""
+"""Number of distinct pictures; large enough that copies of one never look like a placeholder, at any catalogue size."""
 EVERY_S = 0.5
-"""Between two looks at a process tree's memory."""
+"""Sampling interval of a process tree's memory, seconds."""
 MB = 1 << 20
 
 CAUSES = {"404": "http_404", "410": "http_410", "403": "http_403", "500": "http_500", "hang": "timeout"}
-"""What the ledger calls a host's fault, where the names differ."""
+"""Causes in the ledger for the host's faults, where the names differ."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """A row of a catalogue that has one picture.
+    """Describe a catalogue row with one picture.
 
     Attributes:
-        row: its columns, without the image's.
-        path: of the picture on its host.
+        row: its columns, without the image column.
+        path: path of the picture on its host.
         picture: the picture's name in the host's faults and counts.
     """
 
@@ -77,7 +77,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Shop:
-    """Distinct products with one picture each, and where their host comes from: a folder of ours, or a script."""
+    """Hold distinct products with one picture each, and the source of their host: a drawn folder or a script."""
 
     products: list[Product]
     folder: Path | None = None
@@ -85,13 +85,13 @@ class Shop:
     catalogue: Path | None = None
 
     def listed(self, count: int | None = None) -> list[Product]:
-        """Return `count` products (default: all); beyond the distinct ones copies, told apart by `?n=1` and so on."""
+        """Return `count` products (default: all); further ones are copies, distinguished by `?n=1` and so on."""
         return copies(self.products, len(self.products) if count is None else count)
 
 
 @dataclass(frozen=True)
 class Host:
-    """A running image host."""
+    """Describe a running image host."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -101,17 +101,17 @@ class Host:
         return dict(_json(f"{self.url}/faults.json"))
 
     def stats(self) -> dict[str, int]:
-        """Return how many requests each picture got, by its name; pictures never asked for are absent."""
+        """Return the number of requests of each picture, by name; pictures without requests are absent."""
         return dict(_json(f"{self.url}/stats.json"))
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command took.
+    """Hold the time, memory and result of a command.
 
     Attributes:
         seconds: from its start to its end, as a whole process.
-        peak_bytes: the highest sum, over its process tree, of the memory that is its own share (PSS).
+        peak_bytes: the highest sum, over its process tree, of each process's memory share (PSS).
         output: its standard output.
         code: its exit code.
     """
@@ -123,7 +123,7 @@ class Measured:
 
 
 def copies(products: Sequence[Product], count: int) -> list[Product]:
-    """Return `count` products made of these by going round: same picture, own id, own address."""
+    """Return `count` products, repeating these cyclically: same picture, own id, own URL."""
     made = []
     for number in range(count):
         product, copy = products[number % len(products)], number // len(products)
@@ -155,7 +155,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def shop_of(options: argparse.Namespace) -> Shop:
-    """Return the shop that the options name: the script's, else the sample shop, drawn where it is not there yet."""
+    """Return the shop that the options name: the script's, else the sample shop, drawn if missing."""
     if (options.image_host is None) != (options.catalogue is None):
         raise SystemExit("error: give --image-host and --catalogue together")
     if options.image_host is not None:
@@ -185,7 +185,7 @@ def _products(catalogue: Path, name: Any) -> list[Product]:
 
 @contextlib.contextmanager
 def scratch(options: argparse.Namespace) -> Iterator[Path]:
-    """Give a folder that is removed at the end."""
+    """Yield a folder that is removed at the end."""
     if options.scratch:
         options.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="recsys-benchmark-", dir=options.scratch) as folder:
@@ -205,15 +205,15 @@ def image_host(
     latency_ms: float = 0,
     hang_s: float = 30,
 ) -> Iterator[Host]:
-    """Run the host of a shop's pictures while the context lasts; a new one counts requests from nought.
+    """Run the host of a shop's pictures until the context ends; a new host counts requests from 0.
 
     Args:
-        shop: whose pictures.
-        port: of the loopback interface; the catalogue that is fetched names it.
-        broken: pictures that never come (default: the host's own share, 7.77 %).
-        flaky: pictures that come after two failures (default: the host's own share, 2 %).
-        latency_ms: before each answer.
-        hang_s: how long a hanging picture keeps its client waiting.
+        shop: shop whose pictures are served.
+        port: port on the loopback interface; the catalogue's URLs contain it.
+        broken: pictures that always fail (default: the host's own share, 7.77 %).
+        flaky: pictures that succeed after two failures (default: the host's own share, 2 %).
+        latency_ms: milliseconds before each answer.
+        hang_s: seconds that a hanging picture keeps its client waiting.
     """
     if shop.script is not None:
         options = {"--port": port, "--latency-ms": latency_ms, "--hang-s": hang_s, "--broken": broken, "--flaky": flaky}
@@ -249,14 +249,16 @@ def _wait_for(running: Host) -> None:
 
 
 def _serve_sample(folder: str, names: list[str], broken: int | None, flaky: int | None, **options: Any) -> None:
-    """Be the sample shop's host, with as many faults as asked for, each kind in its turn."""
-    host.CONNECTIONS = 16_384  # its own limit protects a desktop, and would cut off a client that waits for many
+    """Run the sample shop's host with the requested number of faults; the kinds take turns."""
+    host.CONNECTIONS = (
+        16_384  # the default limit protects a desktop, and would disconnect a client with many connections
+    )
     serving = SampleHost(Path(folder), **options)
     planned = serving.shop.faults
     if broken is not None or flaky is not None:
         broken = sum(fault in PERMANENT for fault in planned.values()) if broken is None else broken
         flaky = sum(fault in FLAKY for fault in planned.values()) if flaky is None else flaky
-        names = sorted(names)  # digests: an order that has nothing to do with the catalogue's
+        names = sorted(names)  # digests: an order independent of the catalogue's
         planned = {name: PERMANENT[at % len(PERMANENT)] for at, name in enumerate(names[:broken])}
         planned |= {name: FLAKY[at % len(FLAKY)] for at, name in enumerate(names[broken : broken + flaky])}
     serving.shop = dataclasses.replace(serving.shop, faults=planned)

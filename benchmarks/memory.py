@@ -1,10 +1,10 @@
-"""Peak memory of `recsys run --stop-after images` with 20,000 and with 100,000 products: it should hardly grow.
+"""Measure peak memory of `recsys run --stop-after images` with 20,000 and 100,000 products; it should hardly grow.
 
     python benchmarks/memory.py                                         # the sample shop's pictures
     python benchmarks/memory.py --image-host image_host.py --catalogue catalogue.csv
 
-Both catalogues are made of the same pictures, with copies of the products (own id, own address), so each image is
-asked for, squared and stored. None is broken, unless --broken says so. The memory is the peak of the whole process
+Both catalogues are made of the same pictures, with copies of the products (own id, own URL), so each image is
+requested, squared and stored. No image is broken unless --broken is given. The memory is the peak of the whole process
 tree, Prefect's server included, as the sum of each process's own share (PSS), taken every half second; the homes need
 some 20 kB a product on the disk. The exit code is 1 when the larger run takes more than --at-most times the memory.
 """

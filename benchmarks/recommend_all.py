@@ -1,4 +1,4 @@
-"""Recommendations for every product of a shop: the original's function product by product, and ours in one run.
+"""Compare recommendations for all products: the original's function per product, and ours in one run.
 
     python benchmarks/recommend_all.py                      # 20,000 products
     python benchmarks/recommend_all.py --products 100000    # a larger shop

@@ -1,4 +1,4 @@
-"""A shop that runs by itself: what a refresh costs beside the first run, what it asks for, and what Prefect records.
+"""Compare a scheduled refresh with the first run: cost, image requests and Prefect's records.
 
     python benchmarks/refresh.py                                                  # the sample shop's products
     python benchmarks/refresh.py --photos FOLDER --catalogue catalogue.csv        # other rows, and photos of your own
@@ -46,7 +46,7 @@ WAIT_S = 3_600
 
 
 class Host(ThreadingHTTPServer):
-    """Gives each address a picture of its own, and counts what it is asked for."""
+    """Serve a different picture at each path, and count the requests."""
 
     daemon_threads, request_queue_size = True, 1_024
 
@@ -201,7 +201,7 @@ def _measured(
 
 
 class Prefect:
-    """What is asked of the Prefect server."""
+    """Query the Prefect server."""
 
     def __init__(self, api: str) -> None:
         self._client = httpx.Client(base_url=api, timeout=60)
@@ -280,7 +280,7 @@ class Prefect:
 
 
 def _submitted(prefect: Prefect, run: dict[str, Any]) -> Counter[str]:
-    """Return how many shards each stage has submitted, as its progress artifact told at the end."""
+    """Return the number of shards that each stage submitted, from its last progress artifact."""
     counts: Counter[str] = Counter()
     for artifact in prefect.artifacts(run):
         stage, _, told = (artifact["description"] or "").partition(": ")
@@ -290,7 +290,7 @@ def _submitted(prefect: Prefect, run: dict[str, Any]) -> Counter[str]:
 
 
 def _covered(tasks: list[dict[str, Any]]) -> float:
-    """Return the seconds in which at least one task was at work."""
+    """Return the seconds during which at least one task was running."""
     spans = sorted((_seconds(task["start_time"]), _seconds(task["end_time"])) for task in tasks if task["start_time"])
     covered, reached = 0.0, 0.0
     for start, end in spans:
@@ -338,7 +338,7 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(path)  # in one step: the schedule may look at any moment
+    part.replace(path)  # atomic: a scheduled run may read the file at any moment
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run of the sample shop by threads, and by Dask over two machines; then on PostgreSQL and S3: equal tables.
+"""Compare one run by threads with one by Dask over two machines, and on PostgreSQL and S3: equal tables.
 
     python benchmarks/scale_out.py                     # 2,000 products
     python benchmarks/scale_out.py --products 400      # a quick look
@@ -35,7 +35,7 @@ from sample_shop import SampleHost
 
 MOST = 1.5
 RESULTS = "from prefect.filesystems import RemoteFileSystem as R; R(basepath='s3://shop/results').save('shop')"
-"""What tells Prefect's server that results are kept on S3."""
+"""Settings for Prefect to keep results on S3."""
 
 
 def main() -> int:
@@ -147,12 +147,12 @@ def in_production(
 
 
 def features(home: Path) -> int:
-    """Return how many pictures' features are there."""
+    """Return the number of pictures with features."""
     return sum(Store(home).count(name) for name in _named(home, "features-")) if (home / "home.json").exists() else 0
 
 
 def features_of_half(home: Path) -> int:
-    """Return half of how many there will be; not yet known while images are fetched."""
+    """Return half of the final number of pictures with features; unknown while images are fetched."""
     if not (home / "home.json").exists() or not _named(home, "features-"):
         return sys.maxsize
     return Store(home).count("images", "status = 'ok'") // 2
@@ -185,7 +185,7 @@ def differ(held: Mapping[str, pd.DataFrame], tables: Mapping[str, Mapping[str, p
 
 
 def same(one: pd.Series, other: pd.Series) -> bool:
-    """Return whether two columns hold the same, to the last bit."""
+    """Return whether two columns are equal, bit by bit."""
     try:
         pd.testing.assert_series_equal(one, other, check_exact=True)
     except AssertionError:

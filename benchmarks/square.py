@@ -1,12 +1,12 @@
-"""Decoding and squaring large pictures: this project and the original project's recipe, which decodes them in full.
+"""Compare decoding and squaring of large pictures: this project and the original project's full decode.
 
     python benchmarks/square.py                       # large JPEGs, drawn on the fly
     python benchmarks/square.py --photos originals    # a folder of real ones
 
 Alternating rounds over the same bytes in one process and one thread; each side ends with a JPEG of 256 × 256 pixels
-at quality 95. Beside the time it tells how far the two results are apart, and each from an anti-aliased reference
+at quality 95. It also prints the difference between the two results, and of each from an anti-aliased reference
 (the full picture, scaled by area), as the mean absolute difference of a channel on the scale of 0 to 255. Pictures
-that are no JPEG are decoded in full on both sides. The exit code is 1 when ours is slower, or further from the
+that are not JPEG are decoded in full on both sides. The exit code is 1 when ours is slower, or further from the
 reference than the original recipe.
 """
 
@@ -127,7 +127,7 @@ def photos(folder: Path) -> list[bytes]:
 
 
 def drawn(count: int) -> list[bytes]:
-    """Return JPEGs of 2 to 24 megapixels, like a shop's: a textured thing of many edges on a white ground."""
+    """Return JPEGs of 2 to 24 megapixels, like a shop's: a textured object with many edges on a white background."""
     random = np.random.default_rng(12_345)
     pictures = []
     for number in range(count):

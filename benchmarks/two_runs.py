@@ -1,4 +1,4 @@
-"""Two `recsys run` started together on one home, twenty times: never a corrupt or half-done store.
+"""Start two `recsys run` together on one home, twenty times; the store must never be corrupt or incomplete.
 
     python benchmarks/two_runs.py               # 80 products, 20 rounds: some five minutes
     python benchmarks/two_runs.py --rounds 3
@@ -50,7 +50,7 @@ SETTINGS = {
 OTHERS = (["retry", "--broken"], ["train", "classifier"], ["clean"])
 DONE, BUSY = 0, 5
 LONGEST_S = 12.0
-"""After which, at most, a process is killed: by then a run has ended that has no model to train."""
+"""Longest time before a process is killed, seconds; a run without training ends in this time."""
 
 
 def main() -> int:
@@ -112,7 +112,7 @@ def _ended(code: int) -> str:
 def _unexpected(
     pair: list[subprocess.Popen[str]], killed: subprocess.Popen[str] | None, errors: list[str], last: int
 ) -> list[str]:
-    """Return what ended otherwise than it may."""
+    """Return the processes with an unexpected exit."""
     pids = {str(each.pid) for each in pair}
     found = []
     for each, error in zip(pair, errors, strict=False):
@@ -127,7 +127,7 @@ def _unexpected(
 
 
 def _wrong(home: Path) -> list[str]:
-    """Return what is wrong with a home that has been run to the end."""
+    """Return the faults of a home after complete runs."""
     store, configuration = Store(home, read_only=True), load(home, environ=SETTINGS)
     found = []
     for name in store.tables():

@@ -1,8 +1,8 @@
-"""A home through a hundred refreshes, each of 1 % of its catalogue: what it takes on disk, and how long they take.
+"""Measure disk use and duration over a hundred refreshes of a home, each of 1 % of its catalogue.
 
     python benchmarks/upkeep.py                       # 300 products, 100 refreshes: some ten minutes
     python benchmarks/upkeep.py --refreshes 10        # a quick look
-    python benchmarks/upkeep.py --without             # the same with upkeep out of the way, for comparison
+    python benchmarks/upkeep.py --without             # the same without upkeep, for comparison
 
 Each refresh is the flow `refresh` on a Prefect server of its own, over a catalogue in which prices, pictures and
 products have changed: a third of the 1 % each, and what was removed returns later. Meanwhile `recsys serve` serves the
@@ -45,7 +45,7 @@ FLAGS: dict[str, Any] = {
 }
 OUT_OF_THE_WAY = {"dead_share": 1.0, "fragments": 1_000_000, "grace_s": 1e9}
 PLAIN = {"images": ["product_id", "image_digest", "jpeg"]}
-"""What is read over and over, beside recommendations."""
+"""Tables that the reader reads repeatedly, besides recommendations."""
 
 
 def main() -> int:
@@ -162,12 +162,12 @@ def _changed(
     came = spares[n : 2 * n] if len(spares) % 2 else spares[-n:]
     left = spares[2 * n :] if len(spares) % 2 else spares[n:-n]
     listed = pd.concat([listed.drop(index=replaced), came])
-    return listed, pd.concat([left, returning])  # the last of the spares return
+    return listed, pd.concat([left, returning])  # the last removed products return
 
 
 @contextlib.contextmanager
 def _service(home: Path, product: str) -> Iterator[dict[str, Any]]:
-    """Serve the home and ask all the time."""
+    """Serve the home and send requests continuously."""
     port = free_port()
     command = [str(measuring.RECSYS), "serve", "--home", str(home), "--port", str(port)]
     process = measuring.start(command, dict(os.environ))
@@ -221,7 +221,7 @@ def _read(home: Path, configuration: Any, count: Any, well: Any) -> None:
             store = Store(home, read_only=True)
             ranked = serving(home, configuration).recommendations
             opened = {name: store.table(name) for name in ("images", ranked)}
-            time.sleep(GRACE_S / 3)  # as long as a slow reader takes between opening a table and reading it
+            time.sleep(GRACE_S / 3)  # the delay of a slow reader between opening a table and reading it
             for name, each in opened.items():
                 rows = each.search().select(PLAIN.get(name, ["product_id", "rank", "total"])).to_arrow()
                 assert rows.num_rows, name
