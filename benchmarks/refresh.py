@@ -9,8 +9,8 @@ on its schedule, which is set to every minute; then it finds nothing new; the ev
 host here gives each product a picture of its own, the photos in turn with a comment in their bytes, so that nothing is
 saved by products that share one; 7.77 % of the links are 404. Promised, or the exit code is 1:
 
-    the refresh takes under 5 % of the time of the first run, and asks the host for the 80 new pictures alone, once each
-    a refresh with nothing new takes under 3 s, asks for no picture and logs no run to MLflow
+    the refresh takes under 5 % of the time of the first run, and requests only the 80 new pictures, once each
+    a refresh with nothing new takes under 3 s, requests no picture and logs no run to MLflow
     the training is triggered by the event, and its runs in MLflow carry the event's digest
     Prefect has recorded every shard's task run; what it takes beside the tasks is under 5 % of the first run or 15 s
 """

@@ -4,8 +4,8 @@
     python benchmarks/scale_out.py --products 400      # a quick look
 
 As root on Linux, with `pip install -e '.[dask,dev,servers]'` and Debian's postgresql. The two machines are network
-namespaces with addresses of their own; they share this machine's cores, so the ratio is what the way costs, not what
-more machines bring. Each run is a whole `recsys run`, trainings included. Promised, or the exit code is 1:
+namespaces with addresses of their own; they share this machine's cores, so the ratio measures the overhead, not the
+speed-up. Each run is a whole `recsys run`, trainings included. Promised, or the exit code is 1:
 
     Dask over two machines, one of which is killed when half of the features are there, gives the tables of threads
     so does Dask with Prefect and MLflow on PostgreSQL, tables, models, results and artifacts on S3, and no file shared

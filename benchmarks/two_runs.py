@@ -4,10 +4,10 @@
     python benchmarks/two_runs.py --rounds 3
 
 In each round the catalogue has changed, and two processes are started at the same moment; the first round has no home
-yet. One of the two does the work, and the other says who is running, with exit code 5, or comes after it. In every
-third round one of them is killed (SIGKILL) at a moment drawn by --seed, and a third process, which finds its lock, has
-to end well. After the rounds the second process is another command: retry, train, clean. After each round the home is
-looked at: every table can be read and has each key once, every picture can be decoded, and no stage has anything to do.
+yet. One does the work; the other exits with code 5 and names the running process, or runs afterwards. In every
+third round one of them is killed (SIGKILL) at a moment drawn by --seed, and a third process, which finds its lock,
+must succeed. After the rounds the second process is another command: retry, train, clean. After each round the home is
+checked: every table can be read and has each key once, every picture can be decoded, and no stage has anything to do.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _ended(code: int) -> str:
 def _unexpected(
     pair: list[subprocess.Popen[str]], killed: subprocess.Popen[str] | None, errors: list[str], last: int
 ) -> list[str]:
-    """Return the processes with an unexpected exit."""
+    """Return a description of each unexpected exit."""
     pids = {str(each.pid) for each in pair}
     found = []
     for each, error in zip(pair, errors, strict=False):

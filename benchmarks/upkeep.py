@@ -6,8 +6,8 @@
 
 Each refresh is the flow `refresh` on a Prefect server of its own, over a catalogue in which prices, pictures and
 products have changed: a third of the 1 % each, and what was removed returns later. Meanwhile `recsys serve` serves the
-home and is asked all the time, and a process reads whole tables over and over. Between two refreshes is a pause longer
-than `upkeep.grace_s`, as an hour would be. At the end each table is held against the same rows written once.
+home under continuous requests, and a process reads whole tables repeatedly. The pause between two refreshes is longer
+than `upkeep.grace_s`. At the end each table is compared with the same rows written once.
 """
 
 from __future__ import annotations
@@ -150,9 +150,9 @@ def _told(parts: dict[str, int]) -> str:
 def _changed(
     listed: pd.DataFrame, spares: pd.DataFrame, random: np.random.Generator, n: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the catalogue with so many prices, pictures and products changed, never its first row, and what is left.
+    """Return the catalogue with `n` prices, pictures and products changed (never the first row), and the other spares.
 
-    By turns products are new, or those that were removed the turn before return.
+    Turns alternate: one adds new products, the next returns the products that the turn before removed.
     """
     listed = listed.reset_index(drop=True)
     priced, pictured, replaced = random.choice(np.arange(1, len(listed)), (3, n), replace=False)
@@ -162,7 +162,7 @@ def _changed(
     came = spares[n : 2 * n] if len(spares) % 2 else spares[-n:]
     left = spares[2 * n :] if len(spares) % 2 else spares[n:-n]
     listed = pd.concat([listed.drop(index=replaced), came])
-    return listed, pd.concat([left, returning])  # the last removed products return
+    return listed, pd.concat([left, returning])  # the last n of the spares return in the next turn
 
 
 @contextlib.contextmanager
@@ -202,7 +202,7 @@ def _service(home: Path, product: str) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _reader(home: Path, configuration: Any) -> Iterator[Any]:
-    """Read whole tables in another process, over and over; its value is how often, `well` 0 once one could not be."""
+    """Read whole tables in another process, repeatedly; the value counts the reads, `well` is 0 after a failed read."""
     context = multiprocessing.get_context("spawn")
     count, well = context.Value("i", 0), context.Value("i", 1)
     process = context.Process(target=_read, args=(home, configuration, count, well), daemon=True)

@@ -28,7 +28,7 @@ def _gem(c: Canvas, x: float, y: float, r: float, colour: RGB) -> None:
 
 
 def ring(c: Canvas, look: Look) -> None:
-    """A finger ring seen from the front: a solitaire, a row of stones, or a signet."""
+    """Draw a finger ring seen from the front: a solitaire, a row of stones, or a signet."""
     colour, style = look.colour, look.pick("solitaire", "row", "signet")
     gem = GEMS[look.pick(*GEMS)]
     thick = look.vary(0.028, 0.05)
@@ -77,7 +77,7 @@ def ring(c: Canvas, look: Look) -> None:
 
 
 def necklace(c: Canvas, look: Look) -> None:
-    """A necklace lying in a loop: chain with pendant, pearls, or a festive choker."""
+    """Draw a necklace lying in a loop: chain with pendant, pearls, or a festive choker."""
     colour, style = look.colour, look.pick("pendant", "pearls", "choker")
     gem = GEMS[look.pick(*GEMS)]
     loop = smooth(
@@ -155,7 +155,7 @@ def necklace(c: Canvas, look: Look) -> None:
 
 
 def bangle(c: Canvas, look: Look) -> None:
-    """One, two or three bangles standing at an angle, engraved, set with stones or enamelled."""
+    """Draw one, two or three bangles standing at an angle, engraved, set with stones or enamelled."""
     colour, count = look.colour, look.pick(1, 2, 3) + 1
     gem, style = GEMS[look.pick(*GEMS)], look.pick("engraved", "stones", "enamel", "twisted")
     thick = look.vary(0.07, 0.12) / (1 + 0.22 * (count - 1))
@@ -203,7 +203,7 @@ def bangle(c: Canvas, look: Look) -> None:
 
 
 def earrings(c: Canvas, look: Look) -> None:
-    """A pair of earrings: hoops, drops, or bell-shaped jhumkas."""
+    """Draw a pair of earrings: hoops, drops, or bell-shaped jhumkas."""
     colour, style = look.colour, look.pick("hoops", "drops", "jhumka")
     gem, big = GEMS[look.pick(*GEMS)], look.vary(0.85, 1.1)
     for x in (0.28, 0.72):
@@ -263,7 +263,7 @@ def earrings(c: Canvas, look: Look) -> None:
 
 
 def sneaker(c: Canvas, look: Look) -> None:
-    """A sneaker, low or high, with laces, a toe cap and the brand's emblem."""
+    """Draw a sneaker, low or high, with laces, a toe cap and the brand's emblem."""
     high = look.chance(0.4)
     top = 0.2 if high else 0.33
     sole = (246, 244, 238) if look.chance(0.7) else look.figure
@@ -319,7 +319,7 @@ def sneaker(c: Canvas, look: Look) -> None:
 
 
 def boot(c: Canvas, look: Look) -> None:
-    """A boot: a laced work boot, a chelsea boot or a tall one."""
+    """Draw a boot: a laced work boot, a chelsea boot or a tall one."""
     style = look.pick("laced", "chelsea", "tall")
     top = (0.17, 0.22, 0.06)[style]
     sole = (58, 46, 40) if look.chance(0.6) else (212, 178, 128)
@@ -405,7 +405,7 @@ def boot(c: Canvas, look: Look) -> None:
 
 
 def heel(c: Canvas, look: Look) -> None:
-    """A high-heeled shoe: a pump, perhaps with an ankle strap or a bow; a stiletto or a block heel."""
+    """Draw a high-heeled shoe: a pump, perhaps with an ankle strap or a bow; a stiletto or a block heel."""
     block, strap, peep = look.chance(0.4), look.chance(0.45), look.chance(0.3)
     inner = mix(look.colour, (240, 214, 186), 0.75)
     post = [
@@ -472,7 +472,7 @@ def heel(c: Canvas, look: Look) -> None:
 
 
 def sandal(c: Canvas, look: Look) -> None:
-    """A pair of sandals from above, with straps crossed, braided or between the toes."""
+    """Draw a pair of sandals from above, with straps crossed, braided or between the toes."""
     style, strap = look.pick("thong", "slider", "crossed"), look.colour
     bed = (214, 178, 132) if brightness(look.colour) < 0.55 or look.chance(0.3) else (120, 84, 60)
     studs = look.chance(0.5)
@@ -594,7 +594,7 @@ CASES: tuple[RGB, ...] = ((198, 202, 208), (222, 178, 84), (214, 154, 134), (74,
 
 
 def round_watch(c: Canvas, look: Look) -> None:
-    """An analog wrist watch with a round case."""
+    """Draw an analog wrist watch with a round case."""
     case, dial = CASES[look.pick(*CASES)], DIALS[look.pick(*DIALS)]
     linked, markers, r = look.chance(0.35), look.pick(0, 1, 2, 3), look.vary(0.235, 0.285)
     chrono = look.chance(0.3)
@@ -637,7 +637,7 @@ def round_watch(c: Canvas, look: Look) -> None:
 
 
 def square_watch(c: Canvas, look: Look) -> None:
-    """An analog wrist watch with a square or oblong case."""
+    """Draw an analog wrist watch with a square or oblong case."""
     case, dial = CASES[look.pick(*CASES)], DIALS[look.pick(*DIALS)]
     linked, markers = look.chance(0.3), look.pick(0, 1, 2, 3)
     rx, ry = look.vary(0.18, 0.225), look.vary(0.22, 0.255)
@@ -662,7 +662,7 @@ def square_watch(c: Canvas, look: Look) -> None:
 
 
 def digital_watch(c: Canvas, look: Look) -> None:
-    """A digital sports watch with a grey display."""
+    """Draw a digital sports watch with a grey display."""
     w = look.vary(0.19, 0.23)
     lcd = (178, 196, 170) if look.chance(0.6) else (40, 50, 48)
     ink = (34, 44, 40) if brightness(lcd) > 0.5 else (120, 236, 200)
@@ -812,7 +812,7 @@ GOLD: RGB = (218, 182, 98)
 
 
 def handbag(c: Canvas, look: Look) -> None:
-    """A handbag: a tote, a flap bag or a rounded bowling bag."""
+    """Draw a handbag: a tote, a flap bag or a rounded bowling bag."""
     style, gold = look.pick("tote", "flap", "bowling"), GOLD if look.chance(0.65) else STEEL
     colour, handle = look.colour, darker(look.colour, 0.3) if look.chance(0.5) else look.figure
     if style == 1:
@@ -898,7 +898,7 @@ def handbag(c: Canvas, look: Look) -> None:
 
 
 def backpack(c: Canvas, look: Look) -> None:
-    """A backpack with a front pocket, zips and straps."""
+    """Draw a backpack with a front pocket, zips and straps."""
     colour, trim = look.colour, look.figure if look.chance(0.55) else darker(look.colour, 0.3)
     leather = (142, 92, 56)
     c.shape(
@@ -948,7 +948,7 @@ def backpack(c: Canvas, look: Look) -> None:
 
 
 def wallet(c: Canvas, look: Look) -> None:
-    """A wallet: a closed bifold with cards looking out, or a long one with a clasp."""
+    """Draw a wallet: a closed bifold with cards looking out, or a long one with a clasp."""
     colour, thread = (
         look.colour,
         lighter(look.colour, 0.5) if brightness(look.colour) < 0.6 else darker(look.colour, 0.4),
@@ -984,7 +984,7 @@ def wallet(c: Canvas, look: Look) -> None:
 
 
 def belt(c: Canvas, look: Look) -> None:
-    """A belt rolled up, its buckle in front."""
+    """Draw a belt rolled up, its buckle in front."""
     colour, steel = look.colour, GOLD if look.chance(0.4) else STEEL
     thread = lighter(colour, 0.45) if brightness(colour) < 0.6 else darker(colour, 0.4)
     h = look.vary(0.14, 0.19)

@@ -26,7 +26,7 @@ def _buttons(c: Canvas, x: float, ys: list[float], size: float, colour: RGB) -> 
 
 
 def t_shirt(c: Canvas, look: Look) -> None:
-    """A T-shirt laid flat, with a round, V or polo neck, its sleeves short or long."""
+    """Draw a T-shirt laid flat, with a round, V or polo neck, its sleeves short or long."""
     long_sleeves = look.chance(0.3)
     neck = look.pick("round", "v", "polo")
     body, waist = look.vary(0.225, 0.265), look.vary(0.0, 0.02)
@@ -88,7 +88,7 @@ def t_shirt(c: Canvas, look: Look) -> None:
 
 
 def dress(c: Canvas, look: Look) -> None:
-    """A dress with a fitted bodice and a flared skirt, sleeveless or with puffed sleeves."""
+    """Draw a dress with a fitted bodice and a flared skirt, sleeveless or with puffed sleeves."""
     flare, hem = look.vary(0.2, 0.34), look.vary(0.78, 0.94)
     sleeves = look.pick("straps", "cap", "puffed")
     cloth = look.cloth(look.vary(0.12, 0.2))
@@ -146,7 +146,7 @@ def dress(c: Canvas, look: Look) -> None:
 
 
 def kurta(c: Canvas, look: Look) -> None:
-    """A kurta: a long tunic with side slits, an embroidered neck and borders."""
+    """Draw a kurta: a long tunic with side slits, an embroidered neck and borders."""
     cloth = look.cloth(look.vary(0.11, 0.17))
     trim = look.figure if look.chance(0.6) else look.mark
     gold = (222, 184, 90)
@@ -194,7 +194,7 @@ def kurta(c: Canvas, look: Look) -> None:
 
 
 def jeans(c: Canvas, look: Look) -> None:
-    """A pair of jeans, skinny to wide, perhaps faded or torn at the knee."""
+    """Draw a pair of jeans, skinny to wide, perhaps faded or torn at the knee."""
     denim = look.textured("denim", look.colour, 0.12)
     width, spread = look.vary(0.085, 0.13), look.vary(0.02, 0.06)
     seam = (222, 164, 84) if look.chance(0.7) else lighter(look.colour, 0.4)
@@ -246,7 +246,7 @@ def jeans(c: Canvas, look: Look) -> None:
 
 
 def jacket(c: Canvas, look: Look) -> None:
-    """A jacket with a zip: quilted, bomber or hooded."""
+    """Draw a jacket with a zip: quilted, bomber or hooded."""
     style = look.pick("quilted", "bomber", "hooded")
     trim = look.figure if look.chance(0.5) else darker(look.colour, 0.3)
     rib = darker(look.colour, 0.4) if style != 1 else trim
@@ -307,7 +307,7 @@ def jacket(c: Canvas, look: Look) -> None:
 
 
 def romper(c: Canvas, look: Look) -> None:
-    """A baby's romper with short legs and snaps."""
+    """Draw a baby's romper with short legs and snaps."""
     cloth = look.cloth(look.vary(0.12, 0.2))
     trim = look.mark if look.chance(0.5) else mix(look.figure, (255, 255, 255), 0.15)
     for side in (np.array, mirrored):
@@ -349,7 +349,7 @@ def romper(c: Canvas, look: Look) -> None:
 
 
 def bib(c: Canvas, look: Look) -> None:
-    """A baby's bib with piping and an animal on it."""
+    """Draw a baby's bib with piping and an animal on it."""
     cloth = look.cloth(look.vary(0.14, 0.22))
     trim = look.mark if brightness(look.mark) > 0.2 else lighter(look.mark, 0.3)
     outer = [

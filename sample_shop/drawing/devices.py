@@ -36,7 +36,7 @@ def _lens(c: Canvas, x: float, y: float, r: float, rim: RGB = (60, 62, 70)) -> N
 
 
 def phone(c: Canvas, look: Look) -> None:
-    """A mobile phone: its screen with app icons, and its back behind it; or an old one with keys."""
+    """Draw a mobile phone: its screen with app icons, and its back behind it; or an old one with keys."""
     papers = WALLPAPERS[look.pick(*WALLPAPERS)]
     if look.chance(0.18):
         c.shape(box(0.33, 0.05, 0.67, 0.95, 0.06), look.colour, bevel=0.5, depth=0.03, gloss=0.3)
@@ -93,7 +93,7 @@ def phone(c: Canvas, look: Look) -> None:
 
 
 def phone_case(c: Canvas, look: Look) -> None:
-    """The back cover of a phone, printed, with a cut-out for the camera."""
+    """Draw the back cover of a phone, printed, with a cut-out for the camera."""
     x0, x1 = 0.27, 0.73
     wide = look.chance(0.5)
     hole = box(x0 + 0.04, 0.09, x0 + (0.2 if wide else 0.12), 0.2 if wide else 0.27, 0.035)
@@ -137,7 +137,7 @@ def phone_case(c: Canvas, look: Look) -> None:
 
 
 def headphones(c: Canvas, look: Look) -> None:
-    """Headphones seen from the front: a padded band and two cups."""
+    """Draw headphones seen from the front: a padded band and two cups."""
     trim = look.mark if look.chance(0.5) else STEEL
     pad, r = darker(look.colour, 0.45), look.vary(0.3, 0.34)
     c.shape(ribbon(ellipse(0.5, 0.5, r, r * 1.12, 180, 360), 0.05), look.colour, bevel=0.6, depth=0.02, gloss=0.4)
@@ -179,7 +179,7 @@ def headphones(c: Canvas, look: Look) -> None:
 
 
 def charger(c: Canvas, look: Look) -> None:
-    """A wall charger with its plug and a coiled cable."""
+    """Draw a wall charger with its plug and a coiled cable."""
     body = look.colour
     c.line(
         smooth(
@@ -224,7 +224,7 @@ def charger(c: Canvas, look: Look) -> None:
 
 
 def laptop(c: Canvas, look: Look) -> None:
-    """A laptop, open, from the front: wallpaper, keyboard, touchpad."""
+    """Draw a laptop, open, from the front: wallpaper, keyboard, touchpad."""
     papers, body = WALLPAPERS[look.pick(*WALLPAPERS)], look.colour
     bezel = 0.018 if look.chance(0.6) else 0.035
     c.shape(box(0.13, 0.12, 0.87, 0.63, 0.022), darker(body, 0.05), bevel=0.5, depth=0.01, gloss=0.3)
@@ -267,7 +267,7 @@ def laptop(c: Canvas, look: Look) -> None:
 
 
 def mouse(c: Canvas, look: Look) -> None:
-    """A computer mouse from above, with its wheel, perhaps with a cable or lights for gamers."""
+    """Draw a computer mouse from above, with its wheel, perhaps with a cable or lights for gamers."""
     glow, cable = look.chance(0.35), look.chance(0.6)
     w = look.vary(0.235, 0.27)
     if cable:
@@ -307,7 +307,7 @@ def mouse(c: Canvas, look: Look) -> None:
 
 
 def router(c: Canvas, look: Look) -> None:
-    """A wireless router with two to four antennas and a row of lights."""
+    """Draw a wireless router with two to four antennas and a row of lights."""
     antennas, body = look.pick(2, 3, 4) + 2, look.colour
     for k in range(antennas):
         x = 0.16 + 0.68 * k / (antennas - 1)
@@ -335,7 +335,7 @@ def router(c: Canvas, look: Look) -> None:
 
 
 def game_controller(c: Canvas, look: Look) -> None:
-    """A gamepad: cross, sticks and four coloured buttons."""
+    """Draw a gamepad: cross, sticks and four coloured buttons."""
     body, dark = look.colour, (44, 45, 52) if brightness(look.colour) > 0.3 else (92, 94, 102)
     for side in (np.array, mirrored):
         c.shape(side(box(0.17, 0.25, 0.38, 0.36, 0.04)), darker(body, 0.35), bevel=0.5)
@@ -380,7 +380,7 @@ def game_controller(c: Canvas, look: Look) -> None:
 
 
 def speaker(c: Canvas, look: Look) -> None:
-    """A loudspeaker: a wooden box with two cones, or a portable one behind a grille."""
+    """Draw a loudspeaker: a wooden box with two cones, or a portable one behind a grille."""
     if look.chance(0.55):
         c.shape(box(0.24, 0.05, 0.76, 0.95, 0.025), look.textured("wood", look.colour, 0.5, 90), bevel=0.5, depth=0.02)
         c.shape(
@@ -426,7 +426,7 @@ BRASS: RGB = (212, 176, 100)
 
 
 def camera(c: Canvas, look: Look) -> None:
-    """A camera from the front: a reflex camera with its hump, or a flat retro one with a leather band."""
+    """Draw a camera from the front: a reflex camera with its hump, or a flat retro one with a leather band."""
     retro, r = look.chance(0.45), look.vary(0.2, 0.24)
     body = look.colour
     leather = (40, 40, 44) if brightness(body) > 0.25 and retro else darker(body, 0.3)
@@ -476,7 +476,7 @@ def camera(c: Canvas, look: Look) -> None:
 
 
 def lens(c: Canvas, look: Look) -> None:
-    """A camera lens standing, its glass turned to us above, rings with scales below."""
+    """Draw a camera lens standing, its glass turned to us above, rings with scales below."""
     body, long = look.colour, look.vary(0.4, 0.54)
     top, w = 0.86 - long, look.vary(0.24, 0.28)
     tone = darker(body, 0.2) if brightness(body) > 0.6 else body
@@ -515,7 +515,7 @@ def lens(c: Canvas, look: Look) -> None:
 
 
 def tripod(c: Canvas, look: Look) -> None:
-    """A tripod on its three legs, perhaps with a camera on it."""
+    """Draw a tripod on its three legs, perhaps with a camera on it."""
     body, spread = look.colour, look.vary(0.25, 0.33)
     joint = darker(body, 0.4)
     for foot in ((0.5, 0.9), (0.5 - spread, 0.95), (0.5 + spread, 0.95)):
@@ -549,7 +549,7 @@ def tripod(c: Canvas, look: Look) -> None:
 
 
 def alloy_wheel(c: Canvas, look: Look) -> None:
-    """A wheel: a tyre on an alloy rim with five to ten spokes."""
+    """Draw a wheel: a tyre on an alloy rim with five to ten spokes."""
     spokes, style = look.pick(5, 6, 7, 8, 10), look.pick("plain", "split", "star")
     spokes = (5, 6, 7, 8, 10)[spokes]
     rim = look.colour
@@ -590,7 +590,7 @@ def alloy_wheel(c: Canvas, look: Look) -> None:
 
 
 def steering_wheel(c: Canvas, look: Look) -> None:
-    """A steering wheel in a stitched cover, with three spokes or four."""
+    """Draw a steering wheel in a stitched cover, with three spokes or four."""
     colour, second, four = look.colour, look.figure if look.chance(0.5) else darker(look.colour, 0.25), look.chance(0.4)
     thick = look.vary(0.085, 0.105)
     dark = (46, 47, 52)
@@ -621,7 +621,7 @@ def steering_wheel(c: Canvas, look: Look) -> None:
 
 
 def helmet(c: Canvas, look: Look) -> None:
-    """A full-face motorcycle helmet from the side, with its visor and stripes."""
+    """Draw a full-face motorcycle helmet from the side, with its visor and stripes."""
     visor = ((40, 44, 54), (70, 110, 150), (150, 110, 60))[look.pick(0, 1, 2)]
     style = look.pick("stripe", "flame", "plain")
     shell = smooth(
@@ -692,7 +692,7 @@ def helmet(c: Canvas, look: Look) -> None:
 
 
 def car_mat(c: Canvas, look: Look) -> None:
-    """A set of car floor mats: two in front, a pair or a wide one behind."""
+    """Draw a set of car floor mats: two in front, a pair or a wide one behind."""
     colour, edge = look.colour, look.mark if look.chance(0.6) else darker(look.colour, 0.45)
     ribs = look.pick("lines", "diamonds", "squares")
     mats = []

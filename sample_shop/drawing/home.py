@@ -39,7 +39,7 @@ def _rounded(c: Canvas, x0: float, x1: float, strength: float = 0.4, y0: float =
 
 
 def vase(c: Canvas, look: Look) -> None:
-    """A vase: slender, bellied or a jar, with or without flowers."""
+    """Draw a vase: slender, bellied or a jar, with or without flowers."""
     style = look.pick("slender", "bellied", "cylinder")
     belly, lip = look.vary(0.17, 0.24), look.vary(0.07, 0.11)
     flowers, bloom = look.chance(0.45), FLOWERS[look.pick(*FLOWERS)]
@@ -114,7 +114,7 @@ def vase(c: Canvas, look: Look) -> None:
 
 
 def wall_clock(c: Canvas, look: Look) -> None:
-    """A wall clock: round, square or with rays like a sun."""
+    """Draw a wall clock: round, square or with rays like a sun."""
     style, dark = look.pick("round", "square", "sun"), look.chance(0.3)
     dial: RGB = (40, 42, 50) if dark else (250, 247, 238)
     ink: RGB = (244, 242, 236) if dark else (44, 44, 52)
@@ -166,7 +166,7 @@ def wall_clock(c: Canvas, look: Look) -> None:
 
 
 def table_lamp(c: Canvas, look: Look) -> None:
-    """A table lamp: a shade of cloth over a turned, round or slender foot."""
+    """Draw a table lamp: a shade of cloth over a turned, round or slender foot."""
     style, foot = (
         look.pick("turned", "ball", "stem"),
         (BRASS, (120, 78, 50), (236, 232, 226), (64, 66, 74))[look.pick(0, 1, 2, 3)],
@@ -207,7 +207,7 @@ def table_lamp(c: Canvas, look: Look) -> None:
 
 
 def painting(c: Canvas, look: Look) -> None:
-    """A framed picture: hills, the sea, an abstract, or a flower."""
+    """Draw a framed picture: hills, the sea, an abstract, or a flower."""
     wide = look.chance(0.5)
     x0, y0, x1, y1 = (0.06, 0.17, 0.94, 0.83) if wide else (0.17, 0.06, 0.83, 0.94)
     frame = look.textured("wood", look.colour, 0.4, 0)
@@ -274,7 +274,7 @@ def painting(c: Canvas, look: Look) -> None:
 
 
 def cushion(c: Canvas, look: Look) -> None:
-    """A cushion, square or round, with piping, tassels or a button."""
+    """Draw a cushion, square or round, with piping, tassels or a button."""
     cloth, style = (
         look.cloth(look.vary(0.18, 0.34), (look.vary(0, 1) > 0.8 and 45) or 0),
         look.pick("square", "square", "oblong", "round"),
@@ -316,7 +316,7 @@ def cushion(c: Canvas, look: Look) -> None:
 
 
 def curtain(c: Canvas, look: Look) -> None:
-    """A pair of curtains on a rod, hanging straight or tied back."""
+    """Draw a pair of curtains on a rod, hanging straight or tied back."""
     tied, cloth = look.chance(0.5), look.cloth(look.vary(0.13, 0.22))
     rod = (BRASS, (96, 62, 42), (70, 72, 80))[look.pick(0, 1, 2)]
     c.shape(box(0.08, 0.17, 0.92, 0.93), fade((214, 232, 244), (246, 248, 244), 0.2, 0.9), bevel=0, line=0.1)
@@ -361,7 +361,7 @@ def curtain(c: Canvas, look: Look) -> None:
 
 
 def rug(c: Canvas, look: Look) -> None:
-    """A rug seen from above, with borders, a medallion and fringes; oblong or round."""
+    """Draw a rug seen from above, with borders, a medallion and fringes; oblong or round."""
     trim, dark = look.figure, darker(look.colour, 0.35)
     cloth = look.cloth(look.vary(0.2, 0.32))
     if look.chance(0.22):
@@ -401,7 +401,7 @@ def rug(c: Canvas, look: Look) -> None:
 
 
 def sofa(c: Canvas, look: Look) -> None:
-    """A sofa with two or three seats, low or winged, on wooden or metal legs."""
+    """Draw a sofa with two or three seats, low or winged, on wooden or metal legs."""
     seats, colour = look.pick(2, 3) + 2, look.colour
     back, arm = look.vary(0.26, 0.34), look.vary(0.09, 0.13)
     leg = (124, 82, 52) if look.chance(0.7) else (60, 60, 66)
@@ -455,7 +455,7 @@ def sofa(c: Canvas, look: Look) -> None:
 
 
 def chair(c: Canvas, look: Look) -> None:
-    """A dining chair: a slatted or upholstered back on four legs."""
+    """Draw a dining chair: a slatted or upholstered back on four legs."""
     wood, rail = look.textured("wood", look.colour, 0.5, 90), look.textured("wood", look.colour, 0.5)
     seat = ((186, 70, 60), (60, 90, 140), (220, 206, 178), (76, 120, 96), (60, 60, 66))[look.pick(0, 1, 2, 3, 4)]
     style = look.pick("slats", "ladder", "padded")
@@ -506,7 +506,7 @@ def chair(c: Canvas, look: Look) -> None:
 
 
 def mug(c: Canvas, look: Look) -> None:
-    """A coffee mug, straight, tapered or bellied, printed or with the brand's emblem."""
+    """Draw a coffee mug, straight, tapered or bellied, printed or with the brand's emblem."""
     taper, w = look.vary(-0.03, 0.05), look.vary(0.24, 0.28)
     top, bottom, x = 0.2, 0.88, 0.44
     inside = look.figure if look.chance(0.4) else (246, 242, 234)
@@ -548,7 +548,7 @@ def mug(c: Canvas, look: Look) -> None:
 
 
 def frying_pan(c: Canvas, look: Look) -> None:
-    """A frying pan from above, its handle to the lower right."""
+    """Draw a frying pan from above, its handle to the lower right."""
     r, grip = look.vary(0.29, 0.335), look.chance(0.5)
     inside: RGB = (52, 54, 60) if look.chance(0.7) else (206, 208, 212)
     cx, cy = 0.04 + r, 0.04 + r
@@ -591,7 +591,7 @@ def frying_pan(c: Canvas, look: Look) -> None:
 
 
 def knife(c: Canvas, look: Look) -> None:
-    """A kitchen knife lying at a slant: chef's, santoku or bread knife."""
+    """Draw a kitchen knife lying at a slant: chef's, santoku or bread knife."""
     style, spin = look.pick("chef", "santoku", "bread"), -32
     depth = (0.1, 0.115, 0.075)[style]
     if style == 0:
@@ -645,7 +645,7 @@ def knife(c: Canvas, look: Look) -> None:
 
 
 def kettle(c: Canvas, look: Look) -> None:
-    """An electric kettle with spout, lid, handle and base."""
+    """Draw an electric kettle with spout, lid, handle and base."""
     steel, colour = look.chance(0.35), look.colour
     body_colour = STEEL if steel else colour
     dark: RGB = (48, 50, 56) if brightness(colour) > 0.25 or steel else (120, 122, 128)
@@ -701,7 +701,7 @@ def kettle(c: Canvas, look: Look) -> None:
 
 
 def potted_plant(c: Canvas, look: Look) -> None:
-    """A plant in a pot: a cactus, broad leaves, or a snake plant."""
+    """Draw a plant in a pot: a cactus, broad leaves, or a snake plant."""
     style, w = look.pick("cactus", "broad", "snake"), look.vary(0.17, 0.22)
     green = ((66, 138, 82), (96, 156, 70), (44, 108, 84))[look.pick(0, 1, 2)]
     if style == 0:

@@ -21,7 +21,7 @@ BRIGHT: tuple[RGB, ...] = ((226, 66, 70), (246, 150, 50), (248, 206, 70), (84, 1
 
 
 def perfume(c: Canvas, look: Look) -> None:
-    """A bottle of perfume: square, round or faceted, its liquid in colour."""
+    """Draw a bottle of perfume: square, round or faceted, its liquid in colour."""
     style, cap = look.pick("square", "round", "faceted"), (GOLD, STEEL, INK, (240, 236, 228))[look.pick(0, 1, 2, 3)]
     level, w = look.vary(0.48, 0.6), look.vary(0.2, 0.27)
     if style == 0:
@@ -69,7 +69,7 @@ def perfume(c: Canvas, look: Look) -> None:
 
 
 def lipstick(c: Canvas, look: Look) -> None:
-    """A lipstick, open, with its cap beside it."""
+    """Draw a lipstick, open, with its cap beside it."""
     case = (INK, GOLD, STEEL, (236, 204, 200), (120, 30, 44))[look.pick(0, 1, 2, 3, 4)]
     ring = GOLD if case != GOLD else INK
     x, w = 0.37, look.vary(0.085, 0.105)
@@ -114,7 +114,7 @@ def lipstick(c: Canvas, look: Look) -> None:
 
 
 def nail_polish(c: Canvas, look: Look) -> None:
-    """A bottle of nail polish with a tall black cap."""
+    """Draw a bottle of nail polish with a tall black cap."""
     round_bottle, cap = look.chance(0.45), INK if look.chance(0.6) else (236, 232, 226)
     w = look.vary(0.18, 0.23)
     c.shape(
@@ -159,7 +159,7 @@ def nail_polish(c: Canvas, look: Look) -> None:
 
 
 def hair_dryer(c: Canvas, look: Look) -> None:
-    """A hair dryer blowing to the left, with nozzle, switches and cable."""
+    """Draw a hair dryer blowing to the left, with nozzle, switches and cable."""
     dark = INK if brightness(look.colour) > 0.25 else (112, 114, 120)
     c.line(smooth([(0.62, 0.9), (0.6, 0.96), (0.45, 0.95), (0.32, 0.9), (0.2, 0.95)], False), 0.024, INK)
     handle = smooth(
@@ -201,7 +201,7 @@ def hair_dryer(c: Canvas, look: Look) -> None:
 
 
 def feeding_bottle(c: Canvas, look: Look) -> None:
-    """A baby's bottle with a teat, a screw ring and marks for the milk."""
+    """Draw a baby's bottle with a teat, a screw ring and marks for the milk."""
     w, level = look.vary(0.15, 0.185), look.vary(0.5, 0.68)
     tint = mix(look.colour, (236, 244, 250), 0.7)
     c.shape(
@@ -250,7 +250,7 @@ def feeding_bottle(c: Canvas, look: Look) -> None:
 
 
 def pram(c: Canvas, look: Look) -> None:
-    """A pram with a folding hood, a handle and spoked wheels."""
+    """Draw a pram with a folding hood, a handle and spoked wheels."""
     frame = STEEL if look.chance(0.6) else (90, 92, 100)
     c.line(smooth([(0.24, 0.63), (0.14, 0.45), (0.07, 0.36)], False), 0.024, frame)
     c.shape(ribbon([(0.04, 0.345), (0.11, 0.385)], 0.045, rounded=True), INK, bevel=0.4)
@@ -285,7 +285,7 @@ def pram(c: Canvas, look: Look) -> None:
 
 
 def hammer(c: Canvas, look: Look) -> None:
-    """A claw hammer at a slant, its handle of wood or rubber."""
+    """Draw a claw hammer at a slant, its handle of wood or rubber."""
     spin, rubber = look.vary(32, 45), look.chance(0.45)
 
     def place(points: Points) -> np.ndarray:
@@ -335,7 +335,7 @@ def hammer(c: Canvas, look: Look) -> None:
 
 
 def screwdriver(c: Canvas, look: Look) -> None:
-    """A screwdriver at a slant with a two-coloured handle."""
+    """Draw a screwdriver at a slant with a two-coloured handle."""
     spin, thick = look.vary(36, 52), look.vary(0.07, 0.085)
 
     def place(points: Points) -> np.ndarray:
@@ -373,7 +373,7 @@ def screwdriver(c: Canvas, look: Look) -> None:
 
 
 def spanner(c: Canvas, look: Look) -> None:
-    """A spanner at a slant: an open jaw above, a ring below, a coloured shank."""
+    """Draw a spanner at a slant: an open jaw above, a ring below, a coloured shank."""
     spin, ring_end = look.vary(30, 50), look.chance(0.6)
 
     def place(points: Points) -> np.ndarray:
@@ -414,7 +414,7 @@ def spanner(c: Canvas, look: Look) -> None:
 
 
 def watering_can(c: Canvas, look: Look) -> None:
-    """A watering can with a long spout and its rose."""
+    """Draw a watering can with a long spout and its rose."""
     w = look.vary(0.2, 0.235)
     x = 0.6
     c.shape(
@@ -469,7 +469,7 @@ def watering_can(c: Canvas, look: Look) -> None:
 
 
 def teddy_bear(c: Canvas, look: Look) -> None:
-    """A sitting teddy bear with a bow or a jumper."""
+    """Draw a sitting teddy bear with a bow or a jumper."""
     fur, light = look.colour, mix(look.colour, (250, 236, 210), 0.6)
     plush = look.textured("knit", fur, 0.12) if look.chance(0.5) else fur
     for side in (np.array, mirrored):
@@ -533,7 +533,7 @@ def teddy_bear(c: Canvas, look: Look) -> None:
 
 
 def toy_car(c: Canvas, look: Look) -> None:
-    """A toy car from the side: a saloon, a beetle or a lorry."""
+    """Draw a toy car from the side: a saloon, a beetle or a lorry."""
     style, colour = look.pick("saloon", "beetle", "lorry"), look.colour
     glass = (178, 220, 240)
     if style == 2:
@@ -606,7 +606,7 @@ def toy_car(c: Canvas, look: Look) -> None:
 
 
 def stacking_rings(c: Canvas, look: Look) -> None:
-    """A stacking toy: rings of many colours on a peg, a ball on top."""
+    """Draw a stacking toy: rings of many colours on a peg, a ball on top."""
     count, first = 4 + look.pick(0, 1, 2), look.pick(*BRIGHT)
     c.shape(box(0.475, 0.12, 0.525, 0.85, 0.02), (226, 190, 132), bevel=0.4)
     base = look.colour
@@ -637,7 +637,7 @@ def stacking_rings(c: Canvas, look: Look) -> None:
 
 
 def pencil_box(c: Canvas, look: Look) -> None:
-    """An open pencil box with coloured pencils looking out."""
+    """Draw an open pencil box with coloured pencils looking out."""
     count = 7
     for k in range(count):
         tone, x = BRIGHT[(k + look.emblem) % len(BRIGHT)], 0.15 + 0.7 * k / (count - 1)
@@ -668,7 +668,7 @@ def pencil_box(c: Canvas, look: Look) -> None:
 
 
 def pen(c: Canvas, look: Look) -> None:
-    """A pen at a slant: a ball pen with a clip, or a fountain pen with its nib."""
+    """Draw a pen at a slant: a ball pen with a clip, or a fountain pen with its nib."""
     spin, nib, trim = look.vary(38, 50), look.chance(0.4), GOLD if look.chance(0.5) else STEEL
     thick = look.vary(0.034, 0.048)
 
@@ -730,7 +730,7 @@ def pen(c: Canvas, look: Look) -> None:
 
 
 def notebook(c: Canvas, look: Look) -> None:
-    """A notebook: bound with an elastic band, or with a wire spiral."""
+    """Draw a notebook: bound with an elastic band, or with a wire spiral."""
     spiral = look.chance(0.45)
     c.shape(box(0.21, 0.085, 0.83, 0.955, 0.015), darker(look.colour, 0.5), bevel=0.3)
     for k in range(4):
@@ -759,7 +759,7 @@ def notebook(c: Canvas, look: Look) -> None:
 
 
 def scissors(c: Canvas, look: Look) -> None:
-    """A pair of scissors, open, with coloured handles."""
+    """Draw a pair of scissors, open, with coloured handles."""
     gape, size = look.vary(13, 20), look.vary(0.095, 0.115)
     pivot = (0.5, 0.5)
     for sign in (-1, 1):
@@ -787,7 +787,7 @@ def scissors(c: Canvas, look: Look) -> None:
 
 
 def stapler(c: Canvas, look: Look) -> None:
-    """A stapler from the side, its arm a little raised."""
+    """Draw a stapler from the side, its arm a little raised."""
     lift = look.vary(4, 9)
     c.shape(
         smooth([(0.05, 0.8), (0.06, 0.745), (0.2, 0.735), (0.75, 0.735), (0.93, 0.72), (0.95, 0.8), (0.5, 0.815)]),
@@ -828,7 +828,7 @@ def stapler(c: Canvas, look: Look) -> None:
 
 
 def basketball(c: Canvas, look: Look) -> None:
-    """A ball: a basketball, a football or a cricket ball."""
+    """Draw a ball: a basketball, a football or a cricket ball."""
     colour, style = look.colour, look.pick("basketball", "basketball", "volleyball")
     second = look.mark if look.chance(0.3) else colour
     c.shape(
@@ -877,7 +877,7 @@ def basketball(c: Canvas, look: Look) -> None:
 
 
 def cricket_bat(c: Canvas, look: Look) -> None:
-    """A cricket bat at a slant with a coloured grip and stickers, perhaps with a ball."""
+    """Draw a cricket bat at a slant with a coloured grip and stickers, perhaps with a ball."""
     spin = look.vary(22, 40)
 
     def place(points: Points) -> np.ndarray:
@@ -909,7 +909,7 @@ def cricket_bat(c: Canvas, look: Look) -> None:
 
 
 def dumbbell(c: Canvas, look: Look) -> None:
-    """A pair of dumbbells, or one: hexagonal heads, round discs or smooth ends."""
+    """Draw a pair of dumbbells, or one: hexagonal heads, round discs or smooth ends."""
     style, weight = look.pick("hex", "discs", "round"), look.pick(1, 2, 3, 5, 8)
     pair = look.chance(0.5)
     for y in (0.34, 0.68) if pair else (0.5,):
@@ -971,7 +971,7 @@ def dumbbell(c: Canvas, look: Look) -> None:
 
 
 def racket(c: Canvas, look: Look) -> None:
-    """A tennis racket at a slant with its strings, perhaps with a ball."""
+    """Draw a tennis racket at a slant with its strings, perhaps with a ball."""
     spin = look.vary(28, 45)
 
     def place(points: Points) -> np.ndarray:
@@ -1061,7 +1061,7 @@ def _paw(c: Canvas, x: float, y: float, size: float, colour: RGB) -> None:
 
 
 def pet_bowl(c: Canvas, look: Look) -> None:
-    """A bowl for a pet with food or water, a bone or a paw on its front."""
+    """Draw a bowl for a pet with food or water, a bone or a paw on its front."""
     flare, food = look.vary(0.05, 0.12), look.chance(0.6)
     top, bottom = 0.4, 0.78
     rim = 0.41 - flare * 0.3
@@ -1113,7 +1113,7 @@ def pet_bowl(c: Canvas, look: Look) -> None:
 
 
 def dog_collar(c: Canvas, look: Look) -> None:
-    """A dog's collar, buckled to a ring, with a tag and studs."""
+    """Draw a dog's collar, buckled to a ring, with a tag and studs."""
     steel, band, style = (
         GOLD if look.chance(0.35) else STEEL,
         look.vary(0.1, 0.135),
@@ -1167,7 +1167,7 @@ def dog_collar(c: Canvas, look: Look) -> None:
 
 
 def dog_bone(c: Canvas, look: Look) -> None:
-    """A chewing bone of rubber with knobs or ridges, or one of hide tied in knots."""
+    """Draw a chewing bone of rubber with knobs or ridges, or one of hide tied in knots."""
     spin, ridged = look.vary(-35, -15), look.pick("ridges", "dots", "brand")
     r, h = look.vary(0.115, 0.14), look.vary(0.075, 0.095)
 
