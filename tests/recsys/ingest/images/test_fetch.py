@@ -220,7 +220,12 @@ def test_with_every_url_broken_the_last_cause_is_recorded(host, settings):
 def test_a_host_that_is_down_spends_no_budget_and_soon_gets_no_requests(host, settings, unused_port, monkeypatch):
     refusals = []
     refused = hosts.Host.refused
-    monkeypatch.setattr(hosts.Host, "refused", lambda self: (refusals.append(self), refused(self)))
+
+    def counting(self: hosts.Host) -> None:
+        refusals.append(self)
+        refused(self)
+
+    monkeypatch.setattr(hosts.Host, "refused", counting)
     settings = settings.model_copy(update={"concurrency_per_host": 4})
     items = [Item(str(n), (f"http://127.0.0.1:{unused_port}/{n}.jpg",), attempts=n % 2) for n in range(63)]
     outcomes = fetch_images([*items, Item("up", (host.url("ok"),))], settings)

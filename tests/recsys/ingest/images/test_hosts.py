@@ -261,7 +261,12 @@ def test_a_host_that_hangs_as_a_whole_spends_no_budget() -> None:
 def test_batches_at_the_same_time_share_the_state_of_a_host(host, monkeypatch) -> None:
     made = []
     init = Host.__init__
-    monkeypatch.setattr(hosts.Host, "__init__", lambda self, s: (made.append(self), init(self, s))[1])
+
+    def counting(self: Host, settings: Images) -> None:
+        made.append(self)
+        init(self, settings)
+
+    monkeypatch.setattr(hosts.Host, "__init__", counting)
     batches = [[Item(f"{b}-{n}", (host.url("slow", f"{b}-{n}"),)) for n in range(20)] for b in range(3)]
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(lambda items: fetch_images(items, settings(concurrency_per_host=START)), batches))

@@ -21,6 +21,9 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 class Marketplace:
     """Answers /s with `pages` and /robots.txt with `robots`; the last page is repeated."""
 
+    url: str
+    """Address of its server."""
+
     def __init__(self) -> None:
         self.pages: list[str | Answer] = [EMPTY]
         self.robots: str | Answer = status(404)

@@ -37,7 +37,9 @@ def store(tmp_path: Path) -> Store:
     """A shop with as many pictured products of each label as SIZES says, and some that do not count."""
     store = Store(tmp_path / "home")
     now = datetime.now(UTC)
-    products = [(f"{label}-{n}", label, "ok", None) for label, size in SIZES.items() for n in range(size)]
+    products: list[tuple[str, str | None, str, datetime | None]] = [
+        (f"{label}-{n}", label, "ok", None) for label, size in SIZES.items() for n in range(size)
+    ]
     products += [(f"{label}-broken", label, "broken", None) for label in SIZES]
     products += [(f"{label}-removed", label, "ok", now) for label in SIZES]
     products += [("no-label", None, "ok", None)]

@@ -47,7 +47,7 @@ NOTHING = scraped()
 SMALL = {"undersample_above": 20, "undersample_to": 10, "most_apart": 4}
 
 
-def of_origin(frame: pd.DataFrame, label: str) -> dict[str, int]:
+def of_origin(frame: pd.DataFrame, label: str) -> dict[Any, int]:
     return frame.loc[frame["label"] == label, "origin"].value_counts().to_dict()
 
 

@@ -40,7 +40,7 @@ def lamps(tree: str, count: int) -> list[ROW]:
     return [(tree, f"{kinds[n % 10]} {kinds[n // 10 % 10]} Lamp {n}", f"Maker {n % 5}") for n in range(count)]
 
 
-def suggested(*rows: ROW) -> dict[str, dict[str, Any]]:
+def suggested(*rows: ROW) -> dict[str, dict[Any, Any]]:
     frame = suggest_merges(catalogue(*rows))
     assert list(frame.columns) == COLUMNS
     return {row["value"]: row for row in frame.to_dict("records")}

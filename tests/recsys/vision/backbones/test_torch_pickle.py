@@ -27,7 +27,7 @@ class Tensor:
     """What PyTorch pickles for a tensor: a function of PyTorch, a storage, and a view of it."""
 
     def __init__(self, storage: Storage, offset: int, shape: tuple, strides: tuple) -> None:
-        self.arguments = (storage, offset, shape, strides, False, OrderedDict())
+        self.arguments: tuple[Any, ...] = (storage, offset, shape, strides, False, OrderedDict())
 
     def __reduce__(self) -> Any:
         return sys.modules["torch._utils"]._rebuild_tensor_v2, self.arguments
@@ -37,14 +37,14 @@ class Tensor:
 def torch(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """Provide the parts of PyTorch that its pickles name."""
     torch, torch_utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    torch.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
-    torch.LongStorage = type("LongStorage", (), {"__module__": "torch"})
+    for name in ("FloatStorage", "LongStorage"):
+        setattr(torch, name, type(name, (), {"__module__": "torch"}))
 
     def _rebuild_tensor_v2() -> None: ...
 
     _rebuild_tensor_v2.__module__ = "torch._utils"
     _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
-    torch_utils._rebuild_tensor_v2 = _rebuild_tensor_v2
+    torch_utils.__dict__["_rebuild_tensor_v2"] = _rebuild_tensor_v2
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setitem(sys.modules, "torch._utils", torch_utils)
     return torch
