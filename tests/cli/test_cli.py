@@ -487,7 +487,7 @@ def test_a_small_class_grows_by_a_marketplace_and_only_what_failed_is_asked_agai
     }
     assert recsys("run", "--catalogue", shop.catalogue, "--stop-after", "images", **market).returncode == 0
     for _ in range(2):  # its host asks for a captcha twice
-        fails(recsys("scrape", "--label", "Watches", **market), 13, "Eyewear (blocked)", "running again")
+        fails(recsys("scrape", "--label", "Watches", **market), 13, "Eyewear (blocked)", "run again")
     done = recsys("scrape", "--label", "Watches", "--json", **market)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

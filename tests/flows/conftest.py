@@ -43,7 +43,9 @@ def running(home: Path) -> Run:
     from flows.recommend import recommend
 
     def run(catalogue: Path, stop_after: str = "results", **flags: Any) -> dict[str, int]:
-        return recommend(str(home), str(catalogue), FLAGS | flags, stop_after)
+        flow: Any = recommend  # Prefect's overloads do not know the parameters
+        result: dict[str, int] = flow(str(home), str(catalogue), FLAGS | flags, stop_after)
+        return result
 
     return run
 
