@@ -39,7 +39,8 @@ FLAGS = (
 )  # fmt: skip
 PHONE, DESKTOP = 390, 1280
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed")
+NO_BROWSER = "no chromium, chromium-browser or google-chrome is installed"
+pytestmark = [pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER), pytest.mark.browser]
 
 # A page that shows the report in a frame of a device's width and prints measurements. Headless Chromium's own window
 # is never narrower than 500 pixels.

@@ -44,7 +44,8 @@ KINDS = ("Watches", "Bags & <b>Belts</b>")
 THINGS = ("Anvil", "Bell", "Clock", "Drum", "Easel", "Flute", "Globe", "Harp", "Inkwell", "Jug")
 TOP = 12
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome is installed")
+NO_BROWSER = "no chromium, chromium-browser or google-chrome is installed"
+pytestmark = [pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER), pytest.mark.browser]
 
 
 def id_of(number: int) -> str:

@@ -36,6 +36,8 @@ from recsys.storage.store import SCHEMAS, Store, digest
 from sample_shop import SampleHost, SampleShop
 from tests.waiting import wait_for
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 RECSYS = Path(sys.executable).with_name("recsys")
 QUICK = {
     "RECSYS_IMAGES__TIMEOUT_S": "1",

@@ -22,6 +22,8 @@ from recsys.models.labels import ledger
 from recsys.storage.store import SCHEMAS, Store, lock
 from sample_shop import SampleShop
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 Recsys = Callable[..., tuple[int, str, str]]
 
 

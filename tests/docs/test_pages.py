@@ -28,6 +28,8 @@ from tests.waiting import wait_for
 
 from ..conftest import Receiver
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 ABOUT_A_SHOP = ("docs/labels.md", "docs/upkeep.md", "docs/colour.md")
 WALKED = {"README.md", *ABOUT_A_SHOP, "docs/embedding.md", "docs/operations.md", "docs/production.md"}
 

@@ -20,6 +20,8 @@ from sample_shop import SampleHost, SampleShop
 from tests.docs.conftest import PAGES, Running, Terminal, blocks
 from tests.waiting import wait_for
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 PAGE = PAGES["docs/production.md"]
 LACKING = machines.lacking() or (None if machines.postgres_programs() else "needs Debian's postgresql")
 COMPARED = {

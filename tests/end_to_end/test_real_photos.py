@@ -19,7 +19,7 @@ from recsys.models.embedding.serving import serving
 from recsys.reporting.funnel import count_funnel
 from recsys.storage.store import Store
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 CAUSES = {"hang": "timeout", "404": "http_404", "410": "http_410", "403": "http_403", "500": "http_500"}
 
 

@@ -6,12 +6,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sample_shop import SampleShop
 from tests.flows.conftest import prefect
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("deployments")]
 
 
 def test_a_worker_runs_the_deployment(pool: str, shop: SampleShop, tmp_path: Path) -> None:

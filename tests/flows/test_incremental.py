@@ -19,6 +19,8 @@ from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from tests.flows.conftest import CONFIGURATION, Ran, running
 
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("one run of a shop")]
+
 Written = dict[str, Counter[str]]
 
 

@@ -6,10 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cli import deployments
 from recsys.storage.store import Store
 
 from ..conftest import Receiver
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 def test_what_goes_wrong_is_told_once(prefect_url: str, receiver: Receiver, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from sample_shop import SampleHost, SampleShop
 from tests.flows.conftest import prefect, recorded
 from tests.waiting import wait_for
 
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("deployments")]
+
 RECSYS = Path(sys.executable).with_name("recsys")
 IMAGES: dict[str, Any] = {
     "timeout_s": 1,

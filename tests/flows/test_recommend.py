@@ -22,6 +22,8 @@ from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from tests.flows.conftest import CONFIGURATION, FLAGS, Ran, Run, recorded, running
 
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("one run of a shop")]
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:

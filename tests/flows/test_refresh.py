@@ -16,6 +16,8 @@ from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from tests.flows.conftest import FLAGS, Ran, recorded
 
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("one run of a shop")]
+
 
 @pytest.fixture
 def home(ran: Ran, tmp_path: Path) -> Path:

@@ -18,6 +18,8 @@ from sample_shop.marketplace import PRODUCTS, SearchFault
 from tests.flows.conftest import recorded
 from tests.waiting import wait_for
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 LABELS = ("Cameras & Accessories", "Eyewear", "Pet Supplies")
 NOTHING = dict.fromkeys(("searches", "found", "kept", "duplicates", "broken"), 0)
 Scrape = Callable[..., dict[str, int]]

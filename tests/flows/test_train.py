@@ -21,6 +21,8 @@ from recsys.storage.store import Store
 from recsys.vision.square import decode_squared
 from tests.flows.conftest import FLAGS, Ran, recorded
 
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("one run of a shop")]
+
 ANSWERING = """
 import mlflow, numpy, sys
 model = mlflow.pyfunc.load_model("models:/product-embedding@champion")

@@ -8,6 +8,8 @@ import pytest
 
 from recsys.core.errors import ConfigurationError, ServerError
 
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
 
 def test_remote_workers_with_a_prefect_server_on_loopback_are_rejected_before_the_first_shard() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings

@@ -28,6 +28,8 @@ from recsys.ranking.single_query import recommend_product
 from recsys.storage.store import Store
 from tests.recsys.models.embedding.small_shop import Shop, draw, flags, recipe, settings
 
+pytestmark = pytest.mark.slow
+
 WEAK, STRONG = 1, 3
 """Epochs: both are better than the raw features, and the second than the first."""
 

@@ -16,6 +16,8 @@ from recsys.models.classifier.pictures import Pictures
 from recsys.models.classifier.recipe import load_recipe
 from tests.listening import Steps
 
+pytestmark = pytest.mark.slow
+
 WORDS = {"Watches": "quartz watch", "Footwear": "leather shoe", "Jewellery": "silver ring"}
 
 

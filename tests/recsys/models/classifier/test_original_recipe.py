@@ -20,6 +20,8 @@ from sample_shop.assortment import product
 from sample_shop.scene import draw_picture
 from tests.recsys.models.classifier.conftest import Shop, settings
 
+pytestmark = pytest.mark.slow
+
 PICTURES = 80
 
 

@@ -26,6 +26,8 @@ from recsys.models.classifier.training_record import MODEL_NAME
 from recsys.models.labels.ledger import Filling, predicted_labels
 from tests.recsys.models.classifier.conftest import KINDS, QUICK, Shop, settings
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = load_recipe(QUICK).epochs
 
 TRAINING = """

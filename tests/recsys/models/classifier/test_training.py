@@ -30,6 +30,8 @@ from recsys.vision.perceptual_hash import fingerprint
 from recsys.vision.square import square_photo
 from recsys.vision.training_loop import History, fit
 
+pytestmark = pytest.mark.slow
+
 LABELS, SIZE, EACH = 3, 32, 40
 N = LABELS * EACH
 

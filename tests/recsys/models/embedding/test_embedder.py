@@ -16,6 +16,8 @@ from recsys.models import features
 from recsys.models.embedding.embedder import Embedder, head_inputs
 from recsys.models.embedding.network import build_embedder, build_head, random_start
 
+pytestmark = pytest.mark.slow
+
 DIMENSIONS, BINS = 1280, 768
 
 CONFIGURATION = Configuration(backbone=Backbone(name="efficientnet_lite0", input_size=64))

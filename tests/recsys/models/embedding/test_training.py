@@ -21,6 +21,8 @@ from recsys.models.embedding.training import Trained, epochs_of, train_head, tra
 from recsys.vision import backbones
 from recsys.vision.training_loop import precision
 
+pytestmark = pytest.mark.slow
+
 HEADS = ["default", "original_head"]
 
 
