@@ -55,7 +55,7 @@ def current_store(home: Path) -> Iterator[None]:
 
 
 def log_picture(client: MlflowClient, run_id: str, name: str, png: bytes) -> None:
-    """Log a PNG as it is; MLflow's `log_image` would encode it anew."""
+    """Log a PNG file unchanged; MLflow's `log_image` would re-encode it."""
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, f"{name}.png")
         file.write_bytes(png)
