@@ -29,7 +29,9 @@ check: lint types  ## lint, check types, run the unit tests: what to run before 
 lint: $(VENV)/.dev  ## lint, and scan for secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline
+	@cp .secrets.baseline $(VENV)/secrets.baseline  # the hook rewrites line numbers, and then exits with 3
+	@$(BIN)/detect-secrets-hook --no-verify --baseline $(VENV)/secrets.baseline \
+	  $$(git ls-files ':!.secrets.baseline') || test $$? = 3
 
 types: $(VENV)/.dev  ## check types
 	$(BIN)/mypy
