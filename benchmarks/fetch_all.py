@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recsys.core.configuration import Configuration
-    from recsys.storage.store import Shard
+    from recsys.storage.shards import Shard
 
 # Each process of the pool imports this file again; like the `recsys` script it imports the library only in functions.
 

@@ -40,7 +40,8 @@ from recsys.ranking.ann_index import load_index
 from recsys.ranking.ann_index_building import ensure_index
 from recsys.ranking.gallery import Gallery, Queries
 from recsys.ranking.nearest_neighbours import Shortlist, search
-from recsys.storage.store import Store, embeddings_schema
+from recsys.storage.schemas import embeddings_schema
+from recsys.storage.store import Store
 
 SIZES = (20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 LARGER = 5_800_000

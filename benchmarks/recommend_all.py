@@ -34,7 +34,8 @@ from recsys.models import features
 from recsys.models.embedding.serving import Serving
 from recsys.ranking.price_levels import price_levels
 from recsys.ranking.recommendations import recommend_missing
-from recsys.storage.store import SCHEMAS, Store, features_schema, literal
+from recsys.storage.schemas import SCHEMAS, features_schema
+from recsys.storage.store import Store, literal
 from recsys.vision import colour
 
 LABELS = {

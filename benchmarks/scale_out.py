@@ -30,7 +30,8 @@ import pandas as pd
 from machines import Network
 from measuring import out, say, table
 
-from recsys.storage.store import TIME, Store, key_of
+from recsys.storage.schemas import TIME, key_of
+from recsys.storage.store import Store
 from sample_shop import SampleHost
 
 MOST = 1.5

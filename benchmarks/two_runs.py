@@ -36,7 +36,8 @@ from recsys.models.embedding import ledger as embeddings
 from recsys.models.embedding.serving import serving
 from recsys.models.labels import ledger as labels
 from recsys.ranking import recommendations
-from recsys.storage.store import Store, key_of
+from recsys.storage.schemas import key_of
+from recsys.storage.store import Store
 from recsys.vision.square import decode_squared
 from sample_shop import SampleHost, draw_shop
 

@@ -33,7 +33,8 @@ from measuring import out, say, table
 from cli.servers import LOOPBACK, free_port, prefect_server
 from recsys.core.configuration import load
 from recsys.models.embedding.serving import serving
-from recsys.storage.compaction import disk_use, files_of, size_of
+from recsys.storage.compaction import files_of
+from recsys.storage.disk_use import disk_use, size_of
 from recsys.storage.store import Store
 from sample_shop import SampleHost, draw_shop
 

@@ -56,7 +56,7 @@ def _known_error(error: Exception, home: Path) -> RecsysError | None:
 
 def _full_disk(home: Path) -> HomeError | None:
     """Return the error of a full disk if the home's disk has less than 1 MiB free."""
-    from recsys.storage.store import home_error
+    from recsys.storage.home import home_error
 
     with contextlib.suppress(OSError):
         if shutil.disk_usage(home).free < 1 << 20:

@@ -34,7 +34,8 @@ def clean(
         recsys clean --home my-shop
     """
     from recsys.lifecycle.retention import leftovers, remove
-    from recsys.storage.store import Store, lock
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     configuration = load(home)
     store = Store(home, read_only=True)  # raises if the home holds no shop

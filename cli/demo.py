@@ -41,7 +41,9 @@ def demo(
         recsys demo --home my-demo --products 100
     """
     from cli.servers import prefect_server
-    from recsys.storage.store import Store, lock, require_space
+    from recsys.storage.home import require_space
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
     from sample_shop import SampleHost, draw_shop
 
     with lock(home):

@@ -175,7 +175,8 @@ def _save_answers(home: Path, configuration: Configuration, answers: Path, allow
     """Save the answers of a file, update the labels, and print the counts."""
     from recsys.models.labels import ledger
     from recsys.models.labels.review import known_labels, read_answers, save_answers
-    from recsys.storage.store import Store, lock
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     with lock(home):
         store = Store(home)

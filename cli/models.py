@@ -89,7 +89,8 @@ def promote(
     """
     from recsys.lifecycle import promotion
     from recsys.models.embedding import serving
-    from recsys.storage.store import Store, lock
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     configuration = load(home)
     with lock(home), show_progress():
@@ -107,7 +108,8 @@ def rollback(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> No
     """
     from recsys.lifecycle import promotion
     from recsys.models.embedding import serving
-    from recsys.storage.store import Store, lock
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     configuration = load(home)
     with lock(home), show_progress():

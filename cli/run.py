@@ -59,7 +59,9 @@ def run(
         recsys run --catalogue catalogue.csv --allow-host images.intranet
     """
     from recsys.ingest.catalogue.source import check_source
-    from recsys.storage.store import Store, lock, require_space
+    from recsys.storage.home import require_space
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     check_source(catalogue)
     rule_settings = set_values(
@@ -108,7 +110,9 @@ def retry(
         recsys retry --cause 404 --cause timeout
         recsys retry --changed --older-than 30d
     """
-    from recsys.storage.store import Store, lock, require_space
+    from recsys.storage.home import require_space
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     if changed and (broken or cause):
         raise typer.BadParameter("--changed is for working links, --broken and --cause are for broken links")

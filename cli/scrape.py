@@ -30,7 +30,9 @@ def scrape(
         recsys scrape
         recsys scrape --label Eyewear --label "Pet Supplies"
     """
-    from recsys.storage.store import Store, lock, require_space
+    from recsys.storage.home import require_space
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     load(home, flags := allow_hosts(home, allow_host))
     Store(home, read_only=True)

@@ -23,7 +23,7 @@ def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None
         recsys status --home my-shop
         recsys status --json
     """
-    from recsys.storage.compaction import disk_use
+    from recsys.storage.disk_use import disk_use
 
     load(home)
     if as_json:

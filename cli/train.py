@@ -40,7 +40,9 @@ def train(
         recsys train classifier
         recsys train embedding --recipe fine_tuning
     """
-    from recsys.storage.store import Store, lock, require_space
+    from recsys.storage.home import require_space
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
 
     if recipe and model is None:
         raise typer.BadParameter("name the model of the recipe: recsys train classifier, or recsys train embedding")

@@ -18,7 +18,8 @@ from recsys.core import progress
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import ConfigurationError, PendingImagesError
 from recsys.core.process import set_up_process
-from recsys.storage.store import Shard, lock
+from recsys.storage.lock import lock
+from recsys.storage.shards import Shard
 from tasks.policy import with_retries
 from tasks.result_storage import register_s3
 from tasks.upkeep import compact_tables, drop_old_versions

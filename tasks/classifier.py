@@ -13,7 +13,8 @@ from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.core.errors import TrainingError
 from recsys.models.classifier import ledger, registry
-from recsys.storage.store import Shard, Store
+from recsys.storage.shards import Shard
+from recsys.storage.store import Store
 from tasks import policy
 from tasks.epoch_log import log_epoch
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import recsys
-from recsys.storage.store import digest
+from recsys.core.digests import digest
 
 LIBRARY = Path(recsys.__file__).parent
 

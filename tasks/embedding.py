@@ -14,7 +14,8 @@ from recsys.core.errors import TrainingError
 from recsys.lifecycle import promotion
 from recsys.models.embedding import ledger, serving
 from recsys.models.embedding.serving import Model
-from recsys.storage.store import Shard, Store
+from recsys.storage.shards import Shard
+from recsys.storage.store import Store
 from tasks import events, policy
 from tasks.artifacts import save_table
 from tasks.epoch_log import log_epoch

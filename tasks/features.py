@@ -8,7 +8,8 @@ from prefect.logging import get_run_logger
 from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.models import features
-from recsys.storage.store import Shard, Store
+from recsys.storage.shards import Shard
+from recsys.storage.store import Store
 from tasks import policy
 
 

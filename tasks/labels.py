@@ -8,7 +8,8 @@ from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.models.labels import ledger
 from recsys.models.labels.merge_table import merge_table_notes
-from recsys.storage.store import Shard, Store
+from recsys.storage.shards import Shard
+from recsys.storage.store import Store
 from tasks import policy
 from tasks.artifacts import save_table
 

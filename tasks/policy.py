@@ -19,8 +19,9 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import PendingImagesError, RecsysError, TransientFetchError
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 from tasks.code_digest import code_digest
 
 

@@ -10,7 +10,8 @@ from recsys.core.configuration import Configuration
 from recsys.models.embedding.serving import Model, Serving
 from recsys.ranking import recommendations
 from recsys.ranking.ann_index_building import ensure_index
-from recsys.storage.store import Shard, Store
+from recsys.storage.shards import Shard
+from recsys.storage.store import Store
 from tasks import policy
 
 

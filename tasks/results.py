@@ -11,13 +11,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.evaluation.leave_one_out import evaluate_shop
 from recsys.ingest.images.ledger import broken_by_cause
 from recsys.models.embedding.serving import serving
 from recsys.ranking.cache_keys import shop_key
 from recsys.reporting import publication
 from recsys.reporting.funnel import count_funnel
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 from tasks import policy
 from tasks.artifacts import records
 

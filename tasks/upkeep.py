@@ -18,7 +18,7 @@ from tasks import policy
 @task(task_run_name="upkeep: old versions", **policy.UNCACHED)
 def drop_old_versions(home: str, configuration: Configuration) -> None:
     """Drop versions of tables that are no longer read."""
-    get_run_logger().info("%s", compaction.let_go(Store(home), configuration.upkeep))
+    get_run_logger().info("%s", compaction.drop_old_versions(Store(home), configuration.upkeep))
 
 
 @task(task_run_name="upkeep: tables", **policy.UNCACHED)

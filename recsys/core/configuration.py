@@ -86,7 +86,7 @@ FLIPKART_LABELS: dict[str, tuple[str, ...]] = {
 class Section(BaseModel):
     """A branch of the tree: frozen, and closed to keys that it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Columns(Section):
@@ -549,7 +549,6 @@ class Configuration(BaseSettings):
         frozen=True,
         env_prefix=PREFIX,
         env_nested_delimiter="__",
-        use_attribute_docstrings=True,
     )
 
     catalogue: Catalogue = Catalogue()

@@ -1,7 +1,7 @@
-"""Set up a process: the environment and the garbage collector, once, by its entry point.
+"""Set up a process: environment, allocators and garbage collector, once, by its entry point.
 
 Importing the library changes nothing of this kind. Without the set-up all results are the same; a process starts
-slower and prints more of TensorFlow's start-up notes.
+slower, needs more memory and prints more of TensorFlow's start-up notes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import gc
 import importlib.util
 import os
 import warnings
+
+from recsys.core.memory import limit_allocators
 
 COLLECT_AFTER = 50_000
 """Allocations between two runs of the garbage collector (Python's default: 700). The imports of a run allocate half a
@@ -30,5 +32,6 @@ def set_up_process() -> None:
         os.environ.setdefault("KERAS_BACKEND", "jax")
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit", category=RuntimeWarning)
+    limit_allocators()
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)  # the interpreter's last collection would visit every object

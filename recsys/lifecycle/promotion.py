@@ -22,6 +22,7 @@ import pandas as pd
 
 from recsys.core import progress
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import ModelError, TrainingError
 from recsys.core.tracking import experiment
 from recsys.models import features
@@ -30,7 +31,7 @@ from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.models.embedding.serving import Model, Pointer, Serving
 from recsys.ranking import recommendations
 from recsys.storage import shared
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 from recsys.vision import backbones
 
 if TYPE_CHECKING:

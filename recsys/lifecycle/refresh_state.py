@@ -16,12 +16,13 @@ from pathlib import Path
 import pandas as pd
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.tracking import TAG_CATALOGUE, TAG_FLOW_RUN, experiment, resumable
 from recsys.ingest.catalogue.source import plain_file
 from recsys.ingest.images.ledger import count_images
 from recsys.models.embedding.serving import models
 from recsys.storage import shared
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 
 REFRESHES = "refreshes"
 

@@ -17,8 +17,10 @@ from recsys.models import features
 from recsys.models.classifier import registry as classifiers
 from recsys.models.embedding import serving
 from recsys.storage import shared
-from recsys.storage.compaction import files_of, size_of
-from recsys.storage.store import Store, home_error
+from recsys.storage.compaction import files_of
+from recsys.storage.disk_use import size_of
+from recsys.storage.home import home_error
+from recsys.storage.store import Store
 
 DAY_S = 86_400.0
 

@@ -12,10 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.ingest.catalogue.products import active_products
 from recsys.models.features import table_name
 from recsys.models.grouping import assign_groups
-from recsys.storage.store import Store, among, digest
+from recsys.storage.store import Store, among
 from recsys.vision.perceptual_hash import fingerprint
 from recsys.vision.square import decode_squared
 

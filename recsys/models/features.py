@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Backbone, Configuration
-from recsys.storage.store import Shard, Store, among, features_schema, shards
+from recsys.storage.schemas import features_schema
+from recsys.storage.shards import Shard, shards
+from recsys.storage.store import Store, among
 from recsys.vision import backbones, colour
 from recsys.vision.perceptual_hash import VERSION, fingerprint
-from recsys.vision.square import decode_squared
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> F
     rows = pa.concat_tables(store.read(table, ["image_digest", "jpeg"], condition) for table in ("images", "views"))
     jpegs = dict(zip(rows["image_digest"].to_pylist(), rows["jpeg"].to_pylist(), strict=True))
     keys = [key for key in shard.keys if key in jpegs]
+    from recsys.vision.square import decode_squared  # imports Pillow, which a single query does not need
+
     images = np.stack([decode_squared(jpegs[key]) for key in keys])  # (n, 256, 256, 3)
     embeddings, histograms = describe(images, configuration)
     fingerprints = [fingerprint(image) for image in images]

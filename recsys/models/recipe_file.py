@@ -14,14 +14,14 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from recsys.core.digests import digest
 from recsys.core.errors import ConfigurationError
-from recsys.storage.store import digest
 
 
 class RecipeSection(BaseModel):
     """Immutable part of a recipe; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RecipeFile(RecipeSection):

@@ -20,6 +20,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -29,7 +30,6 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration, Index
 from recsys.models.embedding.serving import Serving
 from recsys.ranking.gallery import Gallery
-from recsys.storage.lean_lancedb import lancedb
 from recsys.storage.store import Store
 
 HNSW = "ivf_hnsw_sq"

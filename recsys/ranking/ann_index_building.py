@@ -15,8 +15,10 @@ from math import gcd, isqrt
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.index import HnswSq, IvfFlat, IvfPq
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration, Index
@@ -36,8 +38,8 @@ from recsys.ranking.ann_index import (
 )
 from recsys.ranking.nearest_neighbours import nearest_columns
 from recsys.storage import shared
-from recsys.storage.lean_lancedb import HnswSq, IvfFlat, IvfPq, lancedb
-from recsys.storage.store import Store, home_error
+from recsys.storage.home import home_error
+from recsys.storage.store import Store
 
 EXPERIMENT = "indexes"
 """The MLflow experiment."""

@@ -14,12 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.gallery import rows_by_value
 from recsys.ranking.price_levels import price_levels
 from recsys.ranking.reranking import RULE_VERSION
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 
 T = TypeVar("T")
 

@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import ExportError
 from recsys.models.embedding.serving import serving
 from recsys.ranking.cache_keys import ranking_keys
 from recsys.ranking.reranking import RULE_VERSION
 from recsys.storage.spreadsheet import write_csv
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 SCORES = ["visual", "colour", "price", "total"]

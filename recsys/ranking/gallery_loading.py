@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import NoImagesError
 from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
@@ -21,7 +22,7 @@ from recsys.ranking.cache_keys import (
 from recsys.ranking.gallery import Gallery, as_slice
 from recsys.ranking.price_levels import price_levels
 from recsys.ranking.variants import variant_groups
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 
 _last_shop = LastResult[tuple[pd.DataFrame, Gallery]]()
 _last_gallery = LastResult[Gallery]()

@@ -15,7 +15,9 @@ from recsys.ranking.cache_keys import ranking_keys
 from recsys.ranking.gallery import Gallery, Queries
 from recsys.ranking.gallery_loading import load_gallery
 from recsys.ranking.reranking import Recommendations, recommend
-from recsys.storage.store import SCHEMAS, Shard, Store, among, shards
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.shards import Shard, shards
+from recsys.storage.store import Store, among
 
 
 @dataclass(frozen=True)

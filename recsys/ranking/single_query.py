@@ -21,7 +21,6 @@ from recsys.ranking.gallery_loading import load_nonempty_gallery
 from recsys.ranking.nearest_neighbours import Shortlist
 from recsys.ranking.reranking import recommend
 from recsys.storage.store import Store, literal
-from recsys.vision.square import read_photo
 
 MAX_COMPARED_IDS = 5_000
 """Product ids that an unknown id is compared with, to suggest a similar one."""
@@ -84,6 +83,8 @@ def recommend_photo(store: Store, configuration: Configuration, photo: Path) -> 
         PhotoError: the file is missing, is not an image, or exceeds a safety limit.
         WeightsError: the backbone's weights are not available.
     """
+    from recsys.vision.square import read_photo  # imports Pillow, which a query by product id does not need
+
     return recommend_image(store, configuration, read_photo(photo, configuration.images), photo.name)
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.models.embedding.serving import Serving
 from recsys.reporting.products import read_pictures
-from recsys.storage.store import Store, among, digest
+from recsys.storage.store import Store, among
 
 
 @dataclass(frozen=True)

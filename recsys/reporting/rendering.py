@@ -28,7 +28,7 @@ from recsys.core.text import money
 from recsys.evaluation.tsne import MARKERS, legend, perplexity, tsne_picture
 from recsys.reporting.pictures import weights_picture
 from recsys.reporting.report_data import ReportData
-from recsys.storage.store import home_error
+from recsys.storage.home import home_error
 
 TEMPLATE_FOLDER = Path(__file__).parent
 NEIGHBOUR_SIDE = 160

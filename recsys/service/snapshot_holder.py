@@ -11,7 +11,8 @@ from recsys.core.errors import RecsysError
 from recsys.models.embedding.serving import serving
 from recsys.models.features import table_name
 from recsys.service.snapshot import Snapshot, load_snapshot
-from recsys.storage.store import Store, is_held
+from recsys.storage.lock import is_held
+from recsys.storage.store import Store
 
 log = logging.getLogger(__name__)
 

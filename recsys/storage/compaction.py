@@ -1,54 +1,53 @@
-"""What keeps a home small while it is run again and again: tables written anew, their old versions dropped.
+"""Keep tables small and fast over many runs: compact them, and drop their old versions.
 
-Each commit of the store leaves a fragment and a version behind, and a row that is replaced stays in its old fragment.
-So tables grow with the number of commits, and so does the time to read a few of their rows. At its end a run writes the
-tables anew of which too much is waste (`compact`), and the next one, at its beginning, drops the versions that nobody
-reads any more (`let_go`). Both are no change to whoever asks for a table's `version`.
+Each commit adds a fragment and a version to a table, and a replaced row stays in its old fragment. So a table grows
+with the number of commits, and so does the time to read a few of its rows. At its end a run compacts the tables with
+too much waste (`compact`); at its beginning it drops versions that have no reader any more (`drop_old_versions`).
+Neither changes the `version` of a table.
 
-An old version counts as old from the moment that another took its place, not from when it was made: a table that has
-not changed for a month may have been opened a second ago. For `upkeep.grace_s` from there on it can be read.
+A version is old from the moment that the next one replaced it, whenever it was made: a table without changes for a
+month may have been opened a second ago. It stays readable for `upkeep.grace_s` after it was replaced.
 
-LanceDB does all of it by one call, `optimize`, which drops old versions only where it compacts as well. So they are
-dropped where there is nothing to compact, and what a run leaves behind when it writes a table anew is there until the
-next run: only so much is written anew in one run that the store stays within twice its data, the worst table at least.
+LanceDB's `optimize` does both, and drops versions only of the table that it compacts. So versions are dropped from
+tables that need no compaction, and the files that a run replaces stay until the next run. A run therefore compacts
+only so much that the store stays within twice its data, but at least the table with the most waste.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from recsys.core.configuration import Upkeep
+from recsys.storage.disk_use import size_of
 from recsys.storage.store import Store
 
 FRAGMENT_ROWS = 1 << 20
-"""Of a fragment that LanceDB calls full: it is not merged with others any more."""
+"""Rows of a full fragment, which LanceDB does not merge with others."""
 
 DEAD_SHARE = 0.1
-"""From which on LanceDB writes a fragment anew when asked to."""
+"""Share of dead rows from which `optimize` rewrites a fragment."""
 
-WRITING_S = 3_600.0
-"""That writing a table anew takes at most: LanceDB looks at the clock again when that is done, and only then drops."""
+MAX_REWRITE_S = 3_600.0
+"""Longest time to rewrite a table, seconds. LanceDB reads the clock when that is done, and then drops old versions."""
 
-MOST = 2.0
-"""Times its data that the store may take, if writing anew one table alone does not take more."""
+MAX_GROWTH = 2.0
+"""Largest size of the store as a multiple of its data, unless compacting one table alone exceeds it."""
 
 
 @dataclass(frozen=True)
 class TableFiles:
-    """What the files of a table hold.
+    """Size and state of a table's files.
 
     Attributes:
-        table: its name.
-        bytes: of the data in the newest version's fragments, dead rows included.
-        rows: in these fragments.
-        dead: of them, replaced or removed since.
-        fragments: one a commit, until they are merged.
-        made: when each version was made, seconds since the epoch, the oldest first.
+        table: name of the table.
+        bytes: bytes of the newest version's fragments, dead rows included.
+        rows: rows in these fragments.
+        dead: those of them that were replaced or deleted.
+        fragments: number of fragments: one per commit, until they are merged.
+        made: creation times of the versions, seconds since the epoch, the oldest first.
     """
 
     table: str
@@ -60,59 +59,59 @@ class TableFiles:
 
     @property
     def dead_share(self) -> float:
-        """Of the rows."""
+        """Share of dead rows."""
         return self.dead / max(1, self.rows)
 
     @property
     def live_bytes(self) -> int:
-        """About what the rows would take that are in the table."""
+        """Estimated bytes of the rows that are alive."""
         return round(self.bytes * (1 - self.dead_share))
 
     @property
     def surplus(self) -> int:
-        """Fragments more than the table would have, written at once."""
+        """Number of fragments beyond those that a single write would make."""
         return self.fragments - -(-self.rows // FRAGMENT_ROWS)
 
     @property
     def compact(self) -> bool:
-        """Whether LanceDB would find nothing to merge and nothing to write anew."""
+        """Whether `optimize` would neither merge nor rewrite anything."""
         return self.surplus <= 0 and self.dead_share < DEAD_SHARE
 
-    def is_worth(self, settings: Upkeep) -> bool:
-        """Return whether the table is to be written anew."""
+    def needs_compaction(self, settings: Upkeep) -> bool:
+        """Return whether the table has more waste than the settings allow."""
         return self.dead_share > settings.dead_share or self.surplus >= settings.fragments
 
-    def keep(self, settings: Upkeep, now: float) -> float:
-        """Return of what age versions stay, in seconds, where another version takes the newest one's place now.
+    def retention(self, settings: Upkeep, now: float) -> float:
+        """Return the age, in seconds, up to which versions stay if the newest one is replaced now.
 
-        That is all but those in whose place another was `grace_s` ago.
+        All versions stay but those that were replaced at least `grace_s` ago.
         """
-        at = max((made for made in self.made if made <= now - settings.grace_s), default=self.made[0])
-        return now - at + WRITING_S
+        oldest = max((made for made in self.made if made <= now - settings.grace_s), default=self.made[0])
+        return now - oldest + MAX_REWRITE_S
 
-    def has_old(self, settings: Upkeep, now: float) -> bool:
-        """Return whether there are versions that nobody reads any more: the newest is older than the grace."""
+    def has_old_versions(self, settings: Upkeep, now: float) -> bool:
+        """Return whether all versions but the newest were replaced longer than the grace period ago."""
         return len(self.made) > 1 and self.made[-1] < now - settings.grace_s
 
 
 def files_of(store: Store, table: str) -> TableFiles:
-    """Return what the files of a table hold."""
-    versions = sorted(store.table(table).list_versions(), key=lambda each: each["version"])
-    told = {name: int(value) for name, value in versions[-1]["metadata"].items()}
+    """Return size and state of a table's files."""
+    versions = sorted(store.table(table).list_versions(), key=lambda version: version["version"])
+    metadata = {name: int(value) for name, value in versions[-1]["metadata"].items()}
     return TableFiles(
         table=table,
-        bytes=told["total_files_size"],
-        rows=told["total_data_file_rows"],
-        dead=told["total_deletion_file_rows"],
-        fragments=told["total_fragments"],
-        # local time, and where a clock is set back the later of two: it is the safe one
-        made=tuple(each["timestamp"].replace(fold=1).timestamp() for each in versions),
+        bytes=metadata["total_files_size"],
+        rows=metadata["total_data_file_rows"],
+        dead=metadata["total_deletion_file_rows"],
+        fragments=metadata["total_fragments"],
+        # naive local time; when a clock is set back, the later of the two meanings is the safe one
+        made=tuple(version["timestamp"].replace(fold=1).timestamp() for version in versions),
     )
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What upkeep did: tables, the bytes on disk before and after, and what failed, told by table."""
+class CompactionResult:
+    """Optimised tables, the bytes on disk before and after, and a sentence for each table that failed."""
 
     tables: tuple[str, ...] = ()
     before: int = 0
@@ -120,89 +119,46 @@ class Kept:
     failed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = f"{len(self.tables)} tables, {self.before / 1e6:,.1f} MB before and {self.after / 1e6:,.1f} MB after"
-        return "; ".join([told, *self.failed])
+        message = f"{len(self.tables)} tables, {self.before / 1e6:,.1f} MB before and {self.after / 1e6:,.1f} MB after"
+        return "; ".join([message, *self.failed])
 
 
-def let_go(store: Store, settings: Upkeep) -> Kept:
-    """Drop old versions that nobody reads any more, of the tables that are compact.
-
-    Whoever calls it holds the home.
-    """
+def drop_old_versions(store: Store, settings: Upkeep) -> CompactionResult:
+    """Drop the old versions of all tables that need no compaction. The caller must hold the home's lock."""
     now = time.time()
-    old = [each for table in store.tables() if (each := files_of(store, table)).compact and each.has_old(settings, now)]
-    return _optimize(store, [(each, settings.grace_s) for each in old])  # all but the newest, whose place none takes
+    tables = [files_of(store, table) for table in store.tables()]
+    old = [each for each in tables if each.compact and each.has_old_versions(settings, now)]
+    return _optimize(store, [(each, settings.grace_s) for each in old])
 
 
-def compact(store: Store, settings: Upkeep) -> Kept:
-    """Write anew the tables that are worth it, the most wasteful first, as long as the store stays within `MOST` times
-    its data and the disk has room.
+def compact(store: Store, settings: Upkeep) -> CompactionResult:
+    """Compact the tables that need it, as long as the store stays within `MAX_GROWTH` and the disk has room.
 
-    Whoever calls it holds the home.
+    The tables with the most waste come first. The caller must hold the home's lock.
     """
     tables = [files_of(store, table) for table in store.tables()]
-    worth = [each for each in tables if each.is_worth(settings)]
-    worth.sort(key=lambda each: each.bytes - each.live_bytes, reverse=True)
-    left = MOST * sum(each.live_bytes for each in tables) - sum(each.bytes for each in tables)
+    wasteful = [each for each in tables if each.needs_compaction(settings)]
+    wasteful.sort(key=lambda each: each.bytes - each.live_bytes, reverse=True)
+    budget = MAX_GROWTH * sum(each.live_bytes for each in tables) - sum(each.bytes for each in tables)
     room = shutil.disk_usage(store.home).free / 2
     chosen: list[TableFiles] = []
-    for each in worth:
-        if each.live_bytes <= room and (each.live_bytes <= left or not chosen):
+    for each in wasteful:
+        if each.live_bytes <= room and (each.live_bytes <= budget or not chosen):
             chosen.append(each)
-            left, room = left - each.live_bytes, room - each.live_bytes
+            budget, room = budget - each.live_bytes, room - each.live_bytes
     now = time.time()
-    return _optimize(store, [(each, each.keep(settings, now)) for each in chosen])
+    return _optimize(store, [(each, each.retention(settings, now)) for each in chosen])
 
 
-def _optimize(store: Store, tables: list[tuple[TableFiles, float]]) -> Kept:
+def _optimize(store: Store, tables: list[tuple[TableFiles, float]]) -> CompactionResult:
     done, failed, before, after = [], [], 0, 0
-    for each, keep in tables:
-        place = store.home / "store" / f"{each.table}.lance"
-        before += (size := size_of(place) or each.bytes)  # in an object store, what is told of it
+    for each, keep_s in tables:
+        folder = store.home / "store" / f"{each.table}.lance"
+        before += (size := size_of(folder) or each.bytes)  # `bytes` where the table is in an object store
         try:
-            store.optimize(each.table, timedelta(seconds=keep))
+            store.optimize(each.table, timedelta(seconds=keep_s))
             done.append(each.table)
-        except (OSError, RuntimeError) as error:  # a full disk, another writer: the table is as it was
-            failed.append(f"{each.table} stays as it is ({' '.join(str(error).split())[:200]})")
-        after += size_of(place) or files_of(store, each.table).bytes if each.table in done else size
-    return Kept(tuple(done), before, after, tuple(failed))
-
-
-def size_of(place: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder and below; 0 where there is none."""
-    if place.is_file():
-        return place.stat().st_size
-    size = 0
-    for folder, _, names in os.walk(place):
-        for name in names:
-            try:
-                size += (Path(folder) / name).lstat().st_size
-            except FileNotFoundError:  # gone meanwhile
-                continue
-    return size
-
-
-PARTS = {
-    "pictures": ("store/images.lance", "store/views.lance", "store/scraped.lance"),
-    "features and embeddings": ("store/features-*", "store/embeddings-*"),
-    "recommendations": ("store/recommendations-*",),
-    "other tables": ("store/*",),
-    "trained models": ("embedding", "classifier"),
-    "MLflow: figures, pictures, models": ("mlflow",),
-    "Prefect: kept results": ("prefect/results",),
-    "Prefect: what ran": ("prefect/*",),
-    "sample shop": ("sample-shop",),
-    "report, logs and the rest": ("*",),
-}
-"""Of a home, each with the patterns of its places; a place belongs to the first part that names it."""
-
-
-def disk_use(home: Path) -> dict[str, int]:
-    """Return the bytes that each part of a home takes on disk, without those that take none."""
-    known: set[Path] = set()
-    parts = {}
-    for part, patterns in PARTS.items():
-        places = {place for pattern in patterns for place in home.glob(pattern)} - known
-        known |= places | {above for place in places for above in place.parents if above != home}
-        parts[part] = sum(size_of(place) for place in places)
-    return {part: size for part, size in parts.items() if size}
+        except (OSError, RuntimeError) as error:  # a full disk, another writer: the table is unchanged
+            failed.append(f"{each.table} is not compacted ({' '.join(str(error).split())[:200]})")
+        after += size_of(folder) or files_of(store, each.table).bytes if each.table in done else size
+    return CompactionResult(tuple(done), before, after, tuple(failed))

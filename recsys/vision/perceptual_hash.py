@@ -94,16 +94,20 @@ def one_photo(one: np.uint64, others: np.ndarray) -> np.ndarray:
 def joined(codes: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return codes in which all codes connected by pairs are equal: (n,) int64, from 0 without gaps.
 
+    `scipy.sparse.csgraph` has this too; importing it would take a tenth of the time of a cold `recsys recommend`.
+
     Args:
         codes: (n,) int64, from 0.
         one, other: (m,) int64, pairs of codes.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    size = int(codes.max(initial=-1)) + 1
-    pairs = coo_array((np.ones(len(one), bool), (one, other)), shape=(size, size))
-    return connected_components(pairs, directed=False)[1].astype(np.int64)[codes]
+    roots = np.arange(int(codes.max(initial=-1)) + 1)  # the smallest code known to be connected to each code
+    while not np.array_equal(roots[one], roots[other]):
+        np.minimum.at(roots, roots[one], roots[other])
+        np.minimum.at(roots, roots[other], roots[one])
+        roots = roots[roots]
+    while not np.array_equal(roots, roots[roots]):
+        roots = roots[roots]
+    return np.unique(roots, return_inverse=True)[1][codes]
 
 
 def _components(values: np.ndarray, distance: int) -> np.ndarray:

@@ -25,7 +25,8 @@ from PIL import Image
 from recsys.core.configuration import Configuration
 from recsys.models import features
 from recsys.service import create_service
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.square import decode_squared, encode
 
 pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")

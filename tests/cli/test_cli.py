@@ -28,11 +28,13 @@ import typer
 from cli.servers import free_port
 from flows import Stage
 from recsys.core.configuration import load
+from recsys.core.digests import digest
 from recsys.ingest.catalogue.intake import take_in
 from recsys.models import features
 from recsys.models.embedding.serving import Serving
 from recsys.ranking import recommendations
-from recsys.storage.store import SCHEMAS, Store, digest
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from tests.waiting import wait_for
 

@@ -19,7 +19,9 @@ from cli import execute
 from recsys.core.configuration import load
 from recsys.ingest.catalogue.intake import take_in
 from recsys.models.labels import ledger
-from recsys.storage.store import SCHEMAS, Store, lock
+from recsys.storage.lock import lock
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from sample_shop import SampleShop
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

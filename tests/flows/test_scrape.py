@@ -11,7 +11,8 @@ import pytest
 
 from recsys.core.errors import ConfigurationError, ScrapingError
 from recsys.ingest.scraping.harvest import outcomes
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from sample_shop.faults import FAILURES_BEFORE_OK
 from sample_shop.marketplace import PRODUCTS, SearchFault

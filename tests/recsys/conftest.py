@@ -15,7 +15,8 @@ from recsys.ingest.catalogue.intake import take_in
 from recsys.models import features
 from recsys.models.labels import ledger
 from recsys.ranking.recommendations import recommend_missing
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.square import digest_of, encode
 
 SETTINGS = """

@@ -23,7 +23,8 @@ from recsys.core.errors import (
     WeightsError,
 )
 from recsys.models import features
-from recsys.storage.store import Store, shards
+from recsys.storage.shards import shards
+from recsys.storage.store import Store
 
 
 @pytest.mark.parametrize(

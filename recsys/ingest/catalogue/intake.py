@@ -8,11 +8,12 @@ import pyarrow as pa
 
 from recsys.core import progress
 from recsys.core.configuration import Configuration
-from recsys.core.memory import give_back
+from recsys.core.memory import return_freed_memory
 from recsys.ingest.catalogue.products import CatalogueChange, update_products
 from recsys.ingest.catalogue.reading import read_catalogue, write_rejects
 from recsys.ingest.catalogue.source import display_name
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 
 REJECTS = "rejects.csv"
 """File in the home: the rejected rows of the last catalogue, with line, column and reason."""
@@ -32,10 +33,10 @@ def take_in(store: Store, source: str, configuration: Configuration, now: dateti
         HomeError: the store cannot be written to.
     """
     reading = read_catalogue(source, configuration, store.home / "scratch")
-    give_back()
+    return_freed_memory()
     change = update_products(store, reading, now)
     write_rejects(reading, store.home / REJECTS)
-    give_back()
+    return_freed_memory()
     for note in reading.notes:
         progress.note(note)
     if _is_news(store, reading.digest, change):

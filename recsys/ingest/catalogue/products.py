@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.ingest.catalogue.reading import Reading
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 
 ACTIVE = "removed IS NULL"
 """SQL filter of the products that the current catalogue lists."""

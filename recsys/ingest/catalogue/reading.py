@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import CatalogueError
 from recsys.core.text import shorten
 from recsys.ingest.catalogue import cells
 from recsys.ingest.catalogue.source import HTTP_TIMEOUT_S, display_name, is_parquet, plain_file
 from recsys.ingest.catalogue.table import Reject, Table, read_csv, read_parquet
+from recsys.storage.home import home_error
 from recsys.storage.spreadsheet import write_csv
-from recsys.storage.store import digest, home_error
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from recsys.core.errors import CatalogueError, FetchError
-from recsys.storage.store import home_error
+from recsys.storage.home import home_error
 
 HTTP_TIMEOUT_S = 30.0
 """Seconds to wait for a connection, and between two pieces of an answer."""

@@ -23,15 +23,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import ExportError, NoImagesError, PendingImagesError
-from recsys.core.memory import give_back
+from recsys.core.memory import return_freed_memory
 from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.ingest.causes import explain
 from recsys.ingest.images.fetch import close_idle_fetchers, fetch_images
 from recsys.ingest.images.item import Item, Known, Outcome
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.shards import Shard, shards
 from recsys.storage.spreadsheet import write_csv
-from recsys.storage.store import SCHEMAS, Shard, Store, among, digest, literal, shards
+from recsys.storage.store import Store, among, literal
 
 STATE = ["product_id", "urls_digest", "status", "cause", "attempts", "checked_at"]
 """Columns that decide whether a product is missing; they are part of a shard's digest."""
@@ -169,7 +172,7 @@ def _commit(
             store.index("images")
         freed = table.nbytes
         del table
-        give_back(freed)
+        return_freed_memory(freed)
     return results
 
 
@@ -380,7 +383,7 @@ def _shards(
             keys.append(key)
             states.append(digest([urls, list(values) if values else None]))
     result = shards("images", keys, configuration.images.shard_size, states)
-    give_back()
+    return_freed_memory()
     return result
 
 

@@ -26,12 +26,15 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import PendingImagesError
-from recsys.core.memory import give_back
+from recsys.core.memory import return_freed_memory
 from recsys.ingest.catalogue.products import active_products
 from recsys.ingest.images.fetch import fetch_images
 from recsys.ingest.images.item import Item, Outcome
-from recsys.storage.store import SCHEMAS, Shard, Store, among, digest, literal, shards
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.shards import Shard, shards
+from recsys.storage.store import Store, among, literal
 from recsys.vision.perceptual_hash import fingerprint, one_photo
 from recsys.vision.square import decode_squared
 
@@ -80,7 +83,7 @@ def missing(store: Store, configuration: Configuration) -> list[Shard]:
             pending = (row for row in rows.values() if row[0] == "pending")
             states.append(digest([*missing_urls, "-", *dropped, "-", *pending]))
     result = shards("views", keys, max(1, configuration.images.shard_size // max(1, most)), states)
-    give_back()
+    return_freed_memory()
     return result
 
 
@@ -110,7 +113,7 @@ def fetch_shard(
     if rows or dropped:
         table = pa.Table.from_pylist(rows, schema=SCHEMAS["views"])
         store.write("views", table, replace=among(PHOTO_KEY, dropped) if dropped else None, new=not known)
-        give_back()
+        return_freed_memory()
     if on_progress:
         for key in shard.keys:
             number = len(photos.get(key, ()))

@@ -17,13 +17,15 @@ import pandas as pd
 import pyarrow as pa
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import ConfigurationError, FetchError, ScrapingError, TransientFetchError
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.ingest.images.fetch import fetch_images
 from recsys.ingest.images.item import Item, Outcome
 from recsys.ingest.scraping.pages import Picture
 from recsys.ingest.scraping.search import search
-from recsys.storage.store import SCHEMAS, Store, among, digest, literal
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store, among, literal
 
 OUTCOME = ("label", "keyword", "status", "cause", "found", "kept", "duplicates", "broken", "message")
 MAX_NAMED = 8

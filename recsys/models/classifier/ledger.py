@@ -13,7 +13,9 @@ import pyarrow as pa
 from recsys.core.configuration import Configuration
 from recsys.models import examples
 from recsys.models.classifier.label_model import LabelModel, PictureInputs
-from recsys.storage.store import SCHEMAS, Shard, Store, shards
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.shards import Shard, shards
+from recsys.storage.store import Store
 
 SHARD_SIZE = 2_048
 """Products per shard: 10 MB of features, or 30 MB of pictures."""

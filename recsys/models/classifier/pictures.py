@@ -14,11 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Augmentation, Configuration
+from recsys.core.digests import digest
 from recsys.models import examples, grouping
 from recsys.models.classifier.recipe import Recipe
 from recsys.models.features import table_name
 from recsys.models.labels.balance import balance, grow
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 from recsys.vision import backbones
 from recsys.vision.augmentation import augment
 from recsys.vision.loading import Load, pictures

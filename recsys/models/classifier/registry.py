@@ -18,6 +18,7 @@ import pandas as pd
 
 from recsys.core import progress
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import TrainingError, WeightsError
 from recsys.ingest.catalogue.products import active_products
 from recsys.models import examples
@@ -25,7 +26,7 @@ from recsys.models.classifier import ledger, pictures
 from recsys.models.classifier.recipe import Recipe, load_recipe
 from recsys.models.labels.ledger import Filling
 from recsys.storage import shared
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 from recsys.vision.backbones.weights import locate
 
 if TYPE_CHECKING:

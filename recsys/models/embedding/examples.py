@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
+from recsys.core.digests import digest
 from recsys.ingest.catalogue.products import active_products
 from recsys.ingest.images import views
 from recsys.models.embedding.embedder import head_inputs
@@ -22,7 +23,7 @@ from recsys.models.embedding.recipe import Network, Recipe
 from recsys.models.examples import features_of, fingerprints_of, jpegs_of
 from recsys.models.features import table_name
 from recsys.models.labels.balance import grow
-from recsys.storage.store import Store, digest
+from recsys.storage.store import Store
 from recsys.vision.augmentation import augment
 from recsys.vision.loading import Load, pictures
 from recsys.vision.perceptual_hash import joined, near_duplicates

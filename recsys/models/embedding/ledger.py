@@ -17,7 +17,9 @@ from recsys.models.embedding.embedder import Embedder
 from recsys.models.embedding.examples import features_and_histograms
 from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded
 from recsys.models.examples import jpegs_of
-from recsys.storage.store import Shard, Store, embeddings_schema, shards
+from recsys.storage.schemas import embeddings_schema
+from recsys.storage.shards import Shard, shards
+from recsys.storage.store import Store
 from recsys.vision.square import decode_squared
 
 FEATURES_PER_SHARD = 4_096

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from recsys.core.configuration import Balance, Configuration
+from recsys.core.digests import digest
 from recsys.core.errors import ConfigurationError
-from recsys.storage.store import digest
 
 
 def balance(frame: pd.DataFrame, configuration: Configuration) -> pd.DataFrame:

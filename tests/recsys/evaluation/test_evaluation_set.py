@@ -28,7 +28,8 @@ from recsys.evaluation.training_pictures import training_pictures
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, backbone_version
 from recsys.storage import shared
-from recsys.storage.store import SCHEMAS, Store, embeddings_schema
+from recsys.storage.schemas import SCHEMAS, embeddings_schema
+from recsys.storage.store import Store
 from tests.recsys.conftest import DrawnShop
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.lifecycle import drift
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 
 CONFIGURATION = load(environ={})
 

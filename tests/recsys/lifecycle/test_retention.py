@@ -16,7 +16,8 @@ from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, Pointer
 from recsys.storage import shared
-from recsys.storage.store import Store, schema_of
+from recsys.storage.schemas import schema_of
+from recsys.storage.store import Store
 
 CONFIGURATION = load(flags={"upkeep": {"models": 2, "classifiers": 1}}, environ={})
 NOW = features.model_version(CONFIGURATION)
@@ -144,7 +145,7 @@ def test_a_long_log_keeps_its_end_and_unfinished_files_go(store: Store) -> None:
 
 
 def test_what_it_says_is_free_is_free(store: Store) -> None:
-    from recsys.storage.compaction import size_of
+    from recsys.storage.disk_use import size_of
 
     before = size_of(store.home)
     champion = len((store.home / "embedding" / "champion.json").read_bytes())

@@ -21,7 +21,8 @@ from recsys.ranking.ann_index_building import EXPERIMENT, ensure_index
 from recsys.ranking.gallery import Gallery, Queries
 from recsys.ranking.nearest_neighbours import Shortlist, search
 from recsys.ranking.reranking import recommend
-from recsys.storage.store import Store, embeddings_schema
+from recsys.storage.schemas import embeddings_schema
+from recsys.storage.store import Store
 
 PRODUCTS, NUMBERS = 3_000, 32
 SERVES = Serving("drawn", None, "embeddings-drawn", "recommendations-drawn")

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pytest
 
 from recsys.core.configuration import Configuration, load
+from recsys.core.digests import digest
 from recsys.models import features
 from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding.serving import Serving
-from recsys.storage.store import SCHEMAS, Store, digest
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 NEIGHBOURS = 9

@@ -22,7 +22,8 @@ from recsys.models import features
 from recsys.ranking import recommendations
 from recsys.service import create_service
 from recsys.service.protocol import HeadersTimeoutProtocol
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.square import encode
 
 PRODUCTS = 40

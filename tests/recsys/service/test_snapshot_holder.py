@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from recsys.storage.store import lock
+from recsys.storage.lock import lock
 from tests.recsys.service.running_service import fill, serving, with_settings
 from tests.waiting import wait_for
 

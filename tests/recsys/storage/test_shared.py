@@ -16,7 +16,9 @@ from recsys.core.configuration import load
 from recsys.core.errors import ConfigurationError, HomeError
 from recsys.models.embedding.serving import Pointer, folder, point, pointer
 from recsys.storage import shared
-from recsys.storage.store import SCHEMAS, Store, lock
+from recsys.storage.lock import lock
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from recsys.core.digests import digest
 from recsys.core.errors import HomeError
-from recsys.storage.store import COMMITS_OF_INDEX, SCHEMAS, Store, among, digest, literal, lock, require_space, shards
+from recsys.storage.home import require_space
+from recsys.storage.lock import lock
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.shards import shards
+from recsys.storage.store import INDEX_INTERVAL, Store, among, literal
 from tests.waiting import wait_for
 
 
@@ -68,11 +73,11 @@ def test_any_product_id_can_be_asked_for(tmp_path: Path, key: str) -> None:
 
 def test_an_index_changes_no_answer_whatever_is_written_after_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for number in range(COMMITS_OF_INDEX + 2):  # some rows are indexed, some came later, some were changed since
+    for number in range(INDEX_INTERVAL + 2):  # some rows are indexed, some came later, some were changed since
         store.write("labels", labels((f"p{number}", "Pens"), ("changed", f"Watches {number}")))
         store.index("labels")
     assert store._db.open_table("labels").list_indices()
-    last = COMMITS_OF_INDEX + 1
+    last = INDEX_INTERVAL + 1
     found = store.read("labels", ["product_id", "label"], among("product_id", ["p0", f"p{last}", "changed", "nobody"]))
     assert sorted(map(tuple, (row.values() for row in found.to_pylist()))) == [
         ("changed", f"Watches {last}"), ("p0", "Pens"), (f"p{last}", "Pens"),

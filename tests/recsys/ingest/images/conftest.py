@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from recsys.core.configuration import Configuration, load
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from tests.recsys.vision.pictures import bomb, picture, saved
 
 

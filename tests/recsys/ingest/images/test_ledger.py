@@ -36,7 +36,8 @@ from recsys.ingest.images.ledger import (
     require_images,
     write_broken_links,
 )
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.square import decode_squared
 from tests.recsys.ingest.images.test_fetch import answering
 from tests.recsys.vision.pictures import picture, saved

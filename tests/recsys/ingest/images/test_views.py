@@ -11,7 +11,8 @@ from recsys.core.errors import PendingImagesError
 from recsys.ingest.images import ledger, views
 from recsys.ingest.images.fetch import fetch_images
 from recsys.models import features
-from recsys.storage.store import SCHEMAS, among
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import among
 from sample_shop import SampleHost, SampleShop, draw_shop
 from tests.recsys.ingest.images.test_ledger import change
 

@@ -15,7 +15,8 @@ from recsys.core.configuration import Configuration, load
 from recsys.core.errors import ConfigurationError, PermanentFetchError, ScrapingError, TransientFetchError
 from recsys.ingest.scraping.harvest import Search, class_sizes, missing, outcomes, require_found, run_search
 from recsys.ingest.scraping.search import search
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.square import square_image
 from sample_shop import SampleHost, SampleShop
 from sample_shop.faults import FAILURES_BEFORE_OK

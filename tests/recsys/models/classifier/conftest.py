@@ -17,7 +17,8 @@ from recsys.core.configuration import Configuration, load
 from recsys.models import features
 from recsys.models.classifier import registry
 from recsys.models.labels import ledger
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.square import encode
 
 QUICK = Path(__file__).parent / "quick.toml"

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from recsys.core.configuration import Configuration, load
 from recsys.models import features
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.square import encode
 
 FEATURES = 1_280  # as the default backbone's, which a registered model is joined to

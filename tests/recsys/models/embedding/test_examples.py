@@ -13,10 +13,12 @@ import pyarrow as pa
 import pytest
 
 from recsys.core.configuration import Balance, Configuration, load
+from recsys.core.digests import digest
 from recsys.models import features
 from recsys.models.embedding.examples import class_codes, held_out, training_inputs, training_set
 from recsys.models.embedding.recipe import Recipe, load_recipe
-from recsys.storage.store import SCHEMAS, Store, digest
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from recsys.vision.augmentation import augment
 from recsys.vision.square import decode_squared, encode
 

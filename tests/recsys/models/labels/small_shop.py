@@ -12,7 +12,8 @@ import pyarrow as pa
 from recsys.core.configuration import Configuration, load
 from recsys.ingest.catalogue import read_catalogue, update_products
 from recsys.models.labels import ledger
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 

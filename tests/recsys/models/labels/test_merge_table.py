@@ -12,7 +12,8 @@ from recsys.core.errors import ConfigurationError
 from recsys.ingest.catalogue import read_catalogue, update_products
 from recsys.models.labels import ledger
 from recsys.models.labels.merge_table import assign_labels, merge_table, merge_table_notes, top_level
-from recsys.storage.store import SCHEMAS, Store
+from recsys.storage.schemas import SCHEMAS
+from recsys.storage.store import Store
 from sample_shop.catalogue import rows
 from tests.recsys.models.labels.small_shop import NOW, Shop, settings
 

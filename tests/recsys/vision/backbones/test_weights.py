@@ -112,6 +112,14 @@ def test_the_fingerprint_depends_on_the_content_and_not_on_the_path(tmp_path: Pa
     assert one == copy != other
 
 
+def test_the_fingerprint_of_efficientnet_lite0_is_the_checksum_of_its_file() -> None:
+    path = weights.locate("efficientnet_lite0", "imagenet")
+    assert path.name == weights.EFFICIENTNET_LITE0_FILE
+    fingerprint = weights.fingerprint("efficientnet_lite0", "imagenet")
+    assert fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert fingerprint == weights.fingerprint("efficientnet_lite0", str(path))
+
+
 def test_the_fingerprint_of_resnet50_needs_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert weights.fingerprint("resnet50", "imagenet") == weights.RESNET50_MD5
