@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -14,6 +16,7 @@ from recsys.core.errors import TrainingError
 from recsys.lifecycle import promotion
 from recsys.models.embedding import ledger, serving
 from recsys.models.embedding.serving import Model
+from recsys.storage import object_store
 from recsys.storage.shards import Shard
 from recsys.storage.store import Store
 from tasks import events, policy
@@ -93,6 +96,8 @@ def _save_artifacts(home: str, model: Model) -> None:
         description="The trained embedding, and whether it may serve.",
     )
     folder = serving.folder(home) / model.version
+    for name in (promotion.GATE, promotion.SCOREBOARD):
+        object_store.download(Path(home), folder / name)
     gate, scoreboard = pd.read_csv(folder / promotion.GATE), pd.read_csv(folder / promotion.SCOREBOARD)
     save_table("embedding-gate", gate, "Figures of the challenger and of the embedding that served.")
     shown = scoreboard[scoreboard["metric"].isin(SHOWN_METRICS)]

@@ -30,7 +30,7 @@ from recsys.models.embedding import serving
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.models.embedding.serving import Model, Pointer, Serving
 from recsys.ranking import recommendations
-from recsys.storage import shared
+from recsys.storage import object_store, records
 from recsys.storage.store import Store
 from recsys.vision import backbones
 
@@ -144,8 +144,8 @@ def _train_and_judge(
             against=against.version,
             precision=verdict.precision,
         )
-        shared.give(store.home, folder)
-        shared.write_json(store.home, folder / "trained.json", asdict(model))  # the training is complete from here on
+        object_store.upload(store.home, folder)
+        records.write(store.home, {f"embedding/{version}": asdict(model)})  # the training is complete from here on
     return model
 
 
@@ -209,7 +209,8 @@ def serve(store: Store, configuration: Configuration, model: Model | None) -> No
     now, version = serving.pointer(store.home), model.version if model else None
     if version != now.version:
         _point(store, Pointer(version, (*now.before, now.version)), model)
-    shared.delete(store.home, serving.folder(store.home) / "challenger.json")
+    else:
+        records.write(store.home, {}, delete=[serving.CHALLENGER])
 
 
 def promote(store: Store, configuration: Configuration, version: str, *, force: bool = False) -> Model:
@@ -259,7 +260,6 @@ def roll_back(store: Store, configuration: Configuration) -> Serving:
     model = _usable(store, configuration, version) if version is not None else None
     _fill(store, configuration, model)
     _point(store, Pointer(version, tuple(before)), model)
-    shared.delete(store.home, serving.folder(store.home) / "challenger.json")
     return Serving.of(model, configuration)
 
 
@@ -296,7 +296,7 @@ def _require_enough(rows: pd.DataFrame) -> None:
 
 def _is_complete(place: Path) -> bool:
     """Return whether a training is complete and its model can be loaded."""
-    if not (place / "trained.json").exists():
+    if records.read(place.parent.parent, f"embedding/{place.name}") is None:
         return False
     try:
         serving.loaded.cache_clear()
@@ -309,14 +309,12 @@ def _is_complete(place: Path) -> bool:
 def _settle(place: Path, model: Model) -> None:
     """Let an accepted model wait for its tables, and delete the checkpoints."""
     if model.promoted and serving.pointer(place.parent.parent).version != model.version:
-        home = place.parent.parent
-        shared.write_json(home, place.parent / "challenger.json", {"version": model.version})
+        records.write(place.parent.parent, {serving.CHALLENGER: {"version": model.version}})
     shutil.rmtree(place / "checkpoints", ignore_errors=True)
 
 
 def _waits(home: Path, version: str) -> bool:
-    record = serving.read_json(serving.folder(home) / "challenger.json")
-    return record is not None and record["version"] == version
+    return serving.waiting(home) == version
 
 
 def _usable(store: Store, configuration: Configuration, version: str) -> Model:
@@ -344,7 +342,7 @@ def _fill_embeddings(store: Store, configuration: Configuration, model: Model | 
 
 
 def _point(store: Store, to: Pointer, model: Model | None) -> None:
-    """Change the alias first and then the file, so that a command killed in between is complete when repeated."""
+    """Change the alias, then the record, and delete the challenger; a killed command is complete when repeated."""
     client, _ = experiment(store.home, serving.REGISTERED)
 
     from mlflow.exceptions import MlflowException
@@ -354,4 +352,4 @@ def _point(store: Store, to: Pointer, model: Model | None) -> None:
     else:
         with contextlib.suppress(MlflowException):  # the alias or the model does not exist
             client.delete_registered_model_alias(serving.REGISTERED, CHAMPION)
-    serving.point(store.home, to)
+    serving.point(store.home, to, delete=[serving.CHALLENGER])

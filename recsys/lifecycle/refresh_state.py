@@ -1,12 +1,11 @@
 """Record the state of the last complete refresh, and how much of the catalogue has changed since a training.
 
-RECSYS_HOME/refreshed.json       the state at the end of the last complete refresh
+record refreshed    the state at the end of the last complete refresh
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +20,13 @@ from recsys.core.tracking import TAG_CATALOGUE, TAG_FLOW_RUN, experiment, resuma
 from recsys.ingest.catalogue.source import plain_file
 from recsys.ingest.images.ledger import count_images
 from recsys.models.embedding.serving import models
-from recsys.storage import shared
+from recsys.storage import records
 from recsys.storage.store import Store
 
 REFRESHES = "refreshes"
+"""The MLflow experiment."""
+REFRESHED = "refreshed"
+"""Name of the record."""
 
 
 def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
@@ -46,18 +48,15 @@ def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
 
 def is_up_to_date(home: Path, state: str) -> bool:
     """Return whether the last complete refresh ended in this state."""
-    try:
-        return bool(json.loads(_note(home).read_text(encoding="utf-8"))["state"] == state)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    record = records.read(home, REFRESHED)
+    return isinstance(record, dict) and record.get("state") == state
 
 
 def ended(store: Store, state: str) -> bool:
     """Record that a refresh has completed, unless images are pending, and return whether it was recorded."""
     whole = not count_images(store).pending
     if whole:
-        record = {"state": state, "at": datetime.now(UTC).isoformat()}
-        shared.write_json(store.home, _note(store.home), record)
+        records.write(store.home, {REFRESHED: {"state": state, "at": datetime.now(UTC).isoformat()}})
     return whole
 
 
@@ -97,10 +96,6 @@ def _share_since_training(store: Store) -> float | None:
     products = store.read("products", ["changed", "removed"]).to_pandas()
     moved = products[["changed", "removed"]].max(axis=1) > datetime.fromisoformat(trained)
     return float(moved.sum() / max(1, products["removed"].isna().sum()))
-
-
-def _note(home: Path) -> Path:
-    return home / "refreshed.json"
 
 
 def log_refresh(

@@ -16,7 +16,7 @@ from recsys.core.configuration import Configuration
 from recsys.models import features
 from recsys.models.classifier import registry as classifiers
 from recsys.models.embedding import serving
-from recsys.storage import shared
+from recsys.storage import object_store, records
 from recsys.storage.compaction import files_of
 from recsys.storage.disk_use import size_of
 from recsys.storage.home import home_error
@@ -42,6 +42,7 @@ class Leftover:
         bytes: bytes that its removal frees.
         place: the file or folder; None for a table.
         table: name of the table; None for a file or folder.
+        record: name of the record that is deleted with it, if any.
         keep_end: for a log, number of bytes at its end that stay.
     """
 
@@ -51,6 +52,7 @@ class Leftover:
     bytes: int
     place: Path | None = None
     table: str | None = None
+    record: str | None = None
     keep_end: int | None = None
 
 
@@ -74,9 +76,9 @@ def leftovers(store: Store, configuration: Configuration) -> list[Leftover]:
     found += _tables(store, configuration, embeddings, going)
     gone = {each.table for each in found}
     found += [
-        _file(note, "index", "its table does not exist")
-        for note in sorted((store.home / "index").glob("*.json"))
-        if note.stem in gone or not store.exists(note.stem)
+        Leftover("index", table, "its table does not exist", 0, record=name)
+        for name in records.read_all(store.home, "index/")
+        if (table := Path(name).name) in gone or not store.exists(table)
     ]
     found += _results(store.home / "prefect" / "results", before)
     found += [
@@ -98,15 +100,15 @@ def remove(store: Store, going: Iterable[Leftover]) -> None:
     going = list(going)
     try:
         _forget(store.home, {each.name for each in going if each.kind == "trained embedding"})
+        if names := [each.record for each in going if each.record is not None]:
+            records.write(store.home, {}, delete=names)  # first: a model without a record is not a model
         for each in going:
             if each.table is not None:
                 store.drop(each.table)
             elif each.keep_end is not None:
                 _cut(Path(str(each.place)), each.keep_end)
             elif each.place is not None:
-                if each.place.is_dir():
-                    shared.delete(store.home, each.place / "trained.json")  # an incomplete model is not a model
-                shared.delete(store.home, each.place)
+                object_store.delete(store.home, each.place)
     except OSError as error:
         raise home_error(store.home, error) from error
 
@@ -114,24 +116,26 @@ def remove(store: Store, going: Iterable[Leftover]) -> None:
 def _embeddings(home: Path, newest: int) -> list[serving.Model]:
     """Return the trained embeddings that stay."""
     known, pointer = serving.models(home), serving.pointer(home)
-    waiting = (serving.read_json(serving.folder(home) / "challenger.json") or {}).get("version")
-    kept = {pointer.version, waiting, *pointer.before[-newest:], *(model.version for model in known[-newest:])}
+    used = (pointer.version, serving.waiting(home), *pointer.before[-newest:])
+    kept = {*used, *(model.version for model in known[-newest:])}
     return [model for model in known if model.version in kept]
 
 
 def _classifiers(home: Path, newest: int) -> set[str]:
     """Return the versions of the classifiers that stay."""
-    trained = sorted(classifiers.folder(home).glob("*/trained.json"), key=lambda file: file.stat().st_mtime)
+    trained = [name for name in records.read_all(home, "classifier/") if name != classifiers.CURRENT]
     current = classifiers.current_classifier(home)
-    return {file.parent.name for file in trained[-newest:]} | ({current.version} if current else set())
+    return {Path(name).name for name in trained[-newest:]} | ({current.version} if current else set())
 
 
 def _trainings(folder: Path, what: str, kept: set[str], before: float) -> Iterator[Leftover]:
     """Yield the models to remove, and interrupted trainings that were not resumed since."""
+    trained = records.read_all(folder.parent, f"{folder.name}/")
     for place in sorted(each for each in folder.glob("*") if each.is_dir()):
-        if (place / "trained.json").exists():
+        if (record := f"{folder.name}/{place.name}") in trained:
             if place.name not in kept:
-                yield _file(place, f"trained {what}", "older than the kept models, and not a rollback target")
+                why = "older than the kept models, and not a rollback target"
+                yield replace(_file(place, f"trained {what}", why), record=record)
         elif max((file.stat().st_mtime for file in [place, *place.rglob("*")]), default=before) < before:
             yield _file(
                 place, f"training of {'an' if what[0] in 'aeiou' else 'a'} {what}", "interrupted, and not resumed"

@@ -6,18 +6,14 @@ variants and the rule are computed exactly, by the same code and the same embedd
 
 Search is also exact where a filter leaves fewer than `index.from_products` products, where a shortlist turns out too
 short, and while the table of embeddings has changed since it was indexed. `recsys.ranking.ann_index_building` builds
-the index, measures its recall, and writes
-
-RECSYS_HOME/index/<table>.json      the record of an index: settings, version of the table, measurements
+the index, measures its recall, and writes the record `index/<table>`: settings, version of the table, measurements.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import lancedb
@@ -30,6 +26,7 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration, Index
 from recsys.models.embedding.serving import Serving
 from recsys.ranking.gallery import Gallery
+from recsys.storage import records
 from recsys.storage.store import Store
 
 HNSW = "ivf_hnsw_sq"
@@ -93,17 +90,17 @@ class IndexRecord:
         return same_settings and self.version == store.version(self.table)
 
 
-def record_path(store: Store, serves: Serving) -> Path:
-    """Return the path of the record of the serving embeddings' index."""
-    return store.home / "index" / f"{serves.embeddings}.json"
+def record_name(serves: Serving) -> str:
+    """Return the name of the record of the serving embeddings' index."""
+    return f"index/{serves.embeddings}"
 
 
 def current_record(store: Store, configuration: Configuration, serves: Serving) -> IndexRecord | None:
     """Return the record of the serving embeddings' index; None where there is none, or it is outdated or damaged."""
     try:
-        record = IndexRecord(**json.loads(record_path(store, serves).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None  # the next run builds the index again
+        record = IndexRecord(**(records.read(store.home, record_name(serves)) or {}))
+    except TypeError:  # it does not exist, or has other fields: the next run builds the index again
+        return None
     return record if record.is_current(store, configuration.index) else None
 
 

@@ -34,10 +34,10 @@ from recsys.ranking.ann_index import (
     IndexRecord,
     current_record,
     query_index,
-    record_path,
+    record_name,
 )
 from recsys.ranking.nearest_neighbours import nearest_columns
-from recsys.storage import shared
+from recsys.storage import records
 from recsys.storage.home import home_error
 from recsys.storage.store import Store
 
@@ -65,7 +65,7 @@ def ensure_index(store: Store, configuration: Configuration, serves: Serving) ->
     if record is None:
         try:
             record = _build(store, serves.embeddings, configuration.index)
-            shared.write_json(store.home, record_path(store, serves), asdict(record))
+            records.write(store.home, {record_name(serves): asdict(record)})
         except (OSError, RuntimeError) as error:
             raise home_error(store.home, error) from error
         log_index(store.home, asdict(record))

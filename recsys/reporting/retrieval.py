@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from recsys.models.embedding.serving import Model, Serving, folder
+from recsys.storage import object_store
 from recsys.storage.store import Store
 
 
@@ -77,7 +78,10 @@ def _levels(evaluation: pd.DataFrame | None) -> tuple[RetrievalLevel, ...]:
 
 def _gains(store: Store, serves: Serving) -> tuple[Gain, ...]:
     file = folder(store.home) / serves.version / "gate.csv"
-    if serves.model is None or not file.exists():
+    if serves.model is None:
+        return ()
+    object_store.download(store.home, file)
+    if not file.exists():
         return ()
     rows = pd.read_csv(file)
     rows = rows[rows["decides"] & rows["difference"].notna()].sort_values("level")

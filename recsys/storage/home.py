@@ -8,12 +8,14 @@ import shutil
 import tempfile
 import threading
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from recsys.core.errors import HomeError
-from recsys.storage import shared
+from recsys.storage import object_store
 
-FORMAT = 1
+FORMAT = 2
 """Version of the home's format; increase it when older programs can no longer read a home."""
 
 TOLERATED_FILES = {"recsys.toml", "lock", "home.part", "lost+found"}
@@ -23,8 +25,8 @@ creating = threading.Lock()
 """Held by the thread of this process that creates a home or a table."""
 
 
-def open_home(home: Path, *, read_only: bool) -> str:
-    """Check a home, create it where there is none, and return the identity of its store.
+def open_home(home: Path, *, read_only: bool) -> dict[str, Any]:
+    """Check a home, create it where there is none, and return the `id` and the `format` of its store.
 
     Raises:
         HomeError: there is no home and none can be created, it was made by a newer version, it belongs to another
@@ -32,26 +34,27 @@ def open_home(home: Path, *, read_only: bool) -> str:
     """
     mark = home / "home.json"
     new = json.dumps({"format": FORMAT, "id": uuid.uuid4().hex})
-    url = shared.url_of(home)
+    url = object_store.url_of(home)
     try:
         with creating:
-            identity = new if url is None else shared.identity(home, None if read_only else new)
+            identity = new if url is None else object_store.identity(home, None if read_only else new)
             if not mark.is_file():
                 _create(home, mark, identity, may_create=not read_only or url is not None)
-        metadata = json.loads(mark.read_text())
-        if url is not None and (identity is None or json.loads(identity)["id"] != metadata["id"]):
+        metadata: dict[str, Any] = json.loads(mark.read_text())
+        shared = metadata if url is None else json.loads(identity or "{}")
+        if shared.get("id") != metadata["id"]:
             raise HomeError(
-                f"home {home} is not of the store at {shared.tables(home)}; name a new folder, or copy the home's "
-                "store/, embedding/, classifier/, index/ and home.json there (docs/production.md)"
+                f"home {home} is not of the store at {object_store.tables_of(home)}; name a new folder, or copy the "
+                "home's store/, embedding/, classifier/ and home.json there (docs/production.md)"
             )
-        if metadata["format"] > FORMAT:
+        if shared["format"] > FORMAT:
             raise HomeError(
-                f"home {home} has format {metadata['format']}, made by a newer version; "
+                f"home {home} has format {shared['format']}, made by a newer version; "
                 f"this one reads up to {FORMAT}: update the program or use another --home"
             )
         if not read_only:
             tempfile.TemporaryFile(dir=home).close()  # raises OSError if the folder is not writable
-        return str(metadata["id"])
+        return shared
     except (ValueError, KeyError, TypeError) as error:
         raise HomeError(f"{mark} is damaged ({error}); restore it or use another --home") from error
     except OSError as error:
@@ -65,9 +68,22 @@ def _create(home: Path, mark: Path, identity: str | None, *, may_create: bool) -
     if home.exists() and (not home.is_dir() or {path.name for path in home.iterdir()} - TOLERATED_FILES):
         raise HomeError(f"home {home} is not empty and not ours; name an empty or new folder")
     home.mkdir(parents=True, exist_ok=True)
+    _write(mark, identity)
+
+
+def set_format(home: Path, identity: Mapping[str, Any]) -> None:
+    """Set the format of a home, and of the store that it shares, to the current one."""
+    content = json.dumps({**identity, "format": FORMAT})
+    if (objects := object_store.connect(home)) is not None:
+        with object_store.store_errors(home):
+            objects.put("home.json", content.encode())
+    _write(home / "home.json", content)
+
+
+def _write(mark: Path, content: str) -> None:
     scratch = mark.with_suffix(".part")
-    scratch.write_text(identity)
-    scratch.rename(mark)
+    scratch.write_text(content)
+    scratch.replace(mark)
 
 
 def require_space(home: Path, needed: int) -> None:

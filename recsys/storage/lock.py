@@ -10,19 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recsys.core.errors import HomeError
-from recsys.storage import shared
-from recsys.storage.home import home_error, open_home
+from recsys.storage.home import home_error
+from recsys.storage.lease import lease
 
 POLL_S = 0.1
 """Lock polling interval, seconds. A lock is tried at least twice, because `is_held` holds it for a moment."""
 
 _held: set[Path] = set()
 """Homes whose lock this process holds."""
-
-
-def holds(home: Path) -> bool:
-    """Return whether this process holds the home's lock."""
-    return home.resolve() in _held
 
 
 @contextlib.contextmanager
@@ -37,15 +32,12 @@ def lock(home: Path, wait_s: float = 0.0, *, nested: bool = False) -> Iterator[N
     Raises:
         HomeError: another process or machine still holds the lock, or the home cannot be written to.
     """
-    if nested and holds(home):
+    own = home.resolve()
+    if nested and own in _held:
         yield
         return
-    own = home.resolve()
     deadline = time.monotonic() + max(wait_s, POLL_S)
-    with _locked(home, deadline), shared.lease(home, deadline):
-        if shared.url_of(home) is not None:
-            open_home(home, read_only=False)
-            shared.pull(home)
+    with _locked(home, deadline), lease(home, deadline):
         _held.add(own)
         try:
             yield

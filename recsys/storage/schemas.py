@@ -12,6 +12,7 @@
     catalogues                  catalogue digest    each catalogue that was read: source, counts, time
     scraped                     image digest        pictures of a marketplace, which are never products
     searches                    label + keyword     outcome of each search for them
+    records                     name                models, which of them serve, other small facts (`storage.records`)
 
 Each model version has its own tables, so embeddings of two models never meet in one search, and the recommendations of
 a model are still there when it serves again.
@@ -164,6 +165,13 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("duplicates", pa.int64()),  # of them, there already as another's or the catalogue's
             ("broken", pa.int64()),  # of them, not to be fetched
             ("checked_at", TIME),
+        ]
+    ),
+    "records": pa.schema(
+        [
+            pa.field("name", pa.string(), nullable=False),
+            ("written_at", TIME),
+            ("record", pa.string()),  # JSON
         ]
     ),
 }

@@ -6,10 +6,11 @@ commit is atomic: a process killed at any moment leaves the store as it was afte
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,9 +19,10 @@ import lancedb
 import pyarrow as pa
 from lancedb.index import BTree
 
-from recsys.storage import home as homes
-from recsys.storage import lock, shared
-from recsys.storage.home import home_error
+from recsys.storage import format_1
+from recsys.storage.home import FORMAT, creating, home_error, open_home, set_format
+from recsys.storage.lease import LEASE_S, lease
+from recsys.storage.object_store import tables_of
 from recsys.storage.schemas import SCHEMAS, key_of, schema_of
 
 INDEX_INTERVAL = 32
@@ -38,6 +40,7 @@ class Store:
         home: the home folder.
         read_only: whether opening it may create or write anything.
         id: identity of the store, the same on all machines that share it.
+        format: version of the home's format; the current one unless an older home is opened `read_only`.
 
     Raises:
         HomeError: the home was made by a newer version, or (unless `read_only`) cannot be written to.
@@ -46,11 +49,16 @@ class Store:
     def __init__(self, home: Path | str, *, read_only: bool = False) -> None:
         self.home = Path(home)
         self.read_only = read_only
-        self._tables = shared.tables(self.home)
-        self.id = homes.open_home(self.home, read_only=read_only)
-        if self.is_shared and not lock.holds(self.home):
-            shared.pull(self.home)
+        self._tables = tables_of(self.home)
+        identity = open_home(self.home, read_only=read_only)
+        self.id, self.format = str(identity["id"]), int(identity["format"])
         self._db = lancedb.connect(self._tables)
+        if self.format < FORMAT and not read_only:
+            with self._creating_tables():
+                if not self.exists("records"):
+                    self._db.create_table("records", format_1.records(self.home))
+            set_format(self.home, identity)
+            self.format = FORMAT
 
     @property
     def is_shared(self) -> bool:
@@ -113,15 +121,21 @@ class Store:
         """
         if self.exists(table) and not _missing_columns(opened := self._db.open_table(table), schema.names):
             return opened
-        with homes.creating, (self.home / "making").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            with shared.lease(self.home, time.monotonic() + 2 * shared.LEASE_S, "making"):
-                if not self.exists(table):
-                    self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
-                opened = self._db.open_table(table)
-                if missing := _missing_columns(opened, schema.names):
-                    opened.add_columns([schema.field(name) for name in missing])
+        with self._creating_tables():
+            if not self.exists(table):
+                self._db.create_table(table, schema=SCHEMAS.get(table.split("-", 1)[0], schema))
+            opened = self._db.open_table(table)
+            if missing := _missing_columns(opened, schema.names):
+                opened.add_columns([schema.field(name) for name in missing])
         return self._db.open_table(table)
+
+    @contextlib.contextmanager
+    def _creating_tables(self) -> Iterator[None]:
+        """Keep out all other threads, processes and machines that create tables."""
+        with creating, (self.home / "making").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with lease(self.home, time.monotonic() + 2 * LEASE_S, "making"):
+                yield
 
     def read(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Return rows as an Arrow table; an empty one, with the right columns, if the table does not exist.

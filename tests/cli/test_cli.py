@@ -33,6 +33,7 @@ from recsys.ingest.catalogue.intake import take_in
 from recsys.models import features
 from recsys.models.embedding.serving import Serving
 from recsys.ranking import recommendations
+from recsys.storage import records
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
@@ -213,10 +214,9 @@ def test_models_of_a_shop_without_any_are_none_and_the_raw_backbone_serves(recsy
     assert told["models"] == told["before"] == [] and told["serves"] == features.model_version(load(environ={}))
     fails(recsys("models", "rollback", home=filled), 16, "nothing to roll back to")
     fails(recsys("models", "promote", "0123456789abcdef", home=filled), 16, "there is no embedding '0123456789abcdef'")
-    (filled / "embedding").mkdir()
-    (filled / "embedding" / "champion.json").write_text("{")
-    fails(recsys("recommend", some_product(filled), home=filled), 16, "champion.json is damaged")
-    shutil.rmtree(filled / "embedding")
+    records.write(filled, {"embedding/champion": {"before": 5}})
+    fails(recsys("recommend", some_product(filled), home=filled), 16, "record 'embedding/champion'", "is damaged")
+    records.write(filled, {}, delete=["embedding/champion"])
 
 
 def test_a_recipe_to_train_belongs_to_one_model(recsys: Recsys, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from recsys.core import tracking
 from recsys.lifecycle import refresh_state as recsys_refresh
+from recsys.storage import records
 from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
 from tests.flows.conftest import FLAGS, Ran, recorded
@@ -95,4 +96,4 @@ def test_a_change_of_a_setting_is_news(home: Path, shop: SampleShop, host: Sampl
 def test_a_catalogue_that_cannot_be_read_fails_and_the_home_stays(home: Path, shop: SampleShop) -> None:
     state = refreshed(home, shop.catalogue.with_name("missing.csv"))
     assert state.is_failed() and "missing.csv" in str(state.message)
-    assert not (home / "refreshed.json").exists()
+    assert records.read(home, "refreshed") is None

@@ -1,18 +1,18 @@
 """Train the classifier of a home, keep the trained ones, and know which of them is current.
 
 RECSYS_HOME/classifier/<version>/     a model, its metadata, and during its training the checkpoints
-RECSYS_HOME/classifier/at-hand.json   metadata of the current classifier, which fills labels
+record classifier/<version>           metadata of a trained classifier
+record classifier/current             metadata of the current classifier, which fills labels
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -25,7 +25,7 @@ from recsys.models import examples
 from recsys.models.classifier import ledger, pictures
 from recsys.models.classifier.recipe import Recipe, load_recipe
 from recsys.models.labels.ledger import Filling
-from recsys.storage import shared
+from recsys.storage import object_store, records
 from recsys.storage.store import Store
 from recsys.vision.backbones.weights import locate
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from recsys.models.classifier.label_model import LabelModel
     from recsys.models.training_run import TrainingRun
     from recsys.vision.training_loop import OnEpoch
+
+CURRENT = "classifier/current"
+"""Name of the record of the classifier that fills labels."""
 
 RULE_VERSION = 1
 """Version of this package's code; raised when the same examples and recipe would give another model."""
@@ -75,7 +78,7 @@ def current_classifier(home: Path | str) -> Classifier | None:
     Raises:
         TrainingError: its metadata is damaged.
     """
-    return _read(_current_file(home))
+    return _read(home, CURRENT)
 
 
 def is_up_to_date(store: Store, configuration: Configuration, classifier: Classifier | None) -> bool:
@@ -123,7 +126,7 @@ def train(
     with _name_recipe_in_errors(recipe_name):
         rows = examples.training_set(store, configuration, pictures.inputs_key(store, configuration, recipe))
     version = version_of(rows.attrs["digest"], recipe, configuration.classifier.precision)
-    trained = _read(folder(store.home) / version / "trained.json")
+    trained = _read(store.home, f"classifier/{version}")
     if trained is not None:
         _finish_interrupted(store.home, trained)
         return trained
@@ -147,11 +150,11 @@ def load_classifier(home: Path | str, version: str) -> LabelModel:
     from recsys.models.classifier.label_model import LabelModel
 
     model_folder = folder(home) / version / "model"
-    shared.take(Path(home), model_folder)
+    object_store.download(Path(home), model_folder)
     try:
         return LabelModel.load(model_folder)
     except TrainingError:
-        shared.delete(Path(home), folder(home) / version / "trained.json")
+        records.write(home, {}, delete=[f"classifier/{version}"])
         raise
 
 
@@ -194,9 +197,9 @@ def _train_new(
     registered = log_fitted(run, store, rows, inputs, fitted, version_folder / "model")
     ledger.write(store, rows, fitted.predictions, version)
     classifier = Classifier(version, recipe.digest, model.labels, model.threshold, run.run_id, registered)
-    shared.give(store.home, version_folder)
-    # The classifier counts as trained once this file exists, whatever happens afterwards.
-    shared.write_json(store.home, version_folder / "trained.json", asdict(classifier))
+    object_store.upload(store.home, version_folder)
+    # The classifier counts as trained once this record exists, whatever happens afterwards.
+    records.write(store.home, {f"classifier/{version}": asdict(classifier)})
     if fitted.unevaluated:
         progress.note(note_on_unevaluated(fitted.unevaluated))
     return classifier
@@ -213,7 +216,7 @@ def _finish_interrupted(home: Path, classifier: Classifier) -> None:
 
 
 def _make_current(home: Path, classifier: Classifier) -> None:
-    shared.write_json(home, _current_file(home), asdict(classifier))
+    records.write(home, {CURRENT: asdict(classifier)})
     shutil.rmtree(folder(home) / classifier.version / "checkpoints", ignore_errors=True)
 
 
@@ -227,15 +230,9 @@ def _name_recipe_in_errors(recipe_name: str) -> Iterator[None]:
         raise WeightsError(f"recipe '{recipe_name}', section [network]: {message}") from error
 
 
-def _current_file(home: Path | str) -> Path:
-    return folder(home) / "at-hand.json"
-
-
-def _read(file: Path) -> Classifier | None:
+def _read(home: Path | str, name: str) -> Classifier | None:
+    record = records.read(home, name)
     try:
-        fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return Classifier(**{**fields, "labels": tuple(fields["labels"])})
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, LookupError) as error:
-        raise TrainingError(f"{file} is damaged ({error}); delete it and run 'recsys train classifier'") from error
+        return None if record is None else Classifier(**{**record, "labels": tuple(record["labels"])})
+    except (TypeError, LookupError) as error:
+        raise TrainingError(str(records.damaged(home, name, error))) from error

@@ -1,16 +1,17 @@
 """Read and write which embedding serves: the champion, or the features of the raw backbone if there is none.
 
-RECSYS_HOME/embedding/<version>/         a trained model, its scoreboard, and checkpoints during the training
-RECSYS_HOME/embedding/champion.json      version that serves, and the versions before it
-RECSYS_HOME/embedding/challenger.json    version that passed the gate and serves as soon as its tables are full
+RECSYS_HOME/embedding/<version>/     a trained model, its scoreboard, and checkpoints during the training
+record embedding/<version>           a trained model
+record embedding/champion            version that serves, and the versions before it
+record embedding/challenger          version that passed the gate and serves as soon as its tables are full
 
-Each model has tables of its own in the store, so one name in one file decides what serves.
+Each model has its own tables in the store, so one record decides what serves.
 """
 
 from __future__ import annotations
 
 import functools
-import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError
 from recsys.models import features
-from recsys.storage import shared
+from recsys.storage import object_store, records
 from recsys.vision import backbones, colour
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 REGISTERED = "product-embedding"
 """The models' name in MLflow's registry."""
+
+CHAMPION, CHALLENGER = "embedding/champion", "embedding/challenger"
+"""Names of the records that say which model serves, and which waits for its tables."""
 
 SEES_FEATURES, SEES_PICTURES = "features", "pictures"
 
@@ -103,7 +107,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What `champion.json` says: the version that serves and those that served before it, the last at the end.
+    """The version that serves and those that served before it, the last at the end.
 
     None stands for the raw backbone.
     """
@@ -152,16 +156,22 @@ def passed_over(home: Path | str, configuration: Configuration) -> str | None:
 
 def challenger(home: Path | str, configuration: Configuration) -> Model | None:
     """Return the model that has passed the gate and waits for its tables to be filled; None where none does."""
-    record = read_json(folder(home) / "challenger.json")
-    if record is None:
+    version = waiting(home)
+    if version is None:
         return None
-    found = model(home, record["version"])
+    found = model(home, version)
     return found if found.usable(configuration) else None
+
+
+def waiting(home: Path | str) -> str | None:
+    """Return the version that has passed the gate and waits for its tables to be filled; None where none does."""
+    record = records.read(home, CHALLENGER)
+    return None if record is None else str(record["version"])
 
 
 def models(home: Path | str) -> list[Model]:
     """Return all trained models of a home, the oldest first."""
-    found = [model(home, file.parent.name) for file in folder(home).glob("*/trained.json")]
+    found = [_model(home, name, record) for name, record in _trained(home).items()]
     return sorted(found, key=lambda each: (each.trained_at, each.version))
 
 
@@ -171,30 +181,38 @@ def model(home: Path | str, version: str) -> Model:
     Raises:
         ModelError: there is none of that version, or its record is damaged.
     """
-    known = {path.parent.name: path for path in sorted(folder(home).glob("*/trained.json"))}
-    if version not in known:  # so nothing that a person types becomes another path
-        there = f"there are {', '.join(known)}" if known else "none was trained yet"
-        raise ModelError(f"there is no embedding '{version[:40]}'; {there}")
-    file = known[version]
+    known = _trained(home)
+    if version not in known:
+        existing = f"there are {', '.join(sorted(known))}" if known else "none was trained yet"
+        raise ModelError(f"there is no embedding '{version[:40]}'; {existing}")
+    return _model(home, version, known[version])
+
+
+def _trained(home: Path | str) -> dict[str, Any]:
+    """Return the records of all trained models by version."""
+    found = records.read_all(home, "embedding/")
+    return {Path(name).name: record for name, record in found.items() if name not in (CHAMPION, CHALLENGER)}
+
+
+def _model(home: Path | str, version: str, record: Any) -> Model:
     try:
-        return Model(**(read_json(file) or {}))
+        return Model(**record)
     except TypeError as error:
-        raise ModelError(f"{file} is damaged ({error}); delete its folder and run 'recsys train embedding'") from error
+        raise ModelError(str(records.damaged(home, f"embedding/{version}", error))) from error
 
 
 def pointer(home: Path | str) -> Pointer:
     """Return which model serves, and which did before."""
-    file = folder(home) / "champion.json"
-    record = read_json(file) or {}
+    record = records.read(home, CHAMPION) or {}
     try:
         return Pointer(record.get("version"), tuple(record.get("before", ())))
     except (AttributeError, TypeError) as error:
-        raise ModelError(f"{file} is damaged ({error}); delete it, then run 'recsys models promote VERSION'") from error
+        raise ModelError(str(records.damaged(home, CHAMPION, error))) from error
 
 
-def point(home: Path | str, to: Pointer) -> None:
-    """Have another model serve; from one moment to the next, and whatever happens to this process."""
-    shared.write_json(Path(home), folder(home) / "champion.json", asdict(to))
+def point(home: Path | str, to: Pointer, *, delete: Iterable[str] = ()) -> None:
+    """Change which model serves, and delete other records, in one commit."""
+    records.write(home, {CHAMPION: asdict(to)}, delete=delete)
 
 
 @functools.lru_cache(maxsize=2)
@@ -206,8 +224,9 @@ def loaded(home: Path | str, version: str) -> Embedder:
     """
     from recsys.models.embedding.embedder import Embedder
 
-    shared.take(Path(home), place := folder(home) / version / "model")
-    return Embedder.load(place)
+    model_folder = folder(home) / version / "model"
+    object_store.download(Path(home), model_folder)
+    return Embedder.load(model_folder)
 
 
 def describe(
@@ -233,18 +252,3 @@ def backbone_version(configuration: Configuration) -> str:
     """Return the version of the configured backbone, without that of the histograms."""
     settings = configuration.backbone
     return backbones.version(settings.name, settings.weights, settings.input_size)
-
-
-def read_json(file: Path) -> dict[str, Any] | None:
-    """Return what a record says; None where there is none.
-
-    Raises:
-        ModelError: it is damaged.
-    """
-    try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return record
-    except FileNotFoundError:
-        return None
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{file} is damaged ({error}); delete it and run 'recsys train embedding'") from error

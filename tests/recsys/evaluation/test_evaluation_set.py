@@ -27,7 +27,7 @@ from recsys.evaluation.scoreboard import metrics_of_models, scoreboard
 from recsys.evaluation.training_pictures import training_pictures
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, backbone_version
-from recsys.storage import shared
+from recsys.storage import records
 from recsys.storage.schemas import SCHEMAS, embeddings_schema
 from recsys.storage.store import Store
 from tests.recsys.conftest import DrawnShop
@@ -95,7 +95,7 @@ def test_a_trained_model_is_evaluated_only_with_all_its_vectors(drawn_shop: Draw
         model = Model(
             version, "default", "", "", "features", backbone_version(configuration), 2, "", "", "", True, "", ""
         )
-        shared.write_json(store.home, serving.folder(store.home) / version / "trained.json", asdict(model))
+        records.write(store.home, {f"embedding/{version}": asdict(model)})
     serving.point(store.home, serving.Pointer("0123456789abcdef"))
     evaluation_set = load_evaluation_set(store, configuration)
     digests = pa.array(evaluation_set.frame["image_digest"])

@@ -1,6 +1,5 @@
 """What `recsys clean` takes away, and above all what it leaves."""
 
-import json
 import os
 import time
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from recsys.models import features
 from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding import serving
 from recsys.models.embedding.serving import Model, Pointer
-from recsys.storage import shared
+from recsys.storage import records
 from recsys.storage.schemas import schema_of
 from recsys.storage.store import Store
 
@@ -36,8 +35,8 @@ def embedding(home: Path, version: str, day: int, backbone: str = NOW) -> None:
         backbone=backbone, size=8, trained_at=f"2026-01-{day:02}T00:00:00+00:00", run_id="run", registered="1",
         promoted=True, reason="", against=NOW,
     )  # fmt: skip
-    shared.write_json(home, home / "embedding" / version / "trained.json", asdict(record))
-    (home / "embedding" / version / "model").mkdir()
+    records.write(home, {f"embedding/{version}": asdict(record)})
+    (home / "embedding" / version / "model").mkdir(parents=True)
     (home / "embedding" / version / "model" / "weights").write_bytes(b"." * 1000)
 
 
@@ -61,10 +60,10 @@ def store(tmp_path: Path) -> Store:
         table(made, f"recommendations-{version}")
     serving.point(made.home, Pointer("e2", ("e0", None, "e1")))
     for number in range(3):
-        shared.write_json(made.home, made.home / "classifier" / f"c{number}" / "trained.json", {})
-        age(made.home / "classifier" / f"c{number}", 9 - number)
+        (made.home / "classifier" / f"c{number}").mkdir(parents=True)
+        records.write(made.home, {f"classifier/c{number}": {}})
     current = Classifier("c0", "r", ("Pens",), 0.9, "run", "1")
-    shared.write_json(made.home, made.home / "classifier" / "at-hand.json", asdict(current))
+    records.write(made.home, {"classifier/current": asdict(current)})
     return made
 
 
@@ -85,7 +84,7 @@ def test_what_serves_what_a_roll_back_goes_to_and_the_newest_stay(store: Store) 
     assert {model.version for model in serving.models(store.home)} == {"e1", "e2", "e4", "e5"}
     assert serving.pointer(store.home) == Pointer("e2", (None, "e1"))  # in whose place e0 would be gone back to
     left = {f"{kind}-e{number}" for kind in ("embeddings", "recommendations") for number in (1, 2, 4, 5)}
-    assert set(store.tables()) == {"products", *left, f"features-{NOW}", f"recommendations-{NOW}"}
+    assert set(store.tables()) == {"products", "records", *left, f"features-{NOW}", f"recommendations-{NOW}"}
 
 
 def test_tables_of_another_backbone_stay_while_a_model_needs_them(store: Store) -> None:
@@ -101,7 +100,7 @@ def test_the_classifier_at_hand_stays_though_newer_ones_are_there(store: Store) 
 
 
 def test_a_challenger_that_waits_stays(store: Store) -> None:
-    shared.write_json(store.home, store.home / "embedding" / "challenger.json", {"version": "e3"})
+    records.write(store.home, {"embedding/challenger": {"version": "e3"}})
     assert names(cleaned(store), "trained embedding") == {"e0"}
 
 
@@ -129,27 +128,28 @@ def test_old_results_go_but_the_newest_of_each_task_which_a_rerun_asks_for(store
 
 def test_a_long_log_keeps_its_end_and_unfinished_files_go(store: Store) -> None:
     short = load(flags={"upkeep": {"models": 2, "log_bytes": 100}}, environ={})
-    for place in ("logs", "scratch/catalogue-x", "index"):
+    for place in ("logs", "scratch/catalogue-x"):
         (store.home / place).mkdir(parents=True)
     log = store.home / "logs" / "prefect.log"
     log.write_text("".join(f"line {number}\n" for number in range(1000)))
     (store.home / "scratch" / "catalogue-x" / "rows.csv").write_text("a")
-    (store.home / "index" / "embeddings-e3.json").write_text("{}")
+    records.write(store.home, {"index/embeddings-e3": {}})
     (store.home / "home.part").write_text("{")
     with log.open("a") as server:  # which goes on writing
         found = cleaned(store, short)
         server.write("the last\n")
     assert log.read_text().startswith("line 9") and log.read_text().endswith("line 999\nthe last\n")
     assert names(found, "unfinished file") == {"catalogue-x", "home.part"}
-    assert names(found, "index") == {"embeddings-e3.json"}
+    assert names(found, "index") == {"embeddings-e3"}
 
 
-def test_what_it_says_is_free_is_free(store: Store) -> None:
+def test_the_reported_bytes_are_freed(store: Store) -> None:
     from recsys.storage.disk_use import size_of
 
-    before = size_of(store.home)
-    champion = len((store.home / "embedding" / "champion.json").read_bytes())
+    def size() -> int:
+        return size_of(store.home) - size_of(store.home / "store" / "records.lance")
+
+    before = size()
     found = cleaned(store)
-    now = len((store.home / "embedding" / "champion.json").read_bytes())
-    assert before - size_of(store.home) == sum(each.bytes for each in found) + champion - now
-    assert json.loads((store.home / "embedding" / "champion.json").read_text())["version"] == "e2"
+    assert before - size() == sum(each.bytes for each in found)
+    assert serving.pointer(store.home).version == "e2"

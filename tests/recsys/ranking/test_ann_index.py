@@ -21,6 +21,7 @@ from recsys.ranking.ann_index_building import EXPERIMENT, ensure_index
 from recsys.ranking.gallery import Gallery, Queries
 from recsys.ranking.nearest_neighbours import Shortlist, search
 from recsys.ranking.reranking import recommend
+from recsys.storage import records
 from recsys.storage.schemas import embeddings_schema
 from recsys.storage.store import Store
 
@@ -238,7 +239,7 @@ def test_the_index_is_rebuilt_only_when_the_table_or_the_settings_change(store: 
     second = ensure_index(store, configuration, SERVES)
     assert second is not None and second.vectors == PRODUCTS + 100 and second.version > first.version
     assert current_record(store, configured(kind="ivf_pq"), SERVES) is None
-    (store.home / "index" / f"{SERVES.embeddings}.json").write_text("{")
+    records.write(store.home, {f"index/{SERVES.embeddings}": {"fields": "of another version"}})
     assert current_record(store, configuration, SERVES) is None
     assert load_index(store, configuration, SERVES, *load_shop(store)) is None
 

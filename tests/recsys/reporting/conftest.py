@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from recsys.core.digests import digest
 from recsys.models import features
 from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding.serving import Serving
+from recsys.storage import records
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 
@@ -50,9 +50,7 @@ def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
 def train(store: Store, threshold: float | None = 0.9, **predicted: tuple[str, float]) -> Classifier:
     """Make a classifier current that predicts product_id=(label, confidence), with `_` for `-` in an id."""
     model = Classifier("model-1", "recipe", ("Clothing", "Footwear", "Watches"), threshold, "run", "1")
-    folder = store.home / "classifier"
-    folder.mkdir(exist_ok=True)
-    (folder / "at-hand.json").write_text(json.dumps(asdict(model)), encoding="utf-8")
+    records.write(store.home, {"classifier/current": asdict(model)})
     rows = [
         {
             "product_id": key.replace("_", "-"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recsys.reporting.report_data import gather
+from recsys.storage import records
 from tests.recsys.reporting.conftest import BROKEN, NOW, Fill, guessed, rows_of, settings, train
 
 
@@ -60,6 +61,6 @@ def test_suspicious_labels_are_contradicted_by_the_current_classifier(fill: Fill
 def test_predictions_of_an_old_classifier_make_no_label_suspicious(fill: Fill) -> None:
     store = fill([{"label": "Clothing"}, {}])
     train(store, id_0=("Watches", 0.99))
-    (store.home / "classifier" / "at-hand.json").unlink()
+    records.write(store.home, {}, delete=["classifier/current"])
     data = gather(store, settings())
     assert data.guesses.classifier is None and data.guesses.suspicious.count == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from recsys.models.classifier import ledger, registry
 from recsys.models.classifier.recipe import load_recipe
 from recsys.models.classifier.training_record import MODEL_NAME
 from recsys.models.labels.ledger import Filling, predicted_labels
+from recsys.storage import records
 from tests.recsys.models.classifier.conftest import KINDS, QUICK, Shop, settings
 
 pytestmark = pytest.mark.slow
@@ -34,6 +34,7 @@ TRAINING = """
 import os, signal, sys
 from recsys.models.classifier import registry
 from recsys.core.configuration import load
+from recsys.storage import records
 from recsys.storage.store import Store
 
 home, where, recipe = sys.argv[1:]
@@ -41,16 +42,12 @@ home, where, recipe = sys.argv[1:]
 def die(*of):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def die_at(event, of):
-    if event == "os.rename" and of[1].endswith("trained.json"):
-        die()
-
 def on_epoch(epoch, figures):
     if where == "in the second fold" and epoch == 2 and "fold_2/loss" in figures:
         die()
 
-if where == "before it is written down":
-    sys.addaudithook(die_at)
+if where == "before it is recorded":
+    records.write = die
 if where == "before its run ends":
     import mlflow.tracking.fluent
     mlflow.tracking.fluent.end_run = die
@@ -209,7 +206,7 @@ def test_a_training_killed_at_its_end_is_one_run_and_one_model(tmp_path, mlflow_
         shop.add(10, kind, pictured=False)
     shop.label()
     home = shop.store.home
-    for where in ("before it is written down", "before its run ends"):
+    for where in ("before it is recorded", "before its run ends"):
         train_until_killed(home, where)
         (run,) = runs(home)
         assert run.info.status == "RUNNING" and registry.current_classifier(home) is None
@@ -234,7 +231,7 @@ def test_a_damaged_or_missing_model_is_an_error_and_is_trained_again(copied, dam
     with pytest.raises(TrainingError, match=r"damaged or missing \(.*\); run 'recsys train classifier'") as failure:
         registry.load_classifier(home, version)
     assert str(place) in str(failure.value) and "\n" not in str(failure.value)
-    assert not (place.parent / "trained.json").exists()  # so it is trained again
+    assert records.read(home, f"classifier/{version}") is None  # so it is trained again
 
 
 def test_the_inputs_of_some_products_equal_those_of_all_products(trained):
@@ -277,5 +274,4 @@ def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path
     (note,) = listener.notes
     assert note.startswith("no evaluation for the labels 'خاتم': ")
     assert runs(shop.store.home)[0].data.tags["mlflow.note.content"] == note
-    kept = json.loads((registry.folder(shop.store.home) / "at-hand.json").read_text(encoding="utf-8"))
-    assert "鞋子" in kept["labels"]
+    assert "鞋子" in records.read(shop.store.home, "classifier/current")["labels"]

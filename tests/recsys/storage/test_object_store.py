@@ -1,4 +1,4 @@
-"""A store on S3 that several machines share; a home folder stands for a machine."""
+"""A store on S3 that several machines share; each home folder is one machine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 from benchmarks import machines
 from recsys.core.configuration import load
 from recsys.core.errors import ConfigurationError, HomeError
-from recsys.models.embedding.serving import Pointer, folder, point, pointer
-from recsys.storage import shared
+from recsys.storage import lease as leases
+from recsys.storage import object_store, records
+from recsys.storage.lease import lease
 from recsys.storage.lock import lock
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
@@ -31,15 +32,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 def url(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RECSYS_STORE__URL", given := f"s3://{machines.BUCKET}/{tmp_path.name}")
-    return given
+    monkeypatch.setenv("RECSYS_STORE__URL", url := f"s3://{machines.BUCKET}/{tmp_path.name}")
+    return url
 
 
 def labels(*keys: str) -> pa.Table:
     return pa.Table.from_pylist([{"product_id": key, "label": "Pens"} for key in keys], schema=SCHEMAS["labels"])
 
 
-def test_what_one_machine_writes_another_reads(url: str, tmp_path: Path) -> None:
+def test_a_machine_reads_what_another_has_written(url: str, tmp_path: Path) -> None:
     one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
     assert one.id == other.id
     one.write("labels", labels("a", "b"))
@@ -56,10 +57,10 @@ def _write(home: Path, together: Any, number: int) -> None:
 
 
 @pytest.mark.parametrize("sharing", [False, True], ids=["a folder", "S3"])
-def test_processes_that_make_a_table_together_lose_nothing(
+def test_processes_that_create_a_table_together_lose_nothing(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharing: bool
 ) -> None:
-    """LanceDB alone would have the second empty what the first has made."""
+    """With LanceDB alone the second process would empty the table of the first."""
     if not sharing:
         monkeypatch.delenv("RECSYS_STORE__URL")
     homes = [tmp_path / (f"machine-{number}" if sharing else "home") for number in range(2)]
@@ -74,39 +75,58 @@ def test_processes_that_make_a_table_together_lose_nothing(
     assert Store(homes[0]).count("labels") == len(homes)
 
 
-def test_what_serves_is_the_same_on_all_machines(url: str, tmp_path: Path) -> None:
+def test_a_record_is_the_same_on_all_machines(url: str, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    Store(one)
-    point(one, Pointer("first"))
-    Store(other)
-    assert pointer(other) == Pointer("first")
-    with lock(tmp_path / "third"):  # as a flow begins on a machine that has nothing yet
-        assert Store(tmp_path / "third").is_shared and pointer(tmp_path / "third") == Pointer("first")
-    point(one, Pointer("second", ("first",)))  # within the same second
-    Store(other)
-    assert pointer(other) == Pointer("second", ("first",))
-    shared.delete(one, folder(one) / "champion.json")
-    Store(other)
-    assert pointer(other) == Pointer() and not (folder(other) / "champion.json").exists()
+    records.write(one, {"embedding/champion": {"version": "first"}})
+    assert records.read(other, "embedding/champion") == {"version": "first"}  # a machine without a home yet
+    with lock(tmp_path / "third"):
+        assert Store(tmp_path / "third").is_shared
+    records.write(one, {"embedding/champion": {"version": "second"}})
+    assert records.read(tmp_path / "third", "embedding/champion") == {"version": "second"}
+    records.write(other, {}, delete=["embedding/champion"])
+    assert records.read_all(one) == {}
 
 
 def test_a_model_is_copied_when_another_machine_uses_it_and_its_checkpoints_are_not(url: str, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     Store(one)
-    place = folder(one) / "v1"
     for name in ("model/weights.bin", "model/parts/more.bin", "checkpoints/epoch.bin", "gate.csv"):
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_text(name)
-    shared.give(one, place)
+        file = one / "embedding" / "v1" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    object_store.upload(one, one / "embedding" / "v1")
     Store(other)
-    there = folder(other) / "v1"
-    assert (there / "gate.csv").exists() and not (there / "model").exists()
-    shared.take(other, there / "model")
-    assert (there / "model/parts/more.bin").read_text() == "model/parts/more.bin"
-    assert not (there / "checkpoints").exists()
+    copy = other / "embedding" / "v1"
+    object_store.download(other, copy / "gate.csv")
+    assert (copy / "gate.csv").read_text() == "gate.csv" and not (copy / "model").exists()
+    object_store.download(other, copy / "model")
+    assert (copy / "model/parts/more.bin").read_text() == "model/parts/more.bin"
+    assert not (copy / "checkpoints").exists()
+    object_store.download(other, copy / "missing.csv")
+    assert sorted(path.name for path in copy.iterdir()) == ["gate.csv", "model"]
+    object_store.delete(one, one / "embedding" / "v1")
+    assert not (one / "embedding" / "v1").exists()
+    object_store.download(one, one / "embedding" / "v1")
+    assert not (one / "embedding" / "v1").exists()
 
 
-def test_one_machine_works_at_a_time_and_the_other_is_told_who(url: str, tmp_path: Path) -> None:
+def test_the_records_of_format_1_are_taken_over_from_the_object_store(url: str, tmp_path: Path) -> None:
+    objects = object_store.connect(tmp_path / "one")
+    assert objects is not None
+    objects.put("home.json", b'{"format": 1, "id": "shop"}')
+    objects.put("embedding/champion.json", b'{"version": "first"}')
+    objects.put("embedding/first/trained.json", b'{"size": 8}')
+    objects.put("embedding/first/model/embedding.json", b"{}")
+    found = {"embedding/champion": {"version": "first"}, "embedding/first": {"size": 8}}
+    assert records.read_all(tmp_path / "one") == found
+    assert not Store(tmp_path / "one", read_only=True).exists("records")
+    Store(tmp_path / "two")
+    records.write(tmp_path / "two", {}, delete=["embedding/first"])
+    assert records.read_all(tmp_path / "one") == {"embedding/champion": {"version": "first"}}
+    assert Store(tmp_path / "one").format == 2
+
+
+def test_one_machine_works_at_a_time_and_the_other_learns_which(url: str, tmp_path: Path) -> None:
     in_use = pytest.raises(HomeError, match=r"in use by process \d+ on ")
     with lock(tmp_path / "one"), in_use, lock(tmp_path / "other"):
         pass
@@ -114,18 +134,18 @@ def test_one_machine_works_at_a_time_and_the_other_is_told_who(url: str, tmp_pat
         pass
 
 
-def test_the_lease_of_a_machine_that_stands_still_is_another_ones(url: str, tmp_path: Path) -> None:
-    """It renews no more; the other takes over, and the first is told when it comes back."""
+def test_a_lease_that_is_not_renewed_passes_to_another_machine(url: str, tmp_path: Path) -> None:
+    """The first machine gets an error when it continues."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "LEASE_S", 0.4)
-        patch.setattr(shared._Lease, "_renew", lambda self: None)
-        first = shared.lease(tmp_path / "one", 0.0)
+        patch.setattr(leases, "LEASE_S", 0.4)
+        patch.setattr(leases._Lease, "_renew", lambda self: None)
+        first = lease(tmp_path / "one", 0.0)
         first.__enter__()
-    with shared.lease(tmp_path / "other", time.monotonic() + 5), pytest.raises(HomeError, match="was lost"):
+    with lease(tmp_path / "other", time.monotonic() + 5), pytest.raises(HomeError, match="was lost"):
         first.__exit__(None, None, None)
 
 
-def test_a_home_with_tables_of_its_own_is_not_taken_for_a_copy(
+def test_a_home_with_its_own_tables_does_not_join_an_object_store(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RECSYS_STORE__URL")
@@ -136,7 +156,7 @@ def test_a_home_with_tables_of_its_own_is_not_taken_for_a_copy(
         Store(tmp_path / "home")
 
 
-def test_a_store_that_does_not_answer_is_said_and_what_to_look_at(
+def test_a_store_that_does_not_answer_is_an_error_with_a_remedy(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECSYS_STORE__URL", "s3://no-such-bucket/shop")
@@ -145,6 +165,6 @@ def test_a_store_that_does_not_answer_is_said_and_what_to_look_at(
 
 
 @pytest.mark.parametrize("wrong", ["/mnt/shop", "s3://bucket", "s3://bucket/shop/", "http://host/shop"])
-def test_what_is_no_object_store_is_refused(wrong: str) -> None:
+def test_a_url_that_is_not_an_object_store_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match=r"store\.url"):
         load(None, {"store": {"url": wrong}}, environ={})
