@@ -68,7 +68,7 @@ class SnapshotHolder:
                 continue
             try:
                 versions = self._read_versions()
-                if versions == last_versions:
+                if versions == last_versions != self._versions:
                     self.refresh()
                 last_versions = versions
             except RecsysError as error:
