@@ -136,7 +136,7 @@ def _through(folder: Path, listed: pd.DataFrame, spares: pd.DataFrame, options: 
         (max(ratios) <= 2, f"and was so at the end of each refresh: {max(ratios):.2f}"),
         (tail <= 1.25 * head, f"a refresh takes no longer at the end: {tail:.2f} s, {head:.2f} s at the beginning"),
         (not asked["failed"], f"the service answered every time ({asked['failed']} failed {asked['how']})"),
-        (read.value > 0 and read.well.value == 1, "whoever reads tables is never disturbed"),
+        (read.value > 0 and read.well.value == 1, "no reader of tables is disturbed"),
     )
 
 

@@ -1,4 +1,4 @@
-"""One typed tree of settings: file < environment < flags, each value knowing where it came from.
+"""One typed tree of settings, with the source of each value. Precedence: file < environment < flags.
 
 The defaults are the figures of the original course project wherever it had one (source: its slides, on 20,000
 products of the PromptCloud Flipkart sample); `Original` keeps those of its figures that are results, not settings.
@@ -29,14 +29,14 @@ from recsys.core.errors import ConfigurationError
 
 HOME_DEFAULT = Path("recsys-home")
 PREFIX = "RECSYS_"
-RESERVED = {"RECSYS_HOME", "RECSYS_CATALOGUE", "RECSYS_CONFIG"}  # say where things are, not how they work
+RESERVED = {"RECSYS_HOME", "RECSYS_CATALOGUE", "RECSYS_CONFIG"}  # paths, not settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 
 
 class Original:
-    """What the original project measured: figures to reproduce, not to set."""
+    """Results of the original project: figures to reproduce, not settings."""
 
     PRODUCTS = 20_000
     BROKEN_IMAGE_URLS = 1_554
@@ -54,7 +54,7 @@ class Original:
     EMBEDDING_TRAINING_IMAGES = 17_200
     EMBEDDING_VALIDATION_IMAGES = 500
     EMBEDDING_HOURS = 5.0
-    COLOUR_DISTANCE_NEAR = 4.2  # of the order of; see recsys/vision/colour.py for the scale
+    COLOUR_DISTANCE_NEAR = 4.2  # order of magnitude; see recsys/vision/colour.py for the scale
     COLOUR_DISTANCE_FAR = 18.4
 
 
@@ -84,24 +84,24 @@ FLIPKART_LABELS: dict[str, tuple[str, ...]] = {
 
 
 class Section(BaseModel):
-    """A branch of the tree: frozen, and closed to keys that it does not know."""
+    """A branch of the tree: immutable; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Columns(Section):
-    """The catalogue's column for each thing that is read; the defaults are PromptCloud's names."""
+    """Names of the catalogue's columns; the defaults are those of PromptCloud."""
 
     id: str = "uniq_id"
     category_tree: str = "product_category_tree"
     price: str = "discounted_price"
     images: str = "image"
     name: str = "product_name"
-    """Optional in the file, as is every column below; shown to people, never compared."""
+    """Display name. This column and those below are optional in the file."""
     brand: str = "brand"
     retail_price: str = "retail_price"
     in_stock: str = "in_stock"
-    """A word (`in stock`, `out_of_stock`, `yes`, `no`, ...) or how many there are; empty: not known."""
+    """A word (`in stock`, `out_of_stock`, `yes`, `no`, ...) or a quantity; empty: not known."""
 
     @property
     def are_promptcloud(self) -> bool:
@@ -111,67 +111,68 @@ class Columns(Section):
 
 
 class Catalogue(Section):
-    """How a shop's export is read."""
+    """Format of a shop's export."""
 
     columns: Columns = Columns()
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8"
-    """Bytes that are not valid in it are read as Windows-1252, and the run says so; a byte order mark outranks it."""
+    """Invalid bytes are read as Windows-1252, with a note; a byte order mark takes precedence."""
     tree_separator: Annotated[str, Field(min_length=1)] = ">>"
     image_separator: Annotated[str, Field(min_length=1)] = "|"
-    """Between the URLs of one row where the cell is not a JSON list."""
+    """Separator of the URLs in a cell that is not a JSON list."""
     currency: str = "₹"
-    """Shown before a price, and allowed in front of one in the file."""
+    """Printed before a price, and allowed before one in the file."""
     decimal: Literal[".", ","] = "."
     rejected_share: Share = 0.05
-    """A catalogue with more bad rows than this is refused; up to it they are set aside."""
+    """Largest share of bad rows; a catalogue with more is refused."""
     max_bytes: Positive = 8 << 30
-    """Of the catalogue, unpacked."""
+    """Largest size of the unpacked catalogue, bytes."""
 
 
 class Images(Section):
-    """How images are fetched, decoded and squared."""
+    """Fetching, decoding and squaring of images."""
 
     side: Annotated[int, Field(ge=32, le=2048)] = 256
-    """Pixels; the longest side is scaled to it (cubic) and the rest is white."""
+    """Side of a squared picture, pixels: the longest side is scaled to it (cubic), the rest is white."""
     views: Annotated[int, Field(ge=1, le=20)] = 1
-    """Photos of one product that are fetched, at most: 1 is its picture alone; further ones are for trainings."""
+    """Largest number of photos per product; all but the first are only for trainings."""
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = 95
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 512
     shards_at_once: Annotated[int, Field(ge=1, le=256)] = 16
-    """Few are really under way; the others wait for their last slow links, which so hold up nobody."""
+    """Image shards in progress. Most of them only wait for their last slow hosts."""
     processes: Annotated[int, Field(ge=0, le=64)] = 0
-    """Processes that decode and square, at most. 0: the number of cores, from 2 to 8. 1: threads of the run itself."""
+    """Largest number of decoding processes. 0: the number of cores, from 2 to 8; 1: threads of the run's process."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 512
-    """Open at once, over all hosts, shards and processes of a run."""
+    """Largest number of open connections of a run."""
     concurrency_per_host: Annotated[int, Field(ge=1, le=1024)] = 128
-    """Requests under way at once that a host is never asked for more than, however well it answers."""
+    """Largest number of concurrent requests to one host."""
     rate_per_host: Annotated[float, Field(ge=0)] = 0.0
-    """Requests a second that a host is never asked for more than; 0 leaves it to how well it answers."""
+    """Largest number of requests per second to one host; 0: only the adaptive limit applies."""
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
-    """For one attempt as a whole (connecting, headers and body), at most."""
+    """Time limit of one attempt (connection, headers and body), seconds."""
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
-    """For a product as a whole: all its URLs, attempts and waits. What is left then is pending."""
+    """Time limit of a product (all URLs, attempts and waits), seconds. After it the image is pending."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    """The budget of one URL's attempts that fail for a passing cause; when it is spent the image is broken."""
+    """Budget of a URL: attempts that fail for a transient cause; when it is spent the image is broken."""
     backoff_s: Annotated[float, Field(ge=0, le=60)] = 0.5
-    """Before the second attempt, doubled before each one after it, unless the host says Retry-After."""
+    """Wait before the second attempt, seconds; doubled before each further one, unless the host sends Retry-After."""
     retry_after_max_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     max_bytes: Positive = 64 << 20
     max_pixels: Positive = 200_000_000
-    """90-megapixel originals are legitimate; a larger header is a decompression bomb."""
+    """90-megapixel originals exist; a larger size in a header is a decompression bomb."""
     max_redirects: Annotated[int, Field(ge=0, le=20)] = 5
     pending_share: Share = 0.05
-    """The run goes on while no more images than this are pending."""
+    """Largest share of pending images with which a run continues."""
     user_agent: str = "visual-recommender/0.1 (catalogue image check)"
     allow_hosts: tuple[str, ...] = ()
-    """Hosts that may have a private, loopback or link-local address: `images.local`, `127.0.0.1:8765`, `10.0.0.0/8`."""
+    """Hosts with private, loopback or link-local addresses that may be accessed: `images.local`, `127.0.0.1:8765`,
+    `10.0.0.0/8`."""
     obey_robots_tag: bool = True
-    """Leave a picture alone whose answer says X-Robots-Tag: noai, noimageai, noindex, noimageindex or none."""
+    """Do not use a picture with the header X-Robots-Tag: noai, noimageai, noindex, noimageindex or none."""
     placeholder_products: Annotated[int, Field(ge=2)] = 20
-    """Identical bytes for more products than this, of three top levels or more, are no product's picture."""
+    """A file that is the picture of more products than this, in at least three top levels, is a placeholder, ..."""
     placeholder_share: Share = 0.01
-    """And for a larger share of the catalogue than this."""
+    """... if it is also the picture of a larger share of the catalogue than this."""
 
     @field_validator("allow_hosts")
     @classmethod
@@ -180,7 +181,7 @@ class Images(Section):
             if "/" in host:
                 ip_network(host, strict=False)
             elif not host or "@" in host or any(character.isspace() for character in host):
-                raise ValueError(f"{host!r} is no host, host:port or network")
+                raise ValueError(f"{host!r} is not a host, host:port or network")
         return hosts
 
 
@@ -192,10 +193,10 @@ class Labels(Section):
     table, applies only to the PromptCloud schema, where `catalogue.columns.id` and `.category_tree` have their default
     names. With another schema the default is an empty table: each top-level value is its own label."""
     merge_coverage: Share = 0.5
-    """A table that names fewer of the rows than this is another shop's: then each top level is a label."""
+    """Smallest share of rows that the table covers; below it each top level is its own label."""
     suspicious_above: Share = 0.95
-    """A given label that the classifier contradicts with at least this confidence is listed as suspicious: 104 of the
-    19,653 real ones by their text, most of them wrong or between two labels; from 0.9 on 199."""
+    """Confidence from which a prediction that contradicts the catalogue makes the label suspicious: 104 of the 19,653
+    real labels by their text, most of them wrong or between two labels; from 0.9 on 199."""
     shard_size: Positive = 10_000
 
     @model_validator(mode="after")
@@ -208,73 +209,72 @@ class Labels(Section):
                 if owner.setdefault(value, label) != label:
                     raise ValueError(f"'{value}' is merged into both '{owner[value]}' and '{label}'")
         for value in owner:
-            way = [value]
-            while (further := owner.get(way[-1], way[-1])) != way[-1]:
-                if further in way:
-                    told = ", ".join(f"'{part}' into '{owner[part]}'" for part in way[way.index(further) :])
+            chain = [value]
+            while (further := owner.get(chain[-1], chain[-1])) != chain[-1]:
+                if further in chain:
+                    steps = [f"'{part}' into '{owner[part]}'" for part in chain[chain.index(further) :]]
                     raise ValueError(
-                        f"a circle: {told}; each value is merged into one label, which is merged no further"
+                        f"a cycle: {', '.join(steps)}; each value is merged into one label, which is not merged further"
                     )
-                way.append(further)
-            if len(way) > 2:
+                chain.append(further)
+            if len(chain) > 2:
                 raise ValueError(
-                    f"'{value}' is merged into '{way[1]}', which is itself merged into '{way[2]}'; "
-                    f"list '{value}' under '{way[-1]}' as well"
+                    f"'{value}' is merged into '{chain[1]}', which is itself merged into '{chain[2]}'; "
+                    f"list '{value}' under '{chain[-1]}' as well"
                 )
         return self
 
 
 class Balance(Section):
-    """How the classes are brought to one size before a training."""
+    """Balancing of class sizes before a training."""
 
     undersample_above: Positive = 2_000
     undersample_to: Positive = 1_500
     random_seed: int = 12_345
     """The original's `random.seed(12345)`."""
     most_apart: Annotated[int, Field(ge=0)] = Original.LARGEST_LESS_SMALLEST_CLASS
-    """Pictures between the largest and the smallest class, when the small ones are grown; the original's 747."""
+    """Largest difference in pictures between two classes after growing; the original's 747."""
 
 
 class Augmentation(Section):
-    """How small classes are grown: rotation, flip, colour shift."""
+    """Growing of small classes: rotation, flip, colour shift."""
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
-    """Degrees, at most, to either side."""
+    """Largest rotation to either side, degrees."""
     flip: bool = True
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-    """Share of the colour circle, at most, to either side."""
+    """Largest shift to either side, as a share of the colour circle."""
     brightness: Annotated[float, Field(ge=0, lt=0.5)] = 0.15
-    """Share of white that is added or taken off, at most; see `recsys.vision.augmentation` for what stays white."""
+    """Largest share of white that is added or removed; see `recsys.vision.augmentation` for what stays white."""
 
 
 class Scraping(Section):
-    """How small classes are grown from a marketplace's result pages, as the original did; only where asked for."""
+    """Growing of small classes by pictures of a marketplace, as in the original; only on request."""
 
     url: str = "https://www.amazon.in/s?k={keyword}&page={page}"
-    """Of a result page; the original's marketplace was Amazon, another with the same layout may stand here."""
+    """Address of a result page: Amazon, as in the original, or a marketplace with the same layout."""
     grow_below: Annotated[int, Field(ge=0)] = 753
-    """Labels with fewer pictures are searched for: 1,500 of a cut class less the 747 between the original's largest
-    and smallest balanced class."""
+    """Labels with fewer pictures are searched for. 1,500 of an undersampled class minus the original's 747."""
     keywords: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Label: what to search for in its place, `Eyewear = ["sunglasses", "spectacles"]`; an empty list is no search."""
+    """Label: keywords instead of its name, `Eyewear = ["sunglasses", "spectacles"]`; an empty list: no search."""
     pictures: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Of one keyword, at most; two of Amazon's pages show about as many."""
+    """Largest number of pictures per keyword; two of Amazon's pages show about as many."""
     pages: Annotated[int, Field(ge=1, le=100)] = 2
-    """Of one keyword, at most."""
+    """Largest number of pages per keyword."""
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
-    """To connect, for an answer to begin, and for the whole of its body, each."""
+    """Time limits of the connection, of the start of an answer, and of its body, seconds each."""
     max_bytes: Positive = 4 << 20
-    """Of one page; Amazon's have about 1 MiB."""
+    """Largest size of a page; Amazon's have about 1 MiB."""
     retries: Annotated[int, Field(ge=0, le=20)] = 3
-    """After a page's first request, for connections that fail and answers that pass: 429, 500, 502, 503, 504."""
+    """Further requests for a page after failed connections and transient answers: 429, 500, 502, 503, 504."""
     backoff_s: Annotated[float, Field(ge=0, le=60)] = 0.5
-    """Doubled before each further retry, unless the host says Retry-After."""
+    """Wait before the first retry, seconds; doubled before each further one, unless the host sends Retry-After."""
     wait_max_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
-    """At most, when a host says Retry-After or robots.txt says Crawl-delay."""
+    """Longest wait by Retry-After, or by Crawl-delay in robots.txt, seconds."""
     delay_s: Annotated[float, Field(ge=0, le=600)] = 2.0
-    """Before each page."""
+    """Wait before each page, seconds."""
     user_agent: Annotated[str, Field(min_length=1)] = "visual-recommender/0.1 (catalogue scraping)"
-    """Says who asks; robots.txt is read for what is in front of the slash."""
+    """Name of the client; the part before the slash selects the rules of robots.txt."""
 
     @field_validator("url")
     @classmethod
@@ -283,41 +283,41 @@ class Scraping(Section):
         if address.scheme not in ("http", "https") or not address.hostname or "@" in address.netloc:
             raise ValueError("give a complete http or https address, without credentials")
         if "{keyword}" not in url or "{" in address.netloc:
-            raise ValueError("write {keyword}, and {page}, behind the host's name")
+            raise ValueError("write {keyword}, and {page}, after the host name")
         return url
 
 
 class Backbone(Section):
-    """The pretrained network whose pooled features the likeness is measured by."""
+    """The pretrained network that computes the features of pictures."""
 
     name: Literal["efficientnet_lite0", "resnet50"] = "efficientnet_lite0"
     """`resnet50` is the original's; `efficientnet_lite0` has its accuracy at a tenth of the arithmetic."""
     weights: str = "imagenet"
     """`imagenet`, or the path of a weights file."""
     input_size: Annotated[int, Field(ge=32, le=1024)] = 256
-    """Pixels a side; 256 is the original's."""
+    """Side of an input, pixels; 256 as in the original."""
     batch_size: Positive = 8
-    """Best on two cores; a GPU wants more."""
+    """Pictures per batch. 8 is the fastest on two cores; use more on a GPU."""
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
 
 
 class Classifier(Section):
-    """The classifier that fills missing labels; how it is trained is its recipe's."""
+    """The classifier that fills missing labels; its training is defined by its recipe."""
 
     recipe: Annotated[str, Field(min_length=1)] = "default"
     """`default`, `original`, or the path of a changed copy of one of `recsys/models/classifier/recipes/*.toml`."""
     precision: Annotated[float, Field(gt=0, le=1)] = 0.99
-    """Of the labels that it fills: what it is less sure of goes to the review list."""
+    """Precision of filled labels; products with a lower confidence go to the review list."""
 
 
 class Embedding(Section):
-    """The embedding that likeness is measured by; how it is trained is its recipe's."""
+    """The embedding that products are compared by; its training is defined by its recipe."""
 
     recipe: Annotated[str, Field(min_length=1)] = "default"
     """`default`, `fine_tuning`, `original`, `original_head`, or the path of a changed copy of one of
     `recsys/models/embedding/recipes/*.toml`."""
     margin: Annotated[float, Field(gt=0, lt=2)] = 0.2
-    """By which triplets that are shown as violating it do so: max(d(a, p) − d(a, n) + margin, 0)."""
+    """Margin of the triplets that the report shows: max(d(a, p) − d(a, n) + margin, 0)."""
 
 
 class Tsne(Section):
@@ -327,14 +327,14 @@ class Tsne(Section):
     iterations: Annotated[int, Field(ge=250)] = 300
     components: Literal[2] = 2
     sample: Positive = 2_000
-    """Products drawn at most; more make the picture slower, not clearer."""
+    """Largest number of products that are drawn."""
 
 
 class Colour(Section):
     """The HSV histogram, split 12 × 8 × 8."""
 
     mask: Literal["product", "none"] = "product"
-    """What is counted: the product's pixels, those in the middle more, or, as in the original, all of the square's."""
+    """Counted pixels: those of the product, weighted towards the middle, or (`none`, as in the original) all."""
     hue_bins: Annotated[int, Field(ge=1, le=180)] = 12
     saturation_bins: Annotated[int, Field(ge=1, le=256)] = 8
     value_bins: Annotated[int, Field(ge=1, le=256)] = 8
@@ -345,7 +345,7 @@ class Price(Section):
 
     quantiles: tuple[float, float, float] = (0.30, 0.65, 0.90)
     neutral_level: float = 2.5
-    """Where all three quantiles are equal, and where the price is unknown."""
+    """Level if all three quantiles are equal, or if the price is unknown."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Price:
@@ -356,31 +356,31 @@ class Price(Section):
 
 
 class Recommend(Section):
-    """The nearest by embedding, reranked by look, colour and price; or by the original's rule, by colour and price."""
+    """Nearest neighbours by embedding, re-ranked by look, colour and price, or by the original's rule."""
 
     rule: Literal["default", "original"] = "default"
-    """`original`: the look decides who is a candidate and nothing more; variants stay; no diversity."""
+    """`original`: the look only selects candidates, colour and price rank them; variants stay; no diversity."""
     filter: Annotated[int, Field(ge=1, le=1000)] = 20
-    """How many of the nearest by embedding are reranked."""
+    """Number of nearest neighbours that are re-ranked."""
     top: Annotated[int, Field(ge=1, le=100)] = 5
     demo_top: Annotated[int, Field(ge=1, le=100)] = 9
-    """Kept in the store and shown in the report's grid, as in the original's demo."""
+    """Number in the store and in the report's grid, as in the original's demo."""
     visual_weight: Annotated[float, Field(ge=0)] = 2.0
-    """Of the look, by the default rule only. The three weights come from `benchmarks/weights.py`."""
+    """Weight of the look; not in the original's rule. The three weights come from `benchmarks/weights.py`."""
     colour_weight: Annotated[float, Field(ge=0)] = 1.0
     price_weight: Annotated[float, Field(ge=0)] = 0.5
     collapse: bool = True
-    """Show one of the variants of a product (its sizes, or listed twice), and none of the query's own."""
+    """Show only one variant of a product (a size, a duplicate), and no variant of the query."""
     diversity: Share = 0.0
-    """How much an answer's products should differ from each other, against how good they are: 0 not at all."""
+    """Weight of the difference between the shown products against their scores; 0: none."""
     shard_size: Positive = 4_096
 
     @model_validator(mode="before")
     @classmethod
-    def _weights_of_the_original(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and given.get("rule") == "original":
-            return {"colour_weight": 1.0, "price_weight": 1.0, **given}
-        return given
+    def _weights_of_the_original(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("rule") == "original":
+            return {"colour_weight": 1.0, "price_weight": 1.0, **values}
+        return values
 
     @model_validator(mode="after")
     def _filter_holds_top(self) -> Recommend:
@@ -396,40 +396,40 @@ class Recommend(Section):
 
     @property
     def collapses(self) -> bool:
-        """Whether of the variants of a product only one is shown."""
+        """Whether only one variant of a product is shown."""
         return self.collapse and self.rule == "default"
 
     @property
     def stored(self) -> int:
-        """How many recommendations of each product the store keeps."""
+        """Number of recommendations per product in the store."""
         return min(self.filter, max(self.top, self.demo_top))
 
 
 class Index(Section):
-    """LanceDB's index of the embeddings, for questions to a shop that is large; search is exact below."""
+    """LanceDB's index of the embeddings, for queries to a large shop; search is exact in a smaller one."""
 
     from_products: Positive = 1_000_000
-    """On two cores exact search among so many, of 128 numbers each, takes some 50 ms; of 1,280 a tenth of them."""
+    """Number of products from which the index is used. Exact search among a million vectors of 128 numbers takes some
+    50 ms on two cores."""
     kind: Literal["ivf_flat", "ivf_pq", "ivf_hnsw_sq"] = "ivf_flat"
-    """`ivf_flat` is built fastest and finds most, and is as large on disk as the embeddings; `ivf_pq` is a sixteenth of
-    it."""
+    """`ivf_flat` has the fastest build, the best recall, and the size of the embeddings; `ivf_pq` a sixteenth of it."""
     recall: Annotated[float, Field(gt=0, le=1)] = 0.99
-    """At 20, measured against exact search as it is built; an index below it is not used."""
+    """Smallest recall at 20 against exact search, measured after the build; an index below it is not used."""
     sample: Positive = 500
-    """Questions that it is measured by."""
+    """Number of queries that recall is measured with."""
 
 
 class Evaluation(Section):
-    """How the embedding is judged: leave one out, at each level of the category path."""
+    """Evaluation of the embedding: leave one out, at each level of the category path."""
 
     ranks: tuple[int, ...] = (1, 5, 10)
     levels: Positive = 3
     min_occurrences: Annotated[int, Field(ge=1)] = 5
-    """A value counts as a query only if it occurs more often than this."""
+    """A category is a query only if it occurs more often than this."""
     queries: Positive = 5_000
-    """At most, drawn by seed: beyond it the figures stand still and the time does not."""
+    """Largest number of queries, drawn by seed."""
     holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    """Of the catalogue, kept out of every training of an embedding to judge it by; no more than `queries` products."""
+    """Share of products that are held out of every training to evaluate it; at most `queries` products."""
 
 
 class Report(Section):
@@ -443,49 +443,50 @@ class Store(Section):
     """Where tables and models are."""
 
     url: str | None = None
-    """Of an object store that several machines share, such as "s3://bucket/shop"; none: they are in the home. The
-    environment says where its service is and who may use it (AWS_*, GOOGLE_*, AZURE_*), never this file."""
+    """Object store that several machines share, such as "s3://bucket/shop"; none: the home. Endpoint and credentials
+    come from the environment (AWS_*, GOOGLE_*, AZURE_*), never from this file."""
 
     @field_validator("url")
     @classmethod
     def _known(cls, url: str | None) -> str | None:
         if url is not None and not re.match(r"(s3|gs|az)://[^/]+/.*[^/]$", url):
-            raise ValueError(f"'{url}' is none of s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER")
+            raise ValueError(f"'{url}' is not one of s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER")
         return url
 
 
 class Workflow(Section):
-    """How Prefect runs it."""
+    """Execution by Prefect."""
 
     runner: Literal["threads", "dask"] = "threads"
-    """Of shards: threads of this process, or a Dask cluster, whose workers may be on other machines."""
+    """Runner of shards: threads of this process, or a Dask cluster, whose workers may be on other machines."""
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     """Threads that run shards, or processes of a Dask cluster on this machine."""
     dask_address: str | None = None
-    """Of the scheduler of a Dask cluster that runs, such as "tcp://10.0.0.1:8786"; none: one on this machine."""
+    """Scheduler of a running Dask cluster, such as "tcp://10.0.0.1:8786"; none: a new one on this machine."""
     retries: Annotated[int, Field(ge=0, le=20)] = 2
     retry_delay_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
-    """Before a shard's second attempt, doubled before each one after it."""
+    """Wait before a shard's second attempt, seconds; doubled before each further one."""
     wait_s: Annotated[float, Field(ge=0)] = 3_600.0
-    """How long a flow waits for another one that works on the same home."""
+    """How long a flow waits for the home's lock, seconds."""
     retrain_share: Share = 0.05
-    """Of the products new, changed or removed since the last training: beyond it, a refresh says that one is due."""
+    """Share of products that are new, changed or removed since the last training, beyond which a refresh reports that
+    a training is due."""
     drift_psi: Annotated[float, Field(gt=0)] = 0.2
-    """Population stability index beyond which a refresh tells that the shop, or its scores, have drifted."""
+    """Population stability index beyond which a refresh reports drift."""
 
 
 class Notify(Section):
-    """Who is told of failed runs, refused challengers and drift: what `recsys notify` sets up on the Prefect server.
+    """Recipients of messages about failed runs, refused challengers and drift; `recsys notify` applies them to Prefect.
 
-    They are secrets: set them in the home's file or the environment, RECSYS_NOTIFY__SLACK and so on.
+    They are secrets: set them in the home's file or the environment, as RECSYS_NOTIFY__SLACK.
     """
 
     webhook: SecretStr | None = None
-    """An address that is sent JSON with `subject`, `body` and, for chat rooms, both as `text`."""
+    """An address that receives JSON with `subject`, `body` and, for chat rooms, both as `text`."""
     slack: SecretStr | None = None
     """An incoming webhook of Slack, https://hooks.slack.com/services/..."""
     email: SecretStr | None = None
-    """A mail server and who is written to, as Apprise has it: mailtos://user:password@smtp.shop.example?to=ops@shop.example
+    """Mail server and recipient in Apprise's format: mailtos://user:password@smtp.shop.example?to=ops@shop.example
     """
 
     @property
@@ -496,41 +497,41 @@ class Notify(Section):
 
 
 class Upkeep(Section):
-    """How runs keep the store small, and what `recsys clean` leaves."""
+    """How runs keep the store small, and what `recsys clean` keeps."""
 
     grace_s: Annotated[float, Field(gt=0)] = 600.0
-    """How long an old version of a table stays after another took its place: whoever reads it is done by then."""
+    """How long a version of a table stays readable after it was replaced, seconds."""
     dead_share: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Of the rows in a table's files, those that are in the table no more: beyond it, a run writes the table anew."""
+    """Share of deleted or replaced rows in a table's files beyond which a run compacts it."""
     fragments: Annotated[int, Field(ge=2)] = 32
-    """Pieces that a table may be in, one a commit: beyond it, a run writes the table anew."""
+    """Number of surplus fragments, one per commit, from which a run compacts a table."""
     models: Positive = 3
-    """Trained embeddings that stay, the newest, beside what serves and what as many roll-backs go to."""
+    """Number of newest trained embeddings that are kept, besides the serving one and as many rollback targets."""
     classifiers: Positive = 2
-    """Trained classifiers that stay, the newest, beside the one at hand."""
+    """Number of newest trained classifiers that are kept, besides the current one."""
     days: Annotated[float, Field(gt=0)] = 30.0
-    """That Prefect's results stay, for a retry of their run, and a training that was interrupted, to go on from."""
+    """How long Prefect's results and interrupted trainings are kept, for a retry."""
     log_bytes: Positive = 10 << 20
-    """Of a server's log, its end; what is before it goes."""
+    """Bytes at the end of a server's log that are kept."""
 
 
 class Service(Section):
-    """`recsys serve`: the page, and the answers for programs."""
+    """`recsys serve`: the page and the API."""
 
     api_key: SecretStr | None = None
-    """Asked of every client, as X-API-Key, but for probes and the page itself; none by default."""
+    """Key that clients send as X-API-Key, except for probes and the page itself; none by default."""
     requests_per_second: Annotated[float, Field(ge=0)] = 0.0
-    """Of one client address, twice as many at once; 0 is no limit."""
+    """Requests per second from one client address, with bursts of twice as many; 0: no limit."""
     allow_origins: tuple[str, ...] = ()
-    """Other sites whose pages may ask, such as "https://shop.example"."""
+    """Origins whose pages may send requests, such as "https://shop.example"."""
     refresh_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
-    """Between two looks whether the home has changed."""
+    """Interval between checks whether the home has changed, seconds."""
     photos_at_once: Annotated[int, Field(ge=1, le=256)] = 8
-    """That wait for their answer; who comes on top is asked to come again."""
+    """Largest number of photo requests in progress; requests above the limit get 503."""
     photo_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """For a photo to arrive."""
+    """Time limit for a photo to arrive, seconds."""
     warm_up: bool = True
-    """Load the network as the service starts, which takes seconds and 500 MB, and not with the first photo."""
+    """Load the network at the start of the service, which takes seconds and 500 MB, instead of with the first photo."""
 
 
 class Sample(Section):
@@ -542,7 +543,7 @@ class Sample(Section):
 
 
 class Configuration(BaseSettings):
-    """The whole tree. Make one with `load`, which alone reads files and the environment."""
+    """The whole tree. Use `load`, which reads files and the environment."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -575,7 +576,7 @@ class Configuration(BaseSettings):
     sample: Sample = Sample()
 
     def of_results(self) -> str:
-        """Return as JSON the settings that can change a result: not where the store is, how it is run, served, told."""
+        """Return as JSON the settings that can change a result, not those of store, execution, service and messages."""
         return self.model_dump_json(exclude={"store", "workflow", "notify", "upkeep", "service", "sample"})
 
     @classmethod
@@ -585,7 +586,7 @@ class Configuration(BaseSettings):
 
 @dataclass(frozen=True)
 class Value:
-    """One effective value: its key (`images.timeout_s`), itself, and where it came from."""
+    """An effective value, with its key (`images.timeout_s`) and its source."""
 
     key: str
     value: Any
@@ -602,13 +603,13 @@ def load(
     """Return the effective configuration.
 
     Args:
-        home: the home folder; its `recsys.toml` is read where there is one.
+        home: the home folder; its `recsys.toml` is read if it exists.
         flags: a nested mapping that outranks file and environment.
         file: another file than the home's (default: `RECSYS_CONFIG`).
         environ: the environment (default: the process's).
 
     Raises:
-        ConfigurationError: a key is unknown or a value impossible; the message names the key and its source.
+        ConfigurationError: a key is unknown or a value not valid; the message names the key and its source.
     """
     return _validate(_sources(home, flags, file, environ))
 
@@ -636,7 +637,7 @@ def _sources(
     file: Path | None,
     environ: Mapping[str, str] | None,
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return (name, tree) of each source, weakest first; unknown keys raise here, where the source is known."""
+    """Return (name, tree) of each source, the lowest precedence first; unknown keys are errors."""
     env = os.environ if environ is None else environ
     file = file or (Path(env["RECSYS_CONFIG"]) if env.get("RECSYS_CONFIG") else None)
     if file is not None and not file.is_file():
@@ -663,13 +664,13 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _read_environment(env: Mapping[str, str]) -> dict[str, Any]:
     """Parse RECSYS_SECTION__KEY variables; pydantic-settings reads lists and tables in them as JSON."""
-    mine = {k: v for k, v in env.items() if k.upper().startswith(PREFIX) and k.upper() not in RESERVED}
-    for variable in mine:
+    settings = {k: v for k, v in env.items() if k.upper().startswith(PREFIX) and k.upper() not in RESERVED}
+    for variable in settings:
         key = variable[len(PREFIX) :].lower().replace("__", ".")
         if _field(key) is None:
             raise ConfigurationError(f"environment variable {variable}: unknown key '{key}'{_suggest(key)}")
     source = EnvSettingsSource(Configuration)
-    source.env_vars = {k.lower(): v for k, v in mine.items()}
+    source.env_vars = {k.lower(): v for k, v in settings.items()}
     try:
         return source()
     except Exception as error:
@@ -690,7 +691,7 @@ def _refuse_unknown(tree: Mapping[str, Any], source: str, prefix: str = "") -> N
 
 
 def _field(path: str) -> Any:
-    """Return the type of the setting or section at a dotted path, None where there is none."""
+    """Return the type of the setting or section at a dotted path; None if it does not exist."""
     node: Any = Configuration
     for name in path.split("."):
         if not _is_section(node) or name not in node.model_fields:
@@ -717,8 +718,8 @@ def _validate(sources: list[tuple[str, dict[str, Any]]]) -> Configuration:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        given = [s for s, tree in sources for k in flatten(tree) if key.startswith(k) or k.startswith(key)]
-        where = f"{given[-1]}: " if given else ""
+        origins = [s for s, tree in sources for k in flatten(tree) if key.startswith(k) or k.startswith(key)]
+        where = f"{origins[-1]}: " if origins else ""
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"{where}impossible value for '{key}': {message}") from error
 
@@ -732,7 +733,7 @@ def _resolve_merge_table(configuration: Configuration) -> Configuration:
 
 
 def _merge(into: dict[str, Any], tree: Mapping[str, Any], path: str = "") -> None:
-    """Lay one tree over another; a table that is a value (labels.merge) is replaced as a whole."""
+    """Update a tree by another one; a table that is a value (labels.merge) is replaced as a whole."""
     for key, value in tree.items():
         if _is_section(_field(f"{path}{key}")):
             _merge(into.setdefault(key, {}), value, f"{path}{key}.")

@@ -1,26 +1,26 @@
-"""Every error a user can meet, in one tree.
+"""The tree of all errors.
 
-    RecsysError                     anything a user can mend; carries the exit code of the command line
-    ├── ConfigurationError      3   an unknown key, an impossible value
+    RecsysError                     an error that the user can fix, with the exit code of the command
+    ├── ConfigurationError      3   an unknown key, a value that is not valid
     ├── CatalogueError          4   a file that is missing, empty, unreadable, or lacks a column
     ├── HomeError               5   the home is read-only, full, busy, or made by a newer version
     ├── UnknownProductError     6   an id that the catalogue does not list, or that has no picture
     ├── PhotoError              7   a photo that cannot be decoded or is not an image
-    ├── WeightsError            8   the backbone's weights cannot be had
+    ├── WeightsError            8   the backbone's weights are not available
     ├── ServerError             9   Prefect, MLflow or the sample shop's host did not start
-    ├── NoImagesError          10   not one product of the catalogue has a usable image
-    ├── PendingImagesError     11   images are left to fetch; running again asks only for those
-    ├── ExportError            12   the recommendations cannot be written where asked
-    ├── ScrapingError          13   keywords of a marketplace failed; running again asks only for those
+    ├── NoImagesError          10   no product of the catalogue has a usable image
+    ├── PendingImagesError     11   some images are pending; another run fetches only those
+    ├── ExportError            12   the recommendations cannot be written to that path
+    ├── ScrapingError          13   some keywords failed; another run searches only for those
     ├── TrainingError          14   a training cannot start or has failed
-    ├── ReviewError            15   a file of answers cannot be taken in as it is
-    ├── ModelError             16   a model cannot serve: there is none of that name, or the gate refuses it
-    └── FetchError                  one attempt at one URL failed; never leaves the ledger
+    ├── ReviewError            15   a file of answers is not valid
+    ├── ModelError             16   a model cannot serve: it does not exist, or the gate refuses it
+    └── FetchError                  one attempt at one URL failed; internal to fetching
         ├── PermanentFetchError     will fail again: 404, not an image, truncated, ...
         └── TransientFetchError     may succeed later: time-out, reset, 429, 5xx
 
-Exit code 0 is success, 1 is a defect of this program, 2 is a wrong command line.
-A message names the file, row, key or URL and says what to do, on one line.
+Exit code 0 is success, 1 a bug of this program, 2 a wrong command line. A message is one line, names the file, row, key
+or URL, and gives the remedy.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from typing import Any
 
 
 class RecsysError(Exception):
-    """A failure that the user can understand and mend."""
+    """An error that the user can understand and fix."""
 
     exit_code = 1
 
 
 class ConfigurationError(RecsysError):
-    """A configuration key is unknown or its value impossible."""
+    """A configuration key is unknown, or its value is not valid."""
 
     exit_code = 3
 
@@ -47,31 +47,31 @@ class CatalogueError(RecsysError):
 
 
 class HomeError(RecsysError):
-    """The home folder cannot be used as it is."""
+    """The home folder cannot be used."""
 
     exit_code = 5
 
 
 class UnknownProductError(RecsysError):
-    """The product is not in the catalogue, or has nothing to be compared by."""
+    """The product is not in the catalogue, or has no picture."""
 
     exit_code = 6
 
 
 class PhotoError(RecsysError):
-    """A photo cannot be decoded, or breaks a safety limit."""
+    """A photo cannot be decoded, or exceeds a safety limit."""
 
     exit_code = 7
 
 
 class WeightsError(RecsysError):
-    """The weights of a backbone cannot be had."""
+    """The weights of a backbone are not available."""
 
     exit_code = 8
 
 
 class ServerError(RecsysError):
-    """A server that this program starts did not come up."""
+    """A server that this program needs did not start or does not answer."""
 
     exit_code = 9
 
@@ -83,10 +83,10 @@ class NoImagesError(RecsysError):
 
 
 class PendingImagesError(RecsysError):
-    """Some images could not be fetched yet; what was fetched is kept.
+    """Some images are pending; fetched images are kept.
 
     Attributes:
-        counts: how the images of a shard ended, where it is about one.
+        counts: number of images of the shard by outcome, if the error is about one shard.
     """
 
     exit_code = 11
@@ -97,13 +97,13 @@ class PendingImagesError(RecsysError):
 
 
 class ExportError(RecsysError):
-    """The recommendations cannot be written where they were asked for."""
+    """The recommendations cannot be written to the requested path."""
 
     exit_code = 12
 
 
 class ScrapingError(RecsysError):
-    """Some keywords could not be searched for; what was found for the others is kept."""
+    """Some searches failed; pictures of the other keywords are kept."""
 
     exit_code = 13
 
@@ -119,13 +119,13 @@ class CollapsedTrainingError(TrainingError):
 
 
 class ReviewError(RecsysError):
-    """A file of answers cannot be taken in; nothing of it was saved."""
+    """A file of answers is not valid; nothing of it was saved."""
 
     exit_code = 15
 
 
 class ModelError(RecsysError):
-    """A model cannot serve; the one that does goes on."""
+    """A model cannot serve; the current one continues to serve."""
 
     exit_code = 16
 
@@ -134,9 +134,9 @@ class FetchError(RecsysError):
     """One attempt at one image URL failed.
 
     Attributes:
-        cause: the ledger's word for it, such as `http_404`, `timeout` or `truncated`.
-        http_code: the HTTP status where an answer came, else None.
-        retry_after: seconds that the host asked for, else None.
+        cause: its name in the table `images`, such as `http_404`, `timeout` or `truncated`.
+        http_code: the HTTP status; None without an answer.
+        retry_after: the host's Retry-After, seconds; None without one.
     """
 
     def __init__(

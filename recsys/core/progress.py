@@ -1,4 +1,4 @@
-"""Progress of long work, told to whoever listens: a bar in a terminal, a line in a log, nobody in a notebook."""
+"""Progress of long work, sent to listeners: a bar in a terminal, lines in a log, none in a notebook."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Protocol
 
 
 class Listener(Protocol):
-    """What wants to know; its methods are called from several threads."""
+    """Receiver of progress; its methods are called from several threads."""
 
     def begin(self, stage: str, total: int) -> None:
-        """A stage starts that has `total` items to do."""
+        """A stage with `total` items starts."""
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
-        """Some more of its items are done; `outcome` says how they ended, where that differs."""
+        """Some of its items are done; `outcome` is their result, if there are several kinds."""
 
     def finish(self, stage: str, outcome: str) -> None:
-        """The stage is over; `outcome` says in a few words what it did."""
+        """The stage has ended; `outcome` is a summary of a few words."""
 
     def note(self, sentence: str) -> None:
-        """Something that the person who runs this should know."""
+        """A sentence for the user."""
 
 
 class Tally:
-    """A listener that counts how the items of one stage ended; as text ', 9 ok, 1 broken'."""
+    """A listener that counts the outcomes of one stage; as text ', 9 ok, 1 broken'."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -58,7 +58,7 @@ _listeners: list[Listener] = []
 
 @contextlib.contextmanager
 def listen(listener: Listener) -> Iterator[None]:
-    """Tell `listener` of all progress in this process while the context lasts."""
+    """Send all progress of this process to `listener` while the context lasts."""
     _listeners.append(listener)
     try:
         yield
@@ -67,24 +67,24 @@ def listen(listener: Listener) -> Iterator[None]:
 
 
 def begin(stage: str, total: int) -> None:
-    """Say that a stage starts."""
+    """Report the start of a stage."""
     for listener in _listeners:
         listener.begin(stage, total)
 
 
 def advance(stage: str, items: int = 1, outcome: str = "") -> None:
-    """Say that items of a stage are done."""
+    """Report finished items of a stage."""
     for listener in _listeners:
         listener.advance(stage, items, outcome)
 
 
 def finish(stage: str, outcome: str) -> None:
-    """Say that a stage is over."""
+    """Report the end of a stage."""
     for listener in _listeners:
         listener.finish(stage, outcome)
 
 
 def note(sentence: str) -> None:
-    """Say something that the person who runs this should know."""
+    """Report a sentence for the user."""
     for listener in _listeners:
         listener.note(sentence)

@@ -1,4 +1,4 @@
-"""What MLflow keeps of a run: parameters, catalogue digest, counts, retrieval figures, pictures."""
+"""Access to the MLflow store of a home."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its faces the MLflow UI shows
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # selects the view of the MLflow UI
 TAG_FLOW_RUN = "prefect.flow_run_id"
 TAG_CATALOGUE = "recsys.catalogue_digest"
 
 
 def tracking_uri(home: Path) -> str:
-    """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file of the home."""
+    """Return MLFLOW_TRACKING_URI if it is set, else the URI of the home's SQLite file."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home / 'mlflow' / 'mlflow.db').absolute()}"
 
 
 def experiment(home: Path, name: str) -> tuple[MlflowClient, str]:
-    """Return a client of the home's MLflow store, and the id of an experiment in it, made where there is none."""
+    """Return a client of the home's MLflow store, and the id of an experiment, which is created if missing."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow  # seconds to import: only where it is used
+    import mlflow  # takes seconds to import
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -41,16 +41,16 @@ def experiment(home: Path, name: str) -> tuple[MlflowClient, str]:
 
 @contextmanager
 def current_store(home: Path) -> Iterator[None]:
-    """Have MLflow's functions that take no store use the home's; it would go on to for every home of this process."""
+    """Make MLflow's functions without a store parameter use the home's store while the context lasts."""
     import mlflow
 
-    given = os.environ.get("MLFLOW_TRACKING_URI")
+    configured = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(tracking_uri(home))
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(given or "")
-        if given is None:
+        mlflow.set_tracking_uri(configured or "")
+        if configured is None:
             os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
@@ -63,6 +63,7 @@ def log_picture(client: MlflowClient, run_id: str, name: str, png: bytes) -> Non
 
 
 def resumable(client: Any, experiment_id: str, flow_run_id: str | None) -> str | None:
+    """Return the id of the MLflow run of a flow run; None if it has none."""
     if flow_run_id is None:
         return None
     found = client.search_runs([experiment_id], f"tags.`{TAG_FLOW_RUN}` = '{flow_run_id}'", max_results=1)

@@ -1,4 +1,4 @@
-"""CSV for people: written so that a spreadsheet runs no cell of it, read as any spreadsheet saves it."""
+"""CSV for spreadsheets: written so that no cell is run as a formula, read in all variants that spreadsheets save."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from recsys.core.errors import RecsysError
 from recsys.core.text import shorten
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that starts so is run by a spreadsheet; an apostrophe in front makes it text."""
+"""Starts of cells that a spreadsheet runs as a formula; an apostrophe before them makes them text."""
 
-DELIMITERS = ",;\t"  # that spreadsheets write, by the country they are in
+DELIMITERS = ",;\t"  # depending on the country of the spreadsheet
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 
 
@@ -24,8 +24,8 @@ def write_csv(frame: pd.DataFrame, path: Path, encoding: str = "utf-8") -> None:
 
     Args:
         frame: any columns.
-        path: its folder is made where there is none.
-        encoding: `utf-8-sig` for a table to be edited: by its byte order mark a spreadsheet knows other scripts.
+        path: file; its folder is created if missing.
+        encoding: `utf-8-sig` for a table to be edited: spreadsheets recognise UTF-8 by the byte order mark.
 
     Raises:
         OSError: it cannot be written.
@@ -44,11 +44,11 @@ def read_csv(
     """Return the names of the columns, in lower case, and the rows that are not empty with the line each starts on.
 
     Args:
-        path: a CSV; separator and byte order mark may be those of any spreadsheet.
-        required: columns that it must have once.
-        name: what the file is to the user, for the errors.
-        error: what is raised when the file cannot be taken; by the rows too, where one is not CSV.
-        if_empty: what to do then.
+        path: a CSV with the separator and byte order mark of any spreadsheet.
+        required: columns that it must have, each once.
+        name: what the file is, for error messages.
+        error: raised if the file is not valid, also while the rows are read.
+        if_empty: remedy for an empty file.
     """
 
     try:
@@ -60,7 +60,7 @@ def read_csv(
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = content.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "replace")
     if "\0" in text:
-        raise error(f"{name} {path} is not a text file (it holds NUL bytes); give a CSV")
+        raise error(f"{name} {path} is not a text file (it contains NUL bytes); use a CSV")
     start = next((line for line in text.splitlines() if line.strip()), None)
     if start is None:
         raise error(f"{name} {path} is empty; {if_empty}")
@@ -70,9 +70,9 @@ def read_csv(
     header = [column.strip().lower() for column in next(records)[1]]
     for column in required:
         if header.count(column) != 1:
-            found = ", ".join(shorten(each, 40) for each in header[:20])
+            columns = ", ".join(shorten(each, 40) for each in header[:20])
             fault = f"has the column '{column}' twice" if column in header else f"has no column '{column}'"
-            raise error(f"{name} {path} {fault}; it has: {found}")
+            raise error(f"{name} {path} {fault}; it has: {columns}")
     return header, records
 
 
@@ -90,14 +90,14 @@ def _records(reader: Iterator[list[str]], named: str, error: type[RecsysError]) 
             yield first, record
 
 
-def cell(record: Sequence[str], place: int) -> str:
-    """Return a cell, white space as one blank; spreadsheets leave out the empty cells at the end of a row."""
-    written = _unguarded(record[place].strip()) if place < len(record) else ""
+def cell(record: Sequence[str], index: int) -> str:
+    """Return a cell, with white space as one blank; spreadsheets omit empty cells at the end of a row."""
+    written = _unguarded(record[index].strip()) if index < len(record) else ""
     return " ".join(written.split())
 
 
 def _unguarded(written: str) -> str:
-    """Return a cell as it was before `write_csv` made text of it."""
+    """Remove the apostrophe that `write_csv` adds to formulas."""
     return written[1:] if written.startswith("'") and written[1:].startswith(FORMULA) else written
 
 

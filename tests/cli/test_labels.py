@@ -114,7 +114,7 @@ def test_show_notes_what_is_odd_in_a_merge_table_and_a_circle_is_an_error(recsys
     code, _, noted = recsys("show")
     assert code == 0 and "labels.merge lists 'glas'" in noted and "did you mean 'glass'?" in noted
     table.write_text('[labels.merge]\nA = ["B"]\nB = ["A"]\n')
-    fails(recsys("show"), 3, "recsys.toml", "a circle", "'B' into 'A'", "'A' into 'B'")
+    fails(recsys("show"), 3, "recsys.toml", "a cycle", "'B' into 'A'", "'A' into 'B'")
 
 
 def test_suggest_proposes_a_table_and_applies_nothing(recsys: Recsys, home: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_the_defaults_are_the_figures_of_the_original() -> None:
     assert Original.CLASSIFIER_TRAINING_IMAGES + Original.CLASSIFIER_VALIDATION_IMAGES == Original.BALANCED_IMAGES
 
 
-def test_flags_outrank_the_environment_which_outranks_the_file(tmp_path: Path) -> None:
+def test_flags_take_precedence_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "recsys.toml").write_text("[images]\ntimeout_s = 1\nattempts = 1\nside = 128\n")
     environ = {"RECSYS_IMAGES__TIMEOUT_S": "2", "RECSYS_IMAGES__ATTEMPTS": "2"}
     flags = {"images": {"timeout_s": 3}}
@@ -34,7 +34,7 @@ def test_flags_outrank_the_environment_which_outranks_the_file(tmp_path: Path) -
     assert sources["images.max_bytes"] == "default"
 
 
-def test_another_file_can_be_named(tmp_path: Path) -> None:
+def test_another_file_can_be_selected(tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
     file.write_text("[recommend]\ntop = 7\n")
     assert load(tmp_path, environ={"RECSYS_CONFIG": str(file)}).recommend.top == 7
@@ -71,7 +71,7 @@ def test_an_unknown_environment_variable_is_an_error(name: str) -> None:
         load(environ={name: "3"})
 
 
-def test_a_shop_brings_its_own_merge_table(tmp_path: Path) -> None:
+def test_a_shop_has_its_own_merge_table(tmp_path: Path) -> None:
     (tmp_path / "recsys.toml").write_text("[labels.merge]\nShoes = ['Boots', 'Sandals']\n")
     assert load(tmp_path, environ={}).labels.merge == {"Shoes": ("Boots", "Sandals")}
 

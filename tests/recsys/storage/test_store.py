@@ -36,7 +36,7 @@ def test_rows_are_merged_by_key(tmp_path: Path) -> None:
     assert stored(store) == {"a": "Pens", "b": "Footwear", "c": "Pens"}
 
 
-def test_a_replacing_write_drops_what_it_does_not_hold(tmp_path: Path) -> None:
+def test_a_write_with_replace_deletes_the_other_matching_rows(tmp_path: Path) -> None:
     store = Store(tmp_path)
     rows = [{"product_id": "a", "rank": rank, "neighbour_id": "b"} for rank in (1, 2, 3)]
     store.write("recommendations", pa.Table.from_pylist(rows, schema=SCHEMAS["recommendations"]))
@@ -63,28 +63,28 @@ def test_a_column_of_a_later_version_is_null_in_an_older_table_until_it_is_writt
 
 
 @pytest.mark.parametrize("key", ["o'brien", "'; DROP TABLE labels; --", "../../etc/passwd", "日本", 'a"b', ""])
-def test_any_product_id_can_be_asked_for(tmp_path: Path, key: str) -> None:
+def test_any_product_id_can_be_queried(tmp_path: Path, key: str) -> None:
     store = Store(tmp_path)
     store.write("labels", labels((key, "Pens"), ("other", "Watches")))
     assert store.read("labels", ["label"], f"product_id = {literal(key)}")["label"].to_pylist() == ["Pens"]
-    assert store.count("labels", among("product_id", [key, "nobody"])) == 1
+    assert store.count("labels", among("product_id", [key, "missing"])) == 1
     assert store.count("labels", among("product_id", [])) == 0
 
 
-def test_an_index_changes_no_answer_whatever_is_written_after_it(tmp_path: Path) -> None:
+def test_an_index_changes_no_result_whatever_is_written_after_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for number in range(INDEX_INTERVAL + 2):  # some rows are indexed, some came later, some were changed since
         store.write("labels", labels((f"p{number}", "Pens"), ("changed", f"Watches {number}")))
         store.index("labels")
     assert store._db.open_table("labels").list_indices()
     last = INDEX_INTERVAL + 1
-    found = store.read("labels", ["product_id", "label"], among("product_id", ["p0", f"p{last}", "changed", "nobody"]))
+    found = store.read("labels", ["product_id", "label"], among("product_id", ["p0", f"p{last}", "changed", "missing"]))
     assert sorted(map(tuple, (row.values() for row in found.to_pylist()))) == [
         ("changed", f"Watches {last}"), ("p0", "Pens"), (f"p{last}", "Pens"),
     ]  # fmt: skip
 
 
-def test_threads_commit_side_by_side(tmp_path: Path) -> None:
+def test_threads_commit_concurrently(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: store.write("labels", labels((f"p{n}", "Pens"), (f"q{n}", "Pens"))), range(16)))
@@ -92,7 +92,7 @@ def test_threads_commit_side_by_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_threads_that_make_a_table_together_lose_nothing(tmp_path: Path, attempt: int) -> None:
+def test_threads_that_create_a_table_together_lose_nothing(tmp_path: Path, attempt: int) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: Store(tmp_path).write("labels", labels((f"p{n}", "Pens"))), range(8)))
     assert len(stored(Store(tmp_path))) == 8
@@ -119,7 +119,7 @@ def test_a_killed_writer_leaves_whole_commits(tmp_path: Path) -> None:
     assert counts and set(counts.values()) == {50}
 
 
-def test_a_home_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_home_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) -> None:
     mark = tmp_path / "home.json"
     mark.write_text(json.dumps({"format": 99, "id": "x"}))
     with pytest.raises(HomeError, match=r"newer version"):
@@ -127,30 +127,30 @@ def test_a_home_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> 
     assert json.loads(mark.read_text())["format"] == 99
 
 
-def test_a_folder_of_somebody_else_is_not_taken_for_a_home(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_does_not_become_a_home(tmp_path: Path) -> None:
     (tmp_path / "thesis.doc").touch()
     with pytest.raises(HomeError, match="not empty"):
         Store(tmp_path)
 
 
-def test_a_damaged_home_says_so(tmp_path: Path) -> None:
+def test_a_damaged_home_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "home.json").write_text("{")
     with pytest.raises(HomeError, match="damaged"):
         Store(tmp_path)
 
 
-def test_a_home_where_nothing_can_be_written_is_refused() -> None:
+def test_a_home_that_is_not_writable_is_refused() -> None:
     with pytest.raises(HomeError, match="home /proc/shop"):
         Store("/proc/shop")
 
 
-def test_reading_makes_no_home(tmp_path: Path) -> None:
+def test_reading_creates_no_home(tmp_path: Path) -> None:
     with pytest.raises(HomeError, match="holds no shop yet"):
         Store(tmp_path / "nowhere", read_only=True)
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_second_run_is_told_who_is_running(tmp_path: Path) -> None:
+def test_a_second_run_gets_the_process_id_of_the_first(tmp_path: Path) -> None:
     with (
         lock(tmp_path),
         pytest.raises(HomeError, match=f"in use by process {os.getpid()}"),
@@ -161,7 +161,7 @@ def test_a_second_run_is_told_who_is_running(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_is_said_before_it_is_hit(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_before_the_work_starts(tmp_path: Path) -> None:
     with pytest.raises(HomeError, match="MB free"):
         require_space(tmp_path, 1 << 60)
 
@@ -180,5 +180,5 @@ def test_the_same_work_has_the_same_digest_and_new_work_another() -> None:
     assert shards("features", ["a", "b"], 2, ["u1", "u2"])[0].digest != first.digest
 
 
-def test_a_digest_keeps_its_parts_apart() -> None:
+def test_a_digest_depends_on_the_borders_of_its_parts() -> None:
     assert digest(["ab", "c"]) != digest(["a", "bc"])

@@ -195,12 +195,12 @@ def test_the_built_in_table_does_not_apply_to_another_shop_that_is_mostly_clothi
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
-        ('A = ["B"]\nB = ["A"]', ["a circle", "'B' into 'A'", "'A' into 'B'"]),
-        ('A = ["B"]\nB = ["C"]\nC = ["A"]', ["a circle", "'B' into 'A'", "'A' into 'C'", "'C' into 'B'"]),
+        ('A = ["B"]\nB = ["A"]', ["a cycle", "'B' into 'A'", "'A' into 'B'"]),
+        ('A = ["B"]\nB = ["C"]\nC = ["A"]', ["a cycle", "'B' into 'A'", "'A' into 'C'", "'C' into 'B'"]),
         ('A = ["x"]\nB = ["A", "B"]', ["'x' is merged into 'A'", "itself merged into 'B'", "list 'x' under 'B'"]),
         ('A = ["x"]\nB = ["A"]\nC = ["B"]', ["'x' is merged into 'A'", "itself merged into 'B'", "under 'C'"]),
         ('A = ["x"]\nB = ["x"]', ["'x' is merged into both 'A' and 'B'"]),
-        ('"часы" = ["очки"]\n"очки" = ["часы"]', ["a circle", "'очки' into 'часы'", "'часы' into 'очки'"]),
+        ('"часы" = ["очки"]\n"очки" = ["часы"]', ["a cycle", "'очки' into 'часы'", "'часы' into 'очки'"]),
         ('" " = ["x", "y"]', ["a label has no name", "x, y"]),
     ],
 )
