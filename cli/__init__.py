@@ -1,7 +1,5 @@
 """The command line `recsys`: starts the servers that a command needs, runs flows, prints results."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import shutil

@@ -3,8 +3,6 @@
 Each command imports heavy packages itself, so that the others start fast.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`recsys config`: print the effective configuration."""
 
-from __future__ import annotations
-
 import json
 
 from cli.console import out, print_json, table

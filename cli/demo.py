@@ -1,7 +1,5 @@
 """`recsys demo`: the whole workflow on a sample shop."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Run a flow on a Prefect server and print what it did."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path

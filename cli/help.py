@@ -1,7 +1,5 @@
 """Help texts of the commands, made from the docstrings of their functions."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 

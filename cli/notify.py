@@ -1,7 +1,5 @@
 """`recsys notify`: messages about failed runs, refused models and drift."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`recsys sample`, `recsys serve-sample`: draw a sample shop, serve its images."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Annotated

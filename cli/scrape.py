@@ -1,7 +1,5 @@
 """`recsys scrape`: pictures from a marketplace for labels with few products."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`recsys serve`: the shop's page and its HTTP API."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -3,8 +3,6 @@
 Prefect's server, a worker that runs deployments, MLflow's server, and the service.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

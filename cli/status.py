@@ -1,7 +1,5 @@
 """`recsys status`, `recsys broken`: how far the products got, and which image links are broken."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

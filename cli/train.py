@@ -1,7 +1,5 @@
 """`recsys train`: train the classifier and the embedding."""
 
-from __future__ import annotations
-
 from typing import Annotated, get_args
 
 import typer

@@ -1,7 +1,5 @@
 """The process that turns a catalogue into recommendations, stage by stage; the flows run all of it or a part."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from prefect.runtime import flow_run

@@ -1,7 +1,5 @@
 """Retry image links that failed, or check whether images changed; then update what depends on them."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any, Literal
 

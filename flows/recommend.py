@@ -1,7 +1,5 @@
 """The main flow: from a catalogue to recommendations for every product with a picture."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from prefect import flow

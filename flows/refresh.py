@@ -1,7 +1,5 @@
 """The flow that a schedule runs: compare the catalogue with the last one, and process what changed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from prefect import flow

@@ -1,7 +1,5 @@
 """Scrape a marketplace for labels with few pictures, as the original project did. Runs on demand only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The one rule of the workflow: read from the store what is missing, split it into shards, run one task per shard."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Train the models on the shop's current data, and update what depends on them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@
 100 products of a shop of 100,000 are therefore the shop of 100.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from functools import cache, lru_cache

@@ -6,8 +6,6 @@ characters. This catalogue has each of these errors at least once in the smalles
 larger shops.
 """
 
-from __future__ import annotations
-
 import hashlib
 import html
 import json

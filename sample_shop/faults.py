@@ -4,8 +4,6 @@ The original project found 1,554 of 20,000 image URLs broken (7.77 %); the sampl
 the same share, spread evenly over the causes. A further 2 % fail twice and then succeed.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 

@@ -11,8 +11,6 @@ The host also serves a marketplace to scrape, see `sample_shop.marketplace`.
 The server uses asyncio streams because some faults need the raw connection: a reset, a short body, no answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

@@ -9,8 +9,6 @@ A keyword matches a label by its name or by a product kind of the label. The pro
 shop's but from another seed. Each page also has one picture under a second URL, and one advertisement.
 """
 
-from __future__ import annotations
-
 import html
 import io
 import re

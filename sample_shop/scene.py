@@ -1,7 +1,5 @@
 """Render a product to the bytes of an image file: shape, shadow, size and format."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from functools import cache

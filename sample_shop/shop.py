@@ -8,8 +8,6 @@ An image's name is a digest of its content, so existing pictures are never drawn
 a run after a killed one, and not when the shop grows or gets another base URL.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

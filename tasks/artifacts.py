@@ -1,7 +1,5 @@
 """Artifacts of a flow run in the Prefect UI."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The catalogue: read it and merge it into the table `products`."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from prefect import task

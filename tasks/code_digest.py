@@ -5,8 +5,6 @@ function that the task calls, and all modules of the library that it imports, di
 found in the source text, also those inside functions; nothing is imported.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import re

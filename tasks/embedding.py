@@ -1,7 +1,5 @@
 """The embedding: train it, embed the pictures, make it serve."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

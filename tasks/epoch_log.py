@@ -1,7 +1,5 @@
 """The log of a training in the Prefect UI."""
 
-from __future__ import annotations
-
 from prefect.logging import get_run_logger
 
 

@@ -1,7 +1,5 @@
 """Events of a shop, which trigger a training or a notification."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Features of the pictures: backbone features, colour histograms and perceptual hashes."""
 
-from __future__ import annotations
-
 from prefect import task
 from prefect.logging import get_run_logger
 

@@ -1,7 +1,5 @@
 """Images: fetch them, square them, and record the outcome of every link."""
 
-from __future__ import annotations
-
 from prefect import task
 from prefect.logging import get_run_logger
 

@@ -1,7 +1,5 @@
 """Labels: from the category tree, the classifier's predictions and the reviews."""
 
-from __future__ import annotations
-
 from prefect import task
 
 from recsys.core import progress

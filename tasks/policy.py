@@ -8,8 +8,6 @@ Prefect's own cache policies do not fit: the default one includes the flow run, 
 with the library code that it calls.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

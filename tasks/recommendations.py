@@ -1,7 +1,5 @@
 """Recommendations for every product that has a picture."""
 
-from __future__ import annotations
-
 from prefect import task
 from prefect.logging import get_run_logger
 

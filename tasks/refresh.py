@@ -1,7 +1,5 @@
 """The refresh: whether anything changed, how far the shop drifted, and the report of both."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from prefect import task

@@ -1,7 +1,5 @@
 """Prefect's results on S3, without a further package."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from typing import Any
 

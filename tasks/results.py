@@ -1,7 +1,5 @@
 """The end of a run: evaluation, MLflow run, report."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Scraping: pictures from a marketplace for small labels, one task per keyword."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from prefect import task

@@ -4,8 +4,6 @@ These tasks log their counts and return nothing. An empty tuple among returned c
 Prefect would draw every later task as depending on them.
 """
 
-from __future__ import annotations
-
 from prefect import task
 from prefect.logging import get_run_logger
 

@@ -23,8 +23,6 @@ Exit code 0 is success, 1 a bug of this program, 2 a wrong command line. A messa
 or URL, and gives the remedy.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 

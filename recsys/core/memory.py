@@ -4,8 +4,6 @@ Two allocators keep freed memory: Arrow's own, and that of glibc, which gives ea
 them. With their defaults a process that fetches images grows by 20 MB per thousand images.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

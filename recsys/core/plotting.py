@@ -3,8 +3,6 @@
 Figures are drawn on matplotlib's `Figure` with the Agg canvas, never through pyplot, whose state threads would share.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@ Importing the library changes nothing of this kind. Without the set-up all resul
 slower, needs more memory and prints more of TensorFlow's start-up notes.
 """
 
-from __future__ import annotations
-
 import atexit
 import functools
 import gc

@@ -1,7 +1,5 @@
 """Progress of long work, sent to listeners: a bar in a terminal, lines in a log, none in a notebook."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections import Counter

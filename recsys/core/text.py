@@ -1,7 +1,5 @@
 """Text for messages."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

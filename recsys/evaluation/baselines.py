@@ -1,7 +1,5 @@
 """What a model must beat: random vectors, the pixels, the colours. All return float32 rows of unit length."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import cv2

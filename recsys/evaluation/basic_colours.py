@@ -1,7 +1,5 @@
 """The eleven basic colour terms (Berlin & Kay, 1969): of pixels, of a product in a picture, and of words in a text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

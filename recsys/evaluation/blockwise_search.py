@@ -4,8 +4,6 @@ The candidates of a query's own group are excluded. Any model finds the near-dup
 make every model look good.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -5,8 +5,6 @@ replacement (Field and Welsh, "Bootstrapping clustered data", 2007), and all met
 `scipy.stats.bootstrap` does not draw groups of different sizes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

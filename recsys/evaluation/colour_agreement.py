@@ -9,8 +9,6 @@ colour words      those in the product's name and category path, among products 
 Two rankings within the label are evaluated: by the colour score alone, and by the configured rule.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

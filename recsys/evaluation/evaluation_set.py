@@ -5,8 +5,6 @@ others: products with a category path and a label that no model predicted. Scrap
 products and are never included.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

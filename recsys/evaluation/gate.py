@@ -5,8 +5,6 @@ groups gives the interval of its mean. A level is decided by the precision of th
 the ability to recognise a product, where products have several photos, by the recall of another photo.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 A run logs them for the serving embedding. Models are compared by the scoreboard, on products that no training used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """All models side by side: the mean of each metric over the held-out queries, with its confidence interval."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

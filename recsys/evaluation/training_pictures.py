@@ -4,8 +4,6 @@ All are PNG bytes. Rows are those of the evaluated frame (`retrieval_metrics.com
 photos of the rows that are drawn, which each `Triplet` and `QueryChange` names.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The t-SNE map of embeddings in two dimensions, coloured by label."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

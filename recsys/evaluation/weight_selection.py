@@ -9,8 +9,6 @@ Trees", 1984): of all weights whose precision at the finest level is at most one
 takes those with the highest agreement.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

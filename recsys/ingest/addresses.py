@@ -11,8 +11,6 @@ Entries of `images.allow_hosts`: a host (`images.local`) or a host and port (`12
 host in a URL, or a network (`10.0.0.0/8`), which allows every name that resolves into it.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 from collections.abc import Sequence

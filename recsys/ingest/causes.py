@@ -4,8 +4,6 @@ A permanent cause would come back with the same request, so it is not retried in
 until the budget of attempts (`images.attempts`) is spent; then the image is broken with that cause.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from http import HTTPStatus

@@ -9,8 +9,6 @@ What it answers is hostile input, its redirects too: every other host is connect
 the very address that was checked.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any

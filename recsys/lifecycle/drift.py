@@ -14,8 +14,6 @@ below 0.1 nothing has moved, above 0.2 to 0.25 it is another population
 RECSYS_HOME/drift.json      the distributions at the last refresh, and at the first one after the last training
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping

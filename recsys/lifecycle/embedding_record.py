@@ -1,7 +1,5 @@
 """Record the training of an embedding in MLflow: scoreboard, gate, pictures and the registered model."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Compare a challenger with the baselines and the serving model, and let the gate decide."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

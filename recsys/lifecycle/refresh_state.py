@@ -3,8 +3,6 @@
 record refreshed    the state at the end of the last complete refresh
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Mapping

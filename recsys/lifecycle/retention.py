@@ -4,8 +4,6 @@ Kept are the serving model, the targets of `upkeep.models` rollbacks, the newest
 results that a rerun would request from Prefect. Nothing in MLflow is removed.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterable, Iterator

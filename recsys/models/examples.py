@@ -3,8 +3,6 @@
 It is trained on products whose label the catalogue or a reviewer gives, never on labels that it filled itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

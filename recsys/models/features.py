@@ -1,7 +1,5 @@
 """Run the stage of the features: embedding, colour histogram and fingerprint of each picture, once per version."""
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ that was trained on one of them would be evaluated on an answer that it has seen
 as a whole.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable

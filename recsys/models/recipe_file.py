@@ -4,8 +4,6 @@ A recipe has no hidden defaults, so the same file always describes the same trai
 some recipes; a user's own recipe is a changed copy of one of them, named by its path.
 """
 
-from __future__ import annotations
-
 import difflib
 import tomllib
 from collections.abc import Iterator

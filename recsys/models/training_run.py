@@ -1,7 +1,5 @@
 """Record the training of a model in MLflow: one run per training, also after an interruption, and the model."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

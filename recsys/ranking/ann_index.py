@@ -9,8 +9,6 @@ short, and while the table of embeddings has changed since it was indexed. `recs
 the index, measures its recall, and writes the record `index/<table>`: settings, version of the table, measurements.
 """
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass
 from math import ceil

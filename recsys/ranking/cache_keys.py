@@ -3,8 +3,6 @@
 A stored ranking whose key, in the column `basis`, differs from the current one is ranked again.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar

@@ -12,8 +12,6 @@ The kind is part of the sentence where both labels are known. Where one price le
 unknown price, the sentence ends with "price not compared".
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import product
 

@@ -6,8 +6,6 @@ of different days can be mixed and still be distinguished. Parquet files also ha
 outdated, because a run was stopped before it ranked the product again.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

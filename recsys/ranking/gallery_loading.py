@@ -1,7 +1,5 @@
 """Load a shop's gallery from the store: labels, price levels, embeddings, histograms and variants."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa

@@ -8,8 +8,6 @@ collapse, the variants of the query are left out, and of the variants of another
 candidate, so that a wide filter stays wide in a shop that lists every product ten times.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 

@@ -1,7 +1,5 @@
 """Price levels within a label (source: the slides of the original project)."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -1,7 +1,5 @@
 """The recommendations stage: rank all products by the configured rule, and store the result."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 

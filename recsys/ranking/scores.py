@@ -1,7 +1,5 @@
 """The three scores of a candidate, each from 0 to 1: visual, colour and price."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -1,7 +1,5 @@
 """Recommendations for one product or one photo, computed on request."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from dataclasses import dataclass

@@ -11,8 +11,6 @@ in the pictures, not in the names: a shop that sells a towel in red and in blue 
 both by one recoloured photo (see `docs/recommending.md`).
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """The images that cannot be used, by cause and by host."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from recsys.ingest.causes import Cause, explain

@@ -1,7 +1,5 @@
 """The t-SNE map of the products."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The funnel: how many rows of the catalogue reach each stage."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """The products by label, and the balance of the training set."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The labels that the classifier filled in, and the catalogue's labels that it contradicts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

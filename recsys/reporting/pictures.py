@@ -3,8 +3,6 @@
 They use matplotlib's `Figure` with the Agg canvas and never pyplot, whose state is shared by all threads.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

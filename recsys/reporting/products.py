@@ -1,7 +1,5 @@
 """The products that several sections of the report show."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

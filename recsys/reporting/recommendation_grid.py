@@ -1,7 +1,5 @@
 """A selection of products with their recommendations."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -7,8 +7,6 @@ All texts of the shop are untrusted: they are escaped, only http and https addre
 security policy permits only the file's own style and script.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """All data of the report, read from the store. `rendering` and the template decide how it looks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

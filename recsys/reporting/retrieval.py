@@ -1,7 +1,5 @@
 """Precision and recall of the embedding, and its gains over the previous one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd

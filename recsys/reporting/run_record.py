@@ -1,7 +1,5 @@
 """The MLflow run of a flow run: parameters, metrics, retrieval figures and pictures."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The answers to requests for similar products, as JSON."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -19,8 +19,6 @@ log describes. No input of a client becomes a file path. Pages of other sites ca
 `service.allow_origins` names the site.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path

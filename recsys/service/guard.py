@@ -1,7 +1,5 @@
 """The outermost middleware: rate limit, API key, security headers, request id, request log and metrics."""
 
-from __future__ import annotations
-
 import hmac
 import json
 import logging

@@ -1,7 +1,5 @@
 """The metrics that Prometheus reads from /metrics."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram

@@ -1,7 +1,5 @@
 """The choices that a client can make: the ranking rule, and which products are eligible."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from recsys.core.configuration import Recommend

@@ -1,7 +1,5 @@
 """The responses to failed requests: {"detail": "one line"} with the status of the error."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -5,8 +5,6 @@ a connection open for ever (https://github.com/Kludex/uvicorn/issues/157). The s
 documented methods of `asyncio.Protocol` and the documented callbacks of httptools' parser.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

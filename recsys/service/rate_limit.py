@@ -1,7 +1,5 @@
 """The limit on the requests of one client."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 
 MAX_CLIENTS = 10_000

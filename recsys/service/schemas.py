@@ -1,7 +1,5 @@
 """The JSON that the service returns. FastAPI writes these models into /openapi.json."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import BaseModel

@@ -4,8 +4,6 @@ A request uses one snapshot from start to end. So a model, its embeddings and it
 together, and a run that writes to the store affects no request in progress.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The current snapshot of a home, and the thread that replaces it after the home has changed."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The state of a running service. The routes get it from `dependencies.State`."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

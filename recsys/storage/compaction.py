@@ -13,8 +13,6 @@ tables that need no compaction, and the files that a run replaces stay until the
 only so much that the store stays within twice its data, but at least the table with the most waste.
 """
 
-from __future__ import annotations
-
 import shutil
 import time
 from dataclasses import dataclass

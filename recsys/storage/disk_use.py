@@ -1,7 +1,5 @@
 """How much disk a home takes, by part."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

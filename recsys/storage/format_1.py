@@ -1,7 +1,5 @@
 """Read the records of a home of format 1, where each was a JSON file instead of a row of the table `records`."""
 
-from __future__ import annotations
-
 import re
 from itertools import chain
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Open and create the folder of a home, and explain errors of its disk."""
 
-from __future__ import annotations
-
 import errno
 import json
 import shutil

@@ -1,7 +1,5 @@
 """The lock of a home: one process at a time writes to it; readers need no lock."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -6,8 +6,6 @@ index/<table>            how an index was built           classifier/current    
 refreshed                state at the end of the last complete refresh
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

@@ -18,8 +18,6 @@ Each model version has its own tables, so embeddings of two models never meet in
 a model are still there when it serves again.
 """
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 TIME = pa.timestamp("us", tz="UTC")

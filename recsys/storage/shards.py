@@ -1,7 +1,5 @@
 """Shards: the unit of work of a stage, of a task and of a commit."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """CSV for spreadsheets: written so that no cell is run as a formula, read in all variants that spreadsheets save."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,6 @@ and changes middle grey most; otherwise a network could recognise augmented pict
 `recsys.vision.augmentation_layers` does the same inside a training.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -3,8 +3,6 @@
 They vary pictures as far as `recsys.vision.augmentation.augment` does, and keep white white.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

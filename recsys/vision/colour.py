@@ -5,8 +5,6 @@ white border and background dominate it. Pixels in the middle have more weight, 
 because hues of 29° and 31° are nearly the same colour. `docs/colour.md` has the reasons and the measurements.
 """
 
-from __future__ import annotations
-
 import functools
 
 import cv2

@@ -12,8 +12,6 @@ tolerance, and the seam of one or two pixels into which colours bleed is cut off
 photos of a marketplace; `docs/colour.md` shows their effect.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

@@ -3,8 +3,6 @@
 `decode` returns a `Picture`: upright pixels on white, with the size and format of the original.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import threading

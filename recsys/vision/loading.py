@@ -1,7 +1,5 @@
 """Load stored pictures as the inputs of a network, decoded in threads."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -6,8 +6,6 @@ where every product stands in the middle of white. Therefore the lowest four fre
 `docs/embedding.md` has the measurements.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import cv2

@@ -7,8 +7,6 @@ square_photo     bytes of a user's photo → squared pixels; `read_photo` reads 
 encode           squared pixels → the store's JPEG; `decode_squared` is its inverse
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

@@ -10,8 +10,6 @@ All random numbers of an epoch (order, dropout, augmentation) depend on the trai
 Therefore a resumed training ends like an uninterrupted one.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence

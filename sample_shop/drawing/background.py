@@ -1,7 +1,5 @@
 """What a product stands before: a studio, a room, the open air, a table that it lies on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2

@@ -5,8 +5,6 @@ is computed on a coarse grid and enlarged; only outlines and prints are computed
 some ten milliseconds.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass

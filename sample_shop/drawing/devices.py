@@ -2,8 +2,6 @@
 
 # An outline reads as rows of points, not as a column.
 # fmt: off
-from __future__ import annotations
-
 import numpy as np
 
 from sample_shop.drawing.canvas import Canvas, Gradient, cylinder, fade, metal

@@ -3,8 +3,6 @@
 Every function returns an outline or a line as an array (n, 2) of floats.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 

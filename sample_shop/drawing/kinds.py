@@ -1,7 +1,5 @@
 """Map each kind of product to its drawing function."""
 
-from __future__ import annotations
-
 from sample_shop.drawing import accessories, clothing, devices, home, leisure
 from sample_shop.drawing.look import Drawing
 

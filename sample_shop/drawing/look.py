@@ -1,7 +1,5 @@
 """Define a product's look: the input of its drawing function."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

@@ -1,7 +1,5 @@
 """Define the named colours of the sample shop's materials, all RGB."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 RGB = tuple[int, int, int]

@@ -1,7 +1,5 @@
 """Draw patterns of cloth and ceramics as seamless tiles."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -5,8 +5,6 @@ product from an angle, its other side, a detail, the product on a table, or smal
 light. All photos of a product have nearly the same proportions.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 A cell is a string (CSV) or the value of a Parquet column: None, a number, a list.
 """
 
-from __future__ import annotations
-
 import html
 import json
 import math

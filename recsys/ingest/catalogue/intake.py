@@ -1,7 +1,5 @@
 """The catalogue stage: read the source, reject bad rows, merge the products, record the catalogue."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import pyarrow as pa

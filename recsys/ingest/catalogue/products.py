@@ -1,7 +1,5 @@
 """Merge a catalogue into the `products` table, writing only rows that differ, and read it back."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Turn a catalogue file into its products, the rejected rows, and a digest of the accepted rows."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

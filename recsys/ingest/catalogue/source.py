@@ -3,8 +3,6 @@
 What a file is, its first bytes say; its name is asked only to explain a file whose bytes say nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import tempfile

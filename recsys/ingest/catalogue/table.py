@@ -1,7 +1,5 @@
 """Read the configured columns of a plain CSV or Parquet file, with the line number of each row."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import difflib

@@ -4,8 +4,6 @@ Client     the session with its connections, and the state of each host
 Attempt    a URL → the bytes of an image, or a FetchError
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

@@ -5,8 +5,6 @@ budget of attempts is spent. Then the next URL of the product is tried. A host t
 it gets no more requests and its products stay pending. A product whose deadline has passed stays pending too.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import random

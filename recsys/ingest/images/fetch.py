@@ -8,8 +8,6 @@ The parts: the ledger finds what is missing (`images.ledger`), the downloader ha
 pool decodes and squares (`images.pool`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import threading

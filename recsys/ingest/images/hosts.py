@@ -12,8 +12,6 @@ Pace          `images.rate_per_host`, and the Retry-After of a host that answers
 Down          after 10 attempts in a row without a sign of life, the host gets no request until the next batch.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import heapq

@@ -4,8 +4,6 @@ Item      a product to fetch an image for
 Outcome   its status, cause and image
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

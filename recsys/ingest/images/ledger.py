@@ -6,8 +6,6 @@ catalogue has changed its URLs. Other rows are requested again only by a `Rechec
 pictures that may have changed.
 """
 
-from __future__ import annotations
-
 import functools
 import threading
 import time

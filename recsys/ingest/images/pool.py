@@ -3,8 +3,6 @@
 The processes of the pool are the only place where the bytes of a stranger are decoded: they never open the store.
 """
 
-from __future__ import annotations
-
 import asyncio
 import multiprocessing
 import os

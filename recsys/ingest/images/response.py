@@ -1,7 +1,5 @@
 """The meaning of an answer and of a failed connection: HTTP errors and headers in the words of the ledger."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 

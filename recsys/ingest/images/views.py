@@ -13,8 +13,6 @@ A URL that is broken or the same is not replaced by the next one, so a product c
 When a row of the catalogue changes, photos that it no longer lists are dropped.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping

@@ -5,8 +5,6 @@ distinct by content, without those that the catalogue has too. A scraped picture
 products, and no test split in particular, can contain one.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ A redirect may lead back to the host and port of `scraping.url`, which the opera
 (`recsys.ingest.http`).
 """
 
-from __future__ import annotations
-
 import time
 
 import requests

@@ -6,8 +6,6 @@
 The HTML is hostile input: broken HTML gives the pictures that can be read, and no input takes the parser long.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit

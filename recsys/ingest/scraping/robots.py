@@ -1,7 +1,5 @@
 """The rules of a marketplace's robots.txt (RFC 9309), and its crawl delay."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from urllib.parse import urljoin
 

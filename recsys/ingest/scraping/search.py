@@ -3,8 +3,6 @@
 `recsys.ingest.images` fetches the pictures.
 """
 
-from __future__ import annotations
-
 import time
 from contextlib import nullcontext
 from urllib.parse import quote

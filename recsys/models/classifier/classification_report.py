@@ -1,7 +1,5 @@
 """Compute accuracy, macro F1, the scores of each label and the confusion matrix of a classifier's predictions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

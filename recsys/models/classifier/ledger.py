@@ -3,8 +3,6 @@
 A product of the training set keeps its out-of-fold prediction; any other product is predicted by the final model.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd

@@ -4,8 +4,6 @@ Scraped and augmented pictures are used for training, never for evaluation; they
 split.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 MLflow runs this file when it loads the model (https://mlflow.org/docs/latest/ml/model/models-from-code/).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -8,8 +8,6 @@
 For epochs and checkpoints see `recsys.vision.training_loop`.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 from pathlib import Path

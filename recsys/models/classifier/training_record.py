@@ -1,7 +1,5 @@
 """Record the training of a classifier in MLflow: metrics, tables, plots, the worst mistakes, the registered model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -5,8 +5,6 @@ through the category tree, cut into runs of neighbours; a batch is several runs.
 few categories, as in FaceNet (https://arxiv.org/abs/1503.03832, section 3.2), for classes of any size.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

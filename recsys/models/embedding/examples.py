@@ -5,8 +5,6 @@ held out, selected by a hash: a product stays on its side in every later trainin
 successive models are compared on pictures that none of them was trained on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

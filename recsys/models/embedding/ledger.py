@@ -3,8 +3,6 @@
 A head computes vectors from stored features, thousands per second; a network computes them from the pictures.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 

@@ -10,8 +10,6 @@ example where a path is shorter: such a picture has no positives there. Each los
 Keras passes codes as float32, which is exact up to 16,777,216. `docs/embedding.md` says how to add a loss.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 NumPy draws or computes all initial weights, so that they are equal on every backend.
 """
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 from numpy.typing import NDArray

@@ -10,8 +10,6 @@ stored embedding.
 MLflow runs this file where it loads the model (https://mlflow.org/docs/latest/ml/model/models-from-code/).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Train an embedder on what the store holds, by a recipe; and the original project's recipe for comparison."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -5,8 +5,6 @@ plan_growth    number of pictures of each kind in each class
 grow           the rows of both
 """
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Mapping

@@ -10,8 +10,6 @@ call has anything to do. For that, the basis of a predicted label has two parts:
 the digest of the prediction.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

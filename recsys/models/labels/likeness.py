@@ -3,8 +3,6 @@
 Both use names and categories, not pictures: a shop may need its merge table before it has fetched any.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 An answer takes precedence over the catalogue and the classifier, and outlasts reruns, catalogue updates and new models.
 """
 
-from __future__ import annotations
-
 import difflib
 import functools
 import re

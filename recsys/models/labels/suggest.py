@@ -3,8 +3,6 @@
 The result is a table to edit, with the evidence for each suggestion; it is not applied automatically.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata

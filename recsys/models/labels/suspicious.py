@@ -1,7 +1,5 @@
 """List suspicious labels: labels of the catalogue that the classifier contradicts. They are shown, never changed."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

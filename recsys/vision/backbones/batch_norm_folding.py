@@ -5,8 +5,6 @@ the same. The folded network gives the same features within float32 rounding; Ef
 as fast. Source: https://arxiv.org/abs/1712.05877, section 3.2.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

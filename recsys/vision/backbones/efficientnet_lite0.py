@@ -8,8 +8,6 @@ Architecture and preprocessing:
 https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

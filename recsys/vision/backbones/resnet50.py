@@ -3,8 +3,6 @@
 The original project's backbone. Paper: https://arxiv.org/abs/1512.03385.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import keras

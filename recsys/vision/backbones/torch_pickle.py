@@ -13,8 +13,6 @@ refuses any other file. A file contains in this order:
 Source: `torch/serialization.py`, `_legacy_save`.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 from collections import OrderedDict
