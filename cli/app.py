@@ -11,16 +11,14 @@ import recsys
 from cli.clean import clean
 from cli.config import config
 from cli.console import out
-from cli.demo import demo
+from cli.demo import demo, sample, serve_sample
+from cli.deployments import notify
 from cli.evaluate import evaluate
-from cli.help import add_command
 from cli.labels import labels
 from cli.models import models
-from cli.notify import notify
+from cli.options import add_command
 from cli.recommend import export, recommend
-from cli.run import retry, run
-from cli.sample import sample, serve_sample
-from cli.scrape import scrape
+from cli.run import retry, run, scrape
 from cli.serve import serve
 from cli.status import broken, status
 from cli.train import train

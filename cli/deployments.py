@@ -1,4 +1,4 @@
-"""The deployments of `prefect.yaml` for one home, and the notifications of their failures."""
+"""The deployments of `prefect.yaml` for one home, and `recsys notify`: notifications of their failures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
+import typer
+from rich.text import Text
+
 import flows
+from cli.console import out
+from cli.options import HomeOption
+from recsys.core.configuration import HOME_DEFAULT, load
 from recsys.core.errors import ServerError
 
 if TYPE_CHECKING:
@@ -216,3 +222,33 @@ def _block(channel: str, address: str) -> NotificationBlock:
             name="recsys", url="{{address}}", json_data=message, headers=None, cookies=None, secrets=secrets
         )
     return SlackWebhook(url=SecretStr(address))
+
+
+def notify(
+    home: HomeOption = HOME_DEFAULT,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message to each channel; change nothing.")] = False,
+) -> None:
+    """Set up notifications on the Prefect server: of failed runs, of embeddings that fail the gate, of drift.
+
+    The channels are in the section [notify]: webhook, slack, email. Their addresses are secrets: put them into the
+    environment (RECSYS_NOTIFY__SLACK, ...) or into the home's recsys.toml. Run the command again after a change.
+    Without any channel it removes the notifications. 'recsys ui' does the same at its start.
+
+    Examples:
+        recsys notify --test
+        recsys notify --home my-shop
+    """
+    from cli.servers import prefect_server
+
+    channels = load(home).notify.channels
+    with prefect_server(home):
+        from cli import deployments
+
+        if test:
+            deployments.send_test(channels)
+            out.print(Text(f"Sent to {', '.join(channels)}" if channels else "Not sent: [notify] has no channel"))
+            return
+        for automation in deployments.set_up_notifications(channels):
+            out.print(Text(f"{automation}: notifies {', '.join(channels)}"))
+    if not channels:
+        out.print(Text("No notifications: [notify] has no channel."))

@@ -11,8 +11,7 @@ import typer
 from rich.text import Text
 
 from cli.console import err, out, print_json, printable, show_progress, table
-from cli.help import add_command
-from cli.options import HomeOption, JsonOption
+from cli.options import HomeOption, JsonOption, add_command
 from recsys.core.configuration import HOME_DEFAULT, Configuration, load
 
 if TYPE_CHECKING:

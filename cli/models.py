@@ -12,8 +12,7 @@ import typer
 from rich.text import Text
 
 from cli.console import err, out, print_json, printable, show_progress, table
-from cli.help import add_command, example_block
-from cli.options import HomeOption, JsonOption
+from cli.options import HomeOption, JsonOption, add_command, example_block
 from recsys.core.configuration import HOME_DEFAULT, load
 
 if TYPE_CHECKING:

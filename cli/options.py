@@ -1,11 +1,13 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the help of commands."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from recsys.core.configuration import HOME_DEFAULT, load
 
@@ -70,3 +72,25 @@ def set_values(**values: Any) -> dict[str, Any]:
 def allow_hosts(home: Path, hosts: list[str] | None) -> Mapping[str, Any]:
     """Return the flags that add hosts to the configured `images.allow_hosts`."""
     return {"images": {"allow_hosts": [*load(home).images.allow_hosts, *hosts]}} if hosts else {}
+
+
+def add_command(app: typer.Typer, function: Callable[..., None], panel: str | None = None) -> None:
+    """Add a function as the command of the same name; its docstring is the help text.
+
+    Line breaks within a paragraph go, since the terminal wraps the text. The lines after "Examples:" are printed as
+    they are, at the end of the help.
+
+    Args:
+        app: the command group.
+        function: the command; an underscore in its name becomes a dash.
+        panel: the heading that lists the command in the help of the group.
+    """
+    text, _, examples = inspect.cleandoc(function.__doc__ or "").partition("\n\nExamples:\n")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    help_text = escape("\n\n".join(paragraphs))
+    app.command(help=help_text, epilog=example_block(examples), rich_help_panel=panel)(function)
+
+
+def example_block(examples: str) -> str | None:
+    """Return the end of a help text that lists examples, one a line; None if there are no examples."""
+    return f"[bold]Examples[/bold]\n\n{escape(inspect.cleandoc(examples))}" if examples else None

@@ -1,4 +1,4 @@
-"""`recsys run`, `recsys retry`: update a shop from its catalogue, retry images that failed."""
+"""`recsys run`, `recsys retry`, `recsys scrape`: update a shop from its catalogue, retry what failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from cli.flow_runs import MIN_FREE, run_flow
+from cli.flow_runs import MIN_FREE, run_flow, run_scraping
 from cli.options import (
     AllowHostOption,
     CatalogueOption,
@@ -155,3 +155,33 @@ def _days(age: str) -> float:
         return float(age[:-1]) * DAYS_PER_UNIT[age[-1]]
     except (ValueError, KeyError):
         raise typer.BadParameter(f"'{age}' is not an age; write 7d, 12h or 30m") from None
+
+
+def scrape(
+    home: HomeOption = HOME_DEFAULT,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Scrape for this label, whatever its size. Repeatable. \\[default: all small labels]"),
+    ] = None,
+    allow_host: AllowHostOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search a marketplace for labels with few pictures, and store its pictures for training.
+
+    The pictures are stored apart from the catalogue and never become products. The marketplace is scraping.url; a
+    label is small below scraping.grow_below pictures. You are responsible for complying with the marketplace's terms.
+    robots.txt is obeyed. A captcha fails only its keyword; the next run repeats only failed keywords.
+
+    Examples:
+        recsys scrape
+        recsys scrape --label Eyewear --label "Pet Supplies"
+    """
+    from recsys.storage.home import require_space
+    from recsys.storage.lock import lock
+    from recsys.storage.store import Store
+
+    load(home, flags := allow_hosts(home, allow_host))
+    Store(home, read_only=True)
+    with lock(home):
+        require_space(home, MIN_FREE)
+        run_scraping(home, label, flags, as_json=as_json)

@@ -16,7 +16,7 @@ from recsys.models.classifier import ledger, registry
 from recsys.storage.shards import Shard
 from recsys.storage.store import Store
 from tasks import policy
-from tasks.epoch_log import log_epoch
+from tasks.events import log_epoch
 
 if TYPE_CHECKING:
     from recsys.models.classifier.label_model import LabelModel

@@ -19,7 +19,7 @@ from recsys.storage.shards import Shard
 from recsys.storage.store import Store
 from tasks import events, policy
 from tasks.artifacts import save_table
-from tasks.epoch_log import log_epoch
+from tasks.events import log_epoch
 
 SHOWN_METRICS = ("precision", "map_at_r", "view")
 """Metrics of the scoreboard that the artifact shows; MLflow has all."""

@@ -1,8 +1,7 @@
 """Measure how well a model retrieves similar products, on held-out queries, at each level of the category path.
 
-evaluation_set      the pictures that models are evaluated on, read from the store
+evaluation_set      the pictures that models are evaluated on, and the baselines: random vectors, pixels, colours
 outside_queries     photos from outside the catalogue as queries
-baselines           what a model must beat: random vectors, pixels, colours
 blockwise_search    exact search in blocks, without the query's own near-duplicates
 retrieval_metrics   the metrics of one model, query by query
 bootstrap           confidence intervals of means over queries

@@ -26,8 +26,16 @@ from recsys.core import progress
 from recsys.core.configuration import Configuration, Price
 from recsys.core.errors import CatalogueError, PhotoError
 from recsys.core.text import shorten
-from recsys.evaluation.baselines import hsv_vectors, pixel_vectors, random_vectors
-from recsys.evaluation.evaluation_set import BACKBONE, HSV, PIXELS, RANDOM, EvaluationSet
+from recsys.evaluation.evaluation_set import (
+    BACKBONE,
+    HSV,
+    PIXELS,
+    RANDOM,
+    EvaluationSet,
+    hsv_vectors,
+    pixel_vectors,
+    random_vectors,
+)
 from recsys.ingest.catalogue import cells
 from recsys.models import features
 from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded

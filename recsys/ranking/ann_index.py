@@ -171,7 +171,7 @@ def load_index(
         store: the home's tables.
         configuration: the size from which the index is used, and its settings.
         serves: the embeddings of the gallery.
-        frame: the gallery's products, row by row (see `recsys.ranking.gallery_loading.load_gallery`).
+        frame: the gallery's products, row by row (see `recsys.ranking.gallery.load_gallery`).
         gallery: the products that shortlists are made of.
     """
     global _last

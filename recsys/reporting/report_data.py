@@ -11,11 +11,16 @@ from recsys.evaluation.colour_agreement import ColourAgreement, measure_colour_a
 from recsys.evaluation.weight_selection import WeightTradeOff, measure_trade_off
 from recsys.ingest.addresses import without_credentials
 from recsys.models.embedding.serving import serving
-from recsys.reporting.broken_links import BrokenLinks, summarise_broken_links
 from recsys.reporting.embedding_map import EmbeddingMap, map_products
-from recsys.reporting.funnel import Funnel, count_funnel
-from recsys.reporting.label_balance import ClassBalance, LabelSummary, plan_class_balance, summarise_labels
-from recsys.reporting.label_guesses import LabelGuesses, collect_guesses
+from recsys.reporting.funnel import BrokenLinks, Funnel, count_funnel, summarise_broken_links
+from recsys.reporting.labels import (
+    ClassBalance,
+    LabelGuesses,
+    LabelSummary,
+    collect_guesses,
+    plan_class_balance,
+    summarise_labels,
+)
 from recsys.reporting.products import read_products, with_features
 from recsys.reporting.recommendation_grid import GridRow, build_grid
 from recsys.reporting.retrieval import Retrieval, summarise_retrieval

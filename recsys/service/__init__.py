@@ -1,14 +1,13 @@
 """The HTTP service: an API for programs and a page for merchandisers. It reads the home and never writes to it.
 
 app              creates the application from the modules below
-*_routes         the routes, one module for each resource
+routes           the routes
 dependencies     the parameters of the routes: the state, the snapshot, checked query parameters
 schemas          the JSON of the answers; problems: that of failed requests
 state            the state of a running service, with its worker threads
 snapshot         the data that an answer needs, in memory; snapshot_holder: the current one
-options          the rule and the filters of a request
-answers          recommendations as JSON; answer_cache: those that are kept
-guard            rate limit, API key, security headers, request log; with rate_limit and metrics
+answers          recommendations as JSON, and their cache
+guard            rate limit, API key, security headers, request log, metrics
 protocol         the time limit on request headers
 page/            the page: no build step, no other host
 """

@@ -31,11 +31,10 @@ from starlette.staticfiles import StaticFiles
 import recsys
 from recsys.core.configuration import Configuration
 from recsys.core.errors import RecsysError
-from recsys.service import health_routes, image_routes, page_routes, product_routes
-from recsys.service.answer_cache import CachedAnswers
+from recsys.service.answers import CachedAnswers
 from recsys.service.guard import Guard
 from recsys.service.problems import documented, respond_to_error, respond_to_invalid_request
-from recsys.service.similar_routes import similar_router
+from recsys.service.routes import PAGE_FOLDER, router, similar_router
 from recsys.service.state import ServiceState
 
 
@@ -57,12 +56,9 @@ def create_service(home: Path, configuration: Configuration) -> FastAPI:
     )
     app.state.service = state = ServiceState(home, configuration)
     _add_middleware(app, state)
-    app.include_router(health_routes.router)
     app.include_router(similar_router(configuration.recommend))  # first: a product id may end with "/similar"
-    app.include_router(product_routes.router)
-    app.include_router(image_routes.router)
-    app.include_router(page_routes.router)
-    app.mount("/page", StaticFiles(directory=page_routes.PAGE_FOLDER), name="page")
+    app.include_router(router)
+    app.mount("/page", StaticFiles(directory=PAGE_FOLDER), name="page")
     return app
 
 

@@ -12,8 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from recsys.core.configuration import Recommend
-from recsys.service.options import ProductFilters, SimilarOptions
-from recsys.service.snapshot import Snapshot
+from recsys.service.snapshot import ProductFilters, SimilarOptions, Snapshot
 from recsys.service.state import ServiceState
 
 MAX_WEIGHT = 1_000.0

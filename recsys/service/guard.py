@@ -5,14 +5,15 @@ import json
 import logging
 import time
 import uuid
+from collections import OrderedDict
+from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recsys.core.configuration import Service
-from recsys.service.metrics import Metrics
-from recsys.service.rate_limit import RateLimiter
 
 PUBLIC_PATHS = frozenset({"/", "/health", "/ready"})
 """Paths that need no API key: probes and browsers have none."""
@@ -38,6 +39,60 @@ REQUEST_LOG = "recsys.requests"
 """Name of the logger that gets one line of JSON for each request."""
 
 request_log = logging.getLogger(REQUEST_LOG)
+
+
+MAX_CLIENTS = 10_000
+"""Number of clients whose rate is remembered; the least recent is forgotten first."""
+
+
+class RateLimiter:
+    """A token bucket for each client: `per_second` requests a second, with bursts of twice as many."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._burst = max(1.0, 2 * per_second)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # client: (tokens, time of last request)
+
+    def allow(self, client: str, timestamp: float) -> bool:
+        """Return whether a client may send a request, and count it.
+
+        Args:
+            client: the client's address.
+            timestamp: seconds of a monotonic clock.
+        """
+        tokens, last = self._buckets.pop(client, (self._burst, timestamp))
+        tokens = min(self._burst, tokens + (timestamp - last) * self._per_second)
+        allowed = tokens >= 1
+        self._buckets[client] = (tokens - 1 if allowed else tokens, timestamp)
+        if len(self._buckets) > MAX_CLIENTS:
+            self._buckets.popitem(last=False)
+        return allowed
+
+    def __len__(self) -> int:
+        """Return the number of clients that are remembered."""
+        return len(self._buckets)
+
+
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class Metrics:
+    """The metrics of one service, in a registry of its own, so that a process can have several services."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        common: dict[str, Any] = {"namespace": "recsys", "registry": self.registry}
+        self.requests = Counter("requests", "Requests.", ("method", "route", "status"), **common)
+        self.seconds = Histogram(
+            "request_seconds",
+            "Time from a request to its answer, seconds.",
+            ("method", "route"),
+            buckets=SECONDS_BUCKETS,
+            **common,
+        )
+        self.photos = Gauge("photos_in_work", "Photos in progress or waiting.", **common)
+        self.snapshot = Gauge("snapshot", "Number of the current snapshot, from 1.", **common)
+        self.products = Gauge("products", "Products that can be recommended.", **common)
 
 
 class Exchange:

@@ -4,7 +4,7 @@ A request uses one snapshot from start to end. So a model, its embeddings and it
 together, and a run that writes to the store affects no request in progress.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.core.configuration import Configuration
+from recsys.core.configuration import Configuration, Recommend
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.ann_index import AnnIndex, load_index
 from recsys.ranking.cache_keys import ranking_keys
@@ -23,11 +23,38 @@ from recsys.ranking.gallery_loading import load_nonempty_gallery
 from recsys.ranking.price_levels import price_level, price_quantiles
 from recsys.ranking.reranking import Recommendations, recommend
 from recsys.ranking.single_query import unknown_product_error
-from recsys.service.options import NO_FILTERS, ProductFilters, SimilarOptions
 from recsys.storage.store import Store
 
 SCORES = ("visual", "colour", "price", "total")
 PRODUCT_FIELDS = ("product_id", "name", "brand", "label", "price", "in_stock")
+
+
+@dataclass(frozen=True)
+class ProductFilters:
+    """The conditions that a product has to meet. An empty field is no condition.
+
+    Attributes:
+        label: the only label allowed.
+        price_levels: the price levels allowed.
+        excluded_brands: the brands not allowed.
+        in_stock: whether to leave out the products that are known to be out of stock.
+    """
+
+    label: str | None = None
+    price_levels: tuple[float, ...] = ()
+    excluded_brands: tuple[str, ...] = ()
+    in_stock: bool = False
+
+
+NO_FILTERS = ProductFilters()
+
+
+@dataclass(frozen=True)
+class SimilarOptions:
+    """The ranking rule of a request and the filters on its recommendations."""
+
+    rule: Recommend
+    filters: ProductFilters = field(default=NO_FILTERS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,9 @@ from fastapi import HTTPException
 from recsys.core.configuration import Configuration
 from recsys.core.errors import RecsysError
 from recsys.models.embedding.serving import describe
-from recsys.service.answer_cache import AnswerCache
-from recsys.service.answers import answer_for_photo, answer_for_product
-from recsys.service.metrics import Metrics
-from recsys.service.options import SimilarOptions
-from recsys.service.snapshot import Snapshot
+from recsys.service.answers import AnswerCache, answer_for_photo, answer_for_product
+from recsys.service.guard import Metrics
+from recsys.service.snapshot import SimilarOptions, Snapshot
 from recsys.service.snapshot_holder import SnapshotHolder
 
 MAX_PHOTO_BYTES = 20 << 20

@@ -22,11 +22,9 @@ from recsys.core.configuration import Configuration
 from recsys.evaluation.colour_agreement import AgreementResult, ColourAgreement, mask_example
 from recsys.ingest.causes import explain
 from recsys.models.classifier.registry import Classifier
-from recsys.reporting.broken_links import BrokenCause, BrokenHost, BrokenLinks
 from recsys.reporting.embedding_map import EmbeddingMap
-from recsys.reporting.funnel import Funnel
-from recsys.reporting.label_balance import ClassBalance, ClassGrowth, LabelSummary
-from recsys.reporting.label_guesses import Guess, GuessList, LabelGuesses
+from recsys.reporting.funnel import BrokenCause, BrokenHost, BrokenLinks, Funnel
+from recsys.reporting.labels import ClassBalance, ClassGrowth, Guess, GuessList, LabelGuesses, LabelSummary
 from recsys.reporting.recommendation_grid import GridRow, Scores, Tile
 from recsys.reporting.rendering import write_report
 from recsys.reporting.report_data import Header, ReportData

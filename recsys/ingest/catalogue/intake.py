@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from recsys.core import progress
 from recsys.core.configuration import Configuration
-from recsys.core.memory import return_freed_memory
+from recsys.core.process import return_freed_memory
 from recsys.ingest.catalogue.products import CatalogueChange, update_products
 from recsys.ingest.catalogue.reading import read_catalogue, write_rejects
 from recsys.ingest.catalogue.source import display_name

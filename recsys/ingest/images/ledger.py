@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import ExportError, NoImagesError, PendingImagesError
-from recsys.core.memory import return_freed_memory
+from recsys.core.process import return_freed_memory
 from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.ingest.causes import explain

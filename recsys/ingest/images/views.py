@@ -26,7 +26,7 @@ import pyarrow as pa
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import PendingImagesError
-from recsys.core.memory import return_freed_memory
+from recsys.core.process import return_freed_memory
 from recsys.ingest.catalogue.products import active_products
 from recsys.ingest.images.fetch import fetch_images
 from recsys.ingest.images.item import Item, Outcome

@@ -1,9 +1,7 @@
 """Scraping: pictures of a marketplace, to grow small classes, as the original project did.
 
 pages         one result page's HTML → its product pictures
-marketplace   requests: user agent, retries, limits, robot checks
-robots        the rules of robots.txt, and its crawl delay
-search        keyword → pictures, over several pages
+marketplace   requests: user agent, retries, limits, robot checks, robots.txt; keyword → pictures, over several pages
 harvest       the stage on the store: missing keywords, one keyword, the counts
 
 The original searched Amazon for a class's name and used the pictures of the result cards (its slides on balancing the

@@ -20,8 +20,8 @@ from recsys.core.errors import ConfigurationError, FetchError, ScrapingError, Tr
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.ingest.images.fetch import fetch_images
 from recsys.ingest.images.item import Item, Outcome
+from recsys.ingest.scraping.marketplace import search
 from recsys.ingest.scraping.pages import Picture
-from recsys.ingest.scraping.search import search
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store, among, literal
 

@@ -39,7 +39,7 @@ class Triplet(RecipeSection):
 
 
 class Batches(RecipeSection):
-    """Batches of pictures; see `recsys.models.embedding.batches`."""
+    """Batches of pictures; see `recsys.models.embedding.training`."""
 
     size: Annotated[int, Field(ge=2)]
     """Pictures per batch; a smaller training set is one batch."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -23,7 +24,6 @@ from recsys.core.text import shorten
 from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE, active_products, frame_of
 from recsys.models.labels.merge_table import stored_merge_table, top_level
-from recsys.models.labels.suspicious import suspicious_labels
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.spreadsheet import cell, read_csv, write_csv
 from recsys.storage.store import Store, among
@@ -293,3 +293,36 @@ def _label_hint(text: str, labels: Sequence[str]) -> str:
 def _rounding_hint(key: str) -> str:
     """Return a hint if a spreadsheet turned an id into a rounded number."""
     return " (rounded by a spreadsheet? Import that column as text)" if re.fullmatch(r"[\d.,]+E\+\d+", key) else ""
+
+
+COLUMNS = ["product_id", "name", "brand", "label", "source", "predicted", "confidence", "evidence", "image_digest"]
+
+
+def suspicious_labels(store: Store, threshold: float, model_version: str | None = None) -> pd.DataFrame:
+    """Return the active products whose catalogue label the classifier contradicts, the most confident first.
+
+    Reviewed labels are left out. Every prediction counts: of a product that a classifier was trained on, the table
+    `predictions` has the prediction of a model that was not.
+
+    Args:
+        store: the home's store.
+        threshold: lowest confidence of a contradiction.
+        model_version: version of the classifier (default: any).
+
+    Returns:
+        product_id, name, brand, label (the catalogue's), source (catalogue or merged), predicted, confidence (float32),
+        evidence (picture, text or both), image_digest (null without a picture).
+    """
+    labels = store.read("labels", ["product_id", "label", "source"], "source IN ('catalogue', 'merged')").to_pandas()
+    columns = ["product_id", "model_version", "label", "confidence", "evidence"]
+    predictions = store.read("predictions", columns, "label IS NOT NULL").to_pandas()
+    if model_version is not None:
+        predictions = predictions[predictions["model_version"] == model_version]
+    predictions = predictions[predictions["confidence"] >= np.float32(threshold)].rename(columns={"label": "predicted"})
+    reviewed = store.read("reviews", ["product_id"]).to_pandas()["product_id"]
+    rows = labels[~labels["product_id"].isin(reviewed)].merge(predictions, on="product_id")
+    rows = rows[rows["label"] != rows["predicted"]]
+    products = store.read("products", ["product_id", "name", "brand"], ACTIVE).to_pandas()
+    images = store.read("images", ["product_id", "image_digest"], "status = 'ok'").to_pandas()
+    rows = rows.merge(products, on="product_id").merge(images, on="product_id", how="left")
+    return rows.sort_values(["confidence", "product_id"], ascending=[False, True], ignore_index=True)[COLUMNS]

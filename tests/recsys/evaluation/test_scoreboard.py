@@ -8,7 +8,7 @@ import pytest
 
 from recsys.core import progress
 from recsys.core.configuration import Evaluation
-from recsys.evaluation.baselines import hsv_vectors, pixel_vectors, random_vectors
+from recsys.evaluation.evaluation_set import hsv_vectors, pixel_vectors, random_vectors
 from recsys.evaluation.retrieval_metrics import Metric, compute_metrics
 from recsys.evaluation.scoreboard import scoreboard
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recsys.models.classifier.recipe import RECIPE_FOLDER
-from recsys.reporting.label_balance import ClassGrowth
+from recsys.reporting.labels import ClassGrowth
 from recsys.reporting.report_data import gather
 from tests.recsys.reporting.conftest import BROKEN, NOW, Fill, guessed, rows_of, settings
 

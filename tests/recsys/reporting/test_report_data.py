@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from recsys.reporting.label_guesses import MAX_GUESSES
+from recsys.reporting.labels import MAX_GUESSES
 from recsys.reporting.report_data import gather
 from tests.recsys.reporting.conftest import BROKEN, Fill, guessed, settings
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recsys.service.rate_limit import MAX_CLIENTS, RateLimiter
+from recsys.service.guard import MAX_CLIENTS, RateLimiter
 from recsys.storage.store import Store
 from tests.recsys.service.running_service import PRODUCTS, Service, detail_of, serving, with_settings
 from tests.waiting import wait_for

@@ -12,7 +12,7 @@ import pytest
 
 from recsys.core.configuration import Scraping
 from recsys.core.errors import FetchError
-from recsys.ingest.scraping.search import search
+from recsys.ingest.scraping.marketplace import search
 from tests.recsys.ingest.scraping.layout import EMPTY, card, page, product
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

@@ -14,7 +14,7 @@ import requests
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import ConfigurationError, PermanentFetchError, ScrapingError, TransientFetchError
 from recsys.ingest.scraping.harvest import Search, class_sizes, missing, outcomes, require_found, run_search
-from recsys.ingest.scraping.search import search
+from recsys.ingest.scraping.marketplace import search
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 from recsys.vision.square import square_image

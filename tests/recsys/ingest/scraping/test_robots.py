@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from recsys.core.errors import PermanentFetchError, TransientFetchError
 from recsys.ingest import http
-from recsys.ingest.scraping.marketplace import get_page, open_session
-from recsys.ingest.scraping.search import search
+from recsys.ingest.scraping.marketplace import get_page, open_session, search
 from tests.recsys.ingest.scraping.layout import CAPTCHA, EMPTY, card, page, product
 from tests.recsys.ingest.scraping.market import Answer, Handler, Marketplace, failure, in_turn, serving, silence, status
 

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from recsys.core.configuration import Scraping
 from recsys.core.errors import FetchError, PermanentFetchError, TransientFetchError
-from recsys.ingest.scraping.marketplace import open_session
+from recsys.ingest.scraping.marketplace import open_session, search
 from recsys.ingest.scraping.pages import Picture
-from recsys.ingest.scraping.search import search
 from tests.recsys.ingest.scraping.layout import CAPTCHA, EMPTY, card, page, product
 from tests.recsys.ingest.scraping.market import (
     Answer,

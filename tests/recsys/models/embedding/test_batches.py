@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys.models.embedding.batches import category_batches, category_walk
 from recsys.models.embedding.recipe import Batches
+from recsys.models.embedding.training import category_batches, category_walk
 
 
 def tree(n: int, seed: int = 0) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recsys.models.labels.ledger import Filling
-from recsys.models.labels.suspicious import suspicious_labels
+from recsys.models.labels.review import suspicious_labels
 from tests.recsys.models.labels.small_shop import Shop
 
 SHOWN = ["product_id", "label", "predicted"]
