@@ -25,7 +25,7 @@ def state_to_reach(home: str, catalogue: str, configuration: Configuration) -> s
 def measure_drift(home: str, configuration: Configuration) -> dict[str, float]:
     """Save the drift of the shop as an artifact and in MLflow; return the indices above the limit."""
     store = Store(home)
-    measured, news = drift.note(store, configuration), refresh_state.news(store)
+    measured, news = drift.update_drift(store, configuration), refresh_state.news(store)
     limit = configuration.workflow.drift_psi
     description = f"Population stability index since the last refresh and the last training; above {limit:g} is drift."
     save_table("drift", measured, description)

@@ -1,4 +1,4 @@
-"""What `deploy/` starts is there: every program and option that its units and its compose file name."""
+"""Every program and option in the units and the compose file of `deploy/` exists."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ CLIS = {
     "mlflow": "from mlflow.cli import cli\ndef run(words): cli.main(words, standalone_mode=False)",
     "recsys": "from cli import execute as run",
 }
-"""How to ask each program for its help without starting it once for each command."""
+"""Code that prints the help of all commands of a program in one process."""
 
 
 def helps(program: str, commands: list[list[str]]) -> list[str]:
-    """Return what a program's commands say of themselves."""
+    """Return the help of a program's commands."""
     script = f"""
 import contextlib
 {CLIS[program]}
@@ -64,21 +64,21 @@ for words in {commands}:
     return done.stdout.split("\x1f")[:-1]
 
 
-def test_every_program_and_option_that_is_started_is_there() -> None:
+def test_every_started_program_and_option_exists() -> None:
     started = [(program, [w for w in rest if w != "--no-prompt"]) for program, *rest in [*of_units(), *of_compose()]]
     assert {program for program, _ in started} == set(CLIS)
     for program in CLIS:
         ours = [words for name, words in started if name == program]
         grouped = ("server", "work-pool", "worker") if program == "prefect" else ()
         commands = [words[: 2 if words[0] in grouped else 1] for words in ours]
-        told = helps(program, commands)
-        assert len(told) == len(ours)
-        for words, command, text in zip(ours, commands, told, strict=True):
+        texts = helps(program, commands)
+        assert len(texts) == len(ours)
+        for words, command, text in zip(ours, commands, texts, strict=True):
             assert "Usage: " in text and command[-1] in text, (program, command, text)
             assert not [word for word in words if word.startswith("--") and word not in text], (program, words)
 
 
-def test_every_prefect_server_forgets_old_runs() -> None:
+def test_every_prefect_server_deletes_old_runs() -> None:
     from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
 
     name, asked = next(iter(DELETE_OLD_RUNS.items()))
@@ -88,7 +88,7 @@ def test_every_prefect_server_forgets_old_runs() -> None:
     assert f"export {name}={asked} " in (DEPLOY.parent / "docs" / "production.md").read_text(encoding="utf-8")
 
 
-def test_the_containers_wait_for_the_server_that_they_talk_to() -> None:
+def test_the_containers_wait_for_their_server() -> None:
     there = services()
     assert there.keys() == {"prefect", "worker", "mlflow", "serve"}
     for name, service in there.items():
@@ -98,7 +98,7 @@ def test_the_containers_wait_for_the_server_that_they_talk_to() -> None:
     assert "healthcheck" in there["prefect"]
 
 
-def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze (Debian: systemd)")
     assert len(UNITS) == 4
@@ -107,5 +107,5 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
         (tmp_path / unit.name).write_text(text.replace("User=recsys", "User=root"))
     command = ["systemd-analyze", "verify", *(str(tmp_path / unit.name) for unit in UNITS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    told = [line for line in done.stderr.splitlines() if "recsys-" in line]
-    assert done.returncode == 0 and not told, done.stderr
+    faults = [line for line in done.stderr.splitlines() if "recsys-" in line]
+    assert done.returncode == 0 and not faults, done.stderr

@@ -74,7 +74,7 @@ def distributions(store: Store, configuration: Configuration) -> dict[str, Distr
     }
 
 
-def note(store: Store, configuration: Configuration) -> pd.DataFrame:
+def update_drift(store: Store, configuration: Configuration) -> pd.DataFrame:
     """Return the drift of a shop, and save its current distributions.
 
     Columns: what, since_refresh, since_training; both are stability indices, NaN if there is nothing to compare with.
@@ -94,7 +94,7 @@ def note(store: Store, configuration: Configuration) -> pd.DataFrame:
 
 
 def beyond(drift: pd.DataFrame, limit: float) -> dict[str, float]:
-    """Return the larger index of each distribution that has drifted further than the limit, by name."""
+    """Return the larger index of each distribution that has drifted beyond the limit, by name."""
     largest = drift.set_index("what").max(axis=1)
     return {str(what): round(float(index), 3) for what, index in largest[largest > limit].items()}
 

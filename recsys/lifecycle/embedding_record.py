@@ -85,7 +85,7 @@ def log_verdict(
     run.log_table(decision.table, "gate.csv")
     run.client.set_tag(run.run_id, TAG_GATE, "promoted" if decision.promoted else "refused")
     run.set_note(decision.reason)
-    pictures = training_pictures(store, configuration, verdict.judged, verdict.judgements, verdict.before, CHALLENGER)
+    pictures = training_pictures(store, configuration, verdict.judged, verdict.metrics, verdict.before, CHALLENGER)
     for name, png in pictures.items():
         run.log_picture(name, png)
     number = run.registered_version() or _register(run, store, embedder, verdict)

@@ -26,23 +26,25 @@ class Verdict:
     Attributes:
         decision: decision of the gate.
         board: the scoreboard, see `recsys.evaluation.scoreboard`.
-        judged: what was judged, with the vectors of all models.
-        judgements: of each model.
+        judged: the evaluation set, with the vectors of all models.
+        metrics: by model.
         before: the model that the challenger was compared with: the champion, or the raw backbone.
     """
 
     decision: Decision
     board: pd.DataFrame
     judged: EvaluationSet
-    judgements: dict[str, RetrievalMetrics]
+    metrics: dict[str, RetrievalMetrics]
     before: str
 
     @property
     def precision(self) -> dict[str, float]:
         """Return the challenger's precision at 5 by level, for the levels that have queries."""
-        of = self.judgements[CHALLENGER]
-        found = {str(f.level): of.column(f) for f in of.metrics if (f.name, f.k) == ("precision", TOP)}
-        return {level: float(np.nanmean(column)) for level, column in found.items() if not np.isnan(column).all()}
+        own = self.metrics[CHALLENGER]
+        columns = {
+            str(each.level): own.column(each) for each in own.metrics if (each.name, each.k) == ("precision", TOP)
+        }
+        return {level: float(np.nanmean(column)) for level, column in columns.items() if not np.isnan(column).all()}
 
 
 def judge_challenger(
@@ -54,15 +56,15 @@ def judge_challenger(
     against: Serving,
     scratch: Path,
 ) -> Verdict:
-    """Return how a challenger fares, beside chance, pixels, colours, raw backbone, the original's recipe, the champion.
+    """Compare a challenger with the baselines, the raw backbone, the original's recipe and the champion.
 
     Args:
-        store: with the embeddings of challenger and champion in it.
-        configuration: what is judged and how.
-        recipe: of the challenger.
-        rows: that it was trained on.
-        version: of the challenger.
-        against: what serves.
+        store: store with the embeddings of challenger and champion.
+        configuration: sections `evaluation` and `embedding`.
+        recipe: recipe of the challenger.
+        rows: its training set.
+        version: its version.
+        against: the serving model.
         scratch: a folder for checkpoints of the original's recipe.
     """
     judged = load_evaluation_set(store, configuration)
@@ -75,17 +77,17 @@ def judge_challenger(
         before = CHAMPION
         judged.models[CHAMPION] = read_vectors(store, against.embeddings, "embedding", digests)
     judged.models[CHALLENGER] = read_vectors(store, f"embeddings-{version}", "embedding", digests)
-    found = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
-    return Verdict(decide(found[CHALLENGER], found[before]), scoreboard_table(found), judged, found, before)
+    metrics = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
+    return Verdict(decide(metrics[CHALLENGER], metrics[before]), scoreboard_table(metrics), judged, metrics, before)
 
 
 def compare(store: Store, configuration: Configuration, challenger: Serving, champion: Serving) -> Decision:
-    """Return what the gate says of one model in place of another, as things are now."""
+    """Return the gate's decision about one model in place of another, on the current store."""
     judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
     models = {
         name: read_vectors(store, each.embeddings, "embedding", digests)
         for name, each in ((CHALLENGER, challenger), (CHAMPION, champion))
     }
-    found = metrics_of_models(models, judged.frame, configuration.evaluation, judged.histograms)
-    return decide(found[CHALLENGER], found[CHAMPION])
+    metrics = metrics_of_models(models, judged.frame, configuration.evaluation, judged.histograms)
+    return decide(metrics[CHALLENGER], metrics[CHAMPION])

@@ -277,8 +277,8 @@ def version_of(store: Store, configuration: Configuration, rows: pd.DataFrame, r
 def _backbone(configuration: Configuration, recipe: Recipe) -> str:
     """Return the version of a head's features, or of a network's initial backbone."""
     if recipe.network is None:
-        seen = features.model_version if recipe.colour_weight else serving.backbone_version
-        return seen(configuration)
+        version = features.model_version if recipe.colour_weight else serving.backbone_version
+        return version(configuration)
     return backbones.version(recipe.network.backbone, recipe.network.weights, recipe.network.input_size)
 
 

@@ -106,7 +106,7 @@ def log_refresh(
         flow_run_id: id of the Prefect flow run.
         catalogue_digest: digest of the catalogue; trainings that it causes carry it too.
         counts: number of products by kind of change.
-        drift: result of `recsys.lifecycle.drift.note`.
+        drift: result of `recsys.lifecycle.drift.update_drift`.
     """
     client, experiment_id = experiment(home, REFRESHES)
 

@@ -38,7 +38,7 @@ class Leftover:
         name: name of the model, table or file.
         why: reason why it is not needed.
         bytes: bytes that its removal frees.
-        place: the file or folder; None for a table.
+        path: the file or folder; None for a table.
         table: name of the table; None for a file or folder.
         record: name of the record that is deleted with it, if any.
         keep_end: for a log, number of bytes at its end that stay.
@@ -48,7 +48,7 @@ class Leftover:
     name: str
     why: str
     bytes: int
-    place: Path | None = None
+    path: Path | None = None
     table: str | None = None
     record: str | None = None
     keep_end: int | None = None
@@ -64,55 +64,55 @@ def leftovers(store: Store, configuration: Configuration) -> list[Leftover]:
     settings, now = configuration.upkeep, time.time()
     before = now - settings.days * DAY_S
     embeddings = _embeddings(store.home, settings.models)
-    found = [
+    removable = [
         *_trainings(serving.folder(store.home), "embedding", {model.version for model in embeddings}, before),
         *_trainings(
             classifiers.folder(store.home), "classifier", _classifiers(store.home, settings.classifiers), before
         ),
     ]
-    going = {each.name for each in found if "embedding" in each.kind}
-    found += _tables(store, configuration, embeddings, going)
-    gone = {each.table for each in found}
-    found += [
+    removed_models = {each.name for each in removable if "embedding" in each.kind}
+    removable += _tables(store, configuration, embeddings, removed_models)
+    removed_tables = {each.table for each in removable}
+    removable += [
         Leftover("index", table, "its table does not exist", 0, record=name)
         for name in records.read_all(store.home, "index/")
-        if (table := Path(name).name) in gone or not store.exists(table)
+        if (table := Path(name).name) in removed_tables or not store.exists(table)
     ]
-    found += _results(store.home / "prefect" / "results", before)
-    found += [
+    removable += _results(store.home / "prefect" / "results", before)
+    removable += [
         replace(_file(log, "log", "long"), bytes=size - settings.log_bytes, keep_end=settings.log_bytes)
         for log in sorted((store.home / "logs").glob("*.log"))
         if (size := log.stat().st_size) > settings.log_bytes
     ]
-    unfinished = (place for pattern in UNFINISHED for place in sorted(store.home.glob(pattern)))
-    found += [_file(place, "unfinished file", "left by a killed process") for place in unfinished]
-    return found
+    unfinished = (path for pattern in UNFINISHED for path in sorted(store.home.glob(pattern)))
+    removable += [_file(path, "unfinished file", "left by a killed process") for path in unfinished]
+    return removable
 
 
-def remove(store: Store, going: Iterable[Leftover]) -> None:
+def remove(store: Store, removable: Iterable[Leftover]) -> None:
     """Remove leftovers. The caller must hold the home's lock; after a kill a second call removes the rest.
 
     Raises:
         HomeError: something cannot be removed.
     """
-    going = list(going)
+    removable = list(removable)
     try:
-        _forget(store.home, {each.name for each in going if each.kind == "trained embedding"})
-        if names := [each.record for each in going if each.record is not None]:
+        _forget(store.home, {each.name for each in removable if each.kind == "trained embedding"})
+        if names := [each.record for each in removable if each.record is not None]:
             records.write(store.home, {}, delete=names)  # first: a model without a record is not a model
-        for each in going:
+        for each in removable:
             if each.table is not None:
                 store.drop(each.table)
             elif each.keep_end is not None:
-                _cut(Path(str(each.place)), each.keep_end)
-            elif each.place is not None:
-                object_store.delete(store.home, each.place)
+                _cut(Path(str(each.path)), each.keep_end)
+            elif each.path is not None:
+                object_store.delete(store.home, each.path)
     except OSError as error:
         raise home_error(store.home, error) from error
 
 
 def _embeddings(home: Path, newest: int) -> list[serving.Model]:
-    """Return the trained embeddings that stay."""
+    """Return the trained embeddings that are kept."""
     known, pointer = serving.models(home), serving.pointer(home)
     used = (pointer.version, serving.waiting(home), *pointer.before[-newest:])
     kept = {*used, *(model.version for model in known[-newest:])}
@@ -120,7 +120,7 @@ def _embeddings(home: Path, newest: int) -> list[serving.Model]:
 
 
 def _classifiers(home: Path, newest: int) -> set[str]:
-    """Return the versions of the classifiers that stay."""
+    """Return the versions of the classifiers that are kept."""
     trained = [name for name in records.read_all(home, "classifier/") if name != classifiers.CURRENT]
     current = classifiers.current_classifier(home)
     return {Path(name).name for name in trained[-newest:]} | ({current.version} if current else set())
@@ -129,23 +129,23 @@ def _classifiers(home: Path, newest: int) -> set[str]:
 def _trainings(folder: Path, what: str, kept: set[str], before: float) -> Iterator[Leftover]:
     """Yield the models to remove, and interrupted trainings that were not resumed since."""
     trained = records.read_all(folder.parent, f"{folder.name}/")
-    for place in sorted(each for each in folder.glob("*") if each.is_dir()):
-        if (record := f"{folder.name}/{place.name}") in trained:
-            if place.name not in kept:
+    for path in sorted(each for each in folder.glob("*") if each.is_dir()):
+        if (record := f"{folder.name}/{path.name}") in trained:
+            if path.name not in kept:
                 why = "older than the kept models, and not a rollback target"
-                yield replace(_file(place, f"trained {what}", why), record=record)
-        elif max((file.stat().st_mtime for file in [place, *place.rglob("*")]), default=before) < before:
+                yield replace(_file(path, f"trained {what}", why), record=record)
+        elif max((file.stat().st_mtime for file in [path, *path.rglob("*")]), default=before) < before:
             yield _file(
-                place, f"training of {'an' if what[0] in 'aeiou' else 'a'} {what}", "interrupted, and not resumed"
+                path, f"training of {'an' if what[0] in 'aeiou' else 'a'} {what}", "interrupted, and not resumed"
             )
 
 
 def _tables(
-    store: Store, configuration: Configuration, embeddings: list[serving.Model], going: set[str]
+    store: Store, configuration: Configuration, embeddings: list[serving.Model], removed: set[str]
 ) -> Iterator[Leftover]:
     """Yield the tables of models to remove, and of backbones that are not configured and that no kept model needs."""
     configured = features.model_version(configuration)
-    trainings = {place.name for place in serving.folder(store.home).glob("*") if place.is_dir()} - going
+    trainings = {path.name for path in serving.folder(store.home).glob("*") if path.is_dir()} - removed
 
     def seen(version: str) -> bool:
         """Return whether features are the configured ones, or those of a kept model."""
@@ -173,8 +173,8 @@ def _results(folder: Path, before: float) -> Iterator[Leftover]:
             yield _file(file, "Prefect result", "of a run too old to retry")
 
 
-def _file(place: Path, kind: str, why: str) -> Leftover:
-    return Leftover(kind, place.name, why, size_of(place), place)
+def _file(path: Path, kind: str, why: str) -> Leftover:
+    return Leftover(kind, path.name, why, size_of(path), path)
 
 
 def _forget(home: Path, versions: set[str]) -> None:

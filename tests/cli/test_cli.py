@@ -1,4 +1,4 @@
-"""The command line as people use it: one-line errors, documented exit codes, a store that stays intact."""
+"""The command line: one-line errors, documented exit codes, an intact store."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Recsys = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def recsys(prefect_url: str, tmp_path: Path) -> Recsys:
-    """Run a command in a process of its own, on a home of its own."""
+    """Run a command in its own process, on its own home."""
 
     def run(*arguments: str | Path, home: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
         env = os.environ | QUICK | {"RECSYS_HOME": str(home or tmp_path / "home"), "COLUMNS": "100"} | environ
@@ -76,7 +76,7 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> Non
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory, shop: SampleShop) -> Path:
-    """A home with everything that questions are answered from, its features drawn by lot."""
+    """A home with everything that queries need, with random features."""
     home = tmp_path_factory.mktemp("filled") / "home"
     store, configuration = Store(home), load(environ={})
     take_in(store, str(shop.catalogue), configuration, pd.Timestamp.now("UTC").to_pydatetime())
@@ -106,16 +106,16 @@ def test_recommend_prints_the_top_five_with_their_scores(recsys: Recsys, filled:
     product = some_product(filled)
     shown = recsys("recommend", product, home=filled)
     assert shown.returncode == 0 and "price level" in shown.stdout
-    told = json.loads(recsys("recommend", product, "--json", "--top", "3", home=filled).stdout)
-    assert told["query"]["product_id"] == product
-    assert [item["rank"] for item in told["recommendations"]] == [1, 2, 3]
-    for item in told["recommendations"]:
+    result = json.loads(recsys("recommend", product, "--json", "--top", "3", home=filled).stdout)
+    assert result["query"]["product_id"] == product
+    assert [item["rank"] for item in result["recommendations"]] == [1, 2, 3]
+    for item in result["recommendations"]:
         assert item["product_id"] != product and item["product_id"] in shown.stdout
         total = 2 * item["visual"] + item["colour"] + 0.5 * item["price_score"]
         assert item["total"] == pytest.approx(total, abs=1e-4)
         assert item["why"].endswith(("price level", "lower", "higher", "not compared"))
-    told = json.loads(recsys("recommend", product, "--json", "--rule", "original", home=filled).stdout)
-    for item in told["recommendations"]:
+    result = json.loads(recsys("recommend", product, "--json", "--rule", "original", home=filled).stdout)
+    for item in result["recommendations"]:
         assert item["total"] == pytest.approx(item["colour"] + item["price_score"], abs=1e-4)
 
 
@@ -126,7 +126,7 @@ def test_the_weights_decide_the_order(recsys: Recsys, filled: Path) -> None:
     assert [item["total"] for item in items] == pytest.approx([3 * item["price_score"] for item in items])
 
 
-def test_asking_writes_nothing(recsys: Recsys, filled: Path) -> None:
+def test_queries_write_nothing(recsys: Recsys, filled: Path) -> None:
     def state() -> dict[str, float]:
         return {str(path): path.stat().st_mtime for path in filled.rglob("*")}
 
@@ -136,31 +136,31 @@ def test_asking_writes_nothing(recsys: Recsys, filled: Path) -> None:
     assert state() == before
 
 
-def test_clean_tells_what_would_go_then_it_goes_and_then_there_is_nothing(
+def test_clean_lists_leftovers_then_removes_them_and_then_finds_none(
     recsys: Recsys, filled: Path, tmp_path: Path
 ) -> None:
     home = shutil.copytree(filled, tmp_path / "own")
     (home / "scratch").mkdir(exist_ok=True)
     left = home / "scratch" / "half-a-download"
     left.write_bytes(b"x" * 4_096)
-    told = json.loads(recsys("clean", "--dry-run", "--json", home=home).stdout)
-    assert [(each["name"], each["bytes"]) for each in told["leftovers"]] == [(left.name, 4_096)] and left.exists()
+    result = json.loads(recsys("clean", "--dry-run", "--json", home=home).stdout)
+    assert [(each["name"], each["bytes"]) for each in result["leftovers"]] == [(left.name, 4_096)] and left.exists()
     assert left.name in recsys("clean", home=home).stdout and not left.exists()
     assert "nothing to clean" in recsys("clean", home=home).stdout
     assert Store(home).count("products") == Store(filled).count("products")
 
 
 @pytest.mark.parametrize("words", [("retry",), ("train",)])
-def test_without_a_shop_there_is_nothing_to_go_on_with(recsys: Recsys, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """It is said at once: neither a server is started nor a home made."""
+def test_commands_without_a_shop_are_an_error(recsys: Recsys, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """The error comes at once: no server is started and no home created."""
     fails(recsys(*words, home=tmp_path / "nowhere"), 5, "holds no shop yet", "recsys run --catalogue")
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_wrong_question_is_answered_in_one_line(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
+def test_a_wrong_query_is_an_error_on_one_line(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
     product = some_product(filled)
     (tmp_path / "text.jpg").write_text("this is no picture")
-    fails(recsys("recommend", "nobody", home=filled), 6, "'nobody' is not in the catalogue")
+    fails(recsys("recommend", "missing", home=filled), 6, "'missing' is not in the catalogue")
     fails(recsys("recommend", some_product(filled, 0), home=filled), 6, "has no picture", "http_404")
     fails(recsys("recommend", "--image", tmp_path / "text.jpg", home=filled), 7, "text.jpg")
     fails(recsys("recommend", "--image", tmp_path / "nowhere.jpg", home=filled), 7, "nowhere.jpg")
@@ -175,7 +175,7 @@ def test_a_wrong_question_is_answered_in_one_line(recsys: Recsys, filled: Path, 
     fails(recsys("frobnicate"), 2, "frobnicate")
 
 
-def test_a_catalogue_cannot_steer_the_terminal(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
+def test_a_catalogue_cannot_control_the_terminal(recsys: Recsys, filled: Path, tmp_path: Path) -> None:
     store, product = Store(filled), some_product(filled)
     row = store.read("products", where=f"product_id = '{product}'")
     at = row.schema.get_field_index("name")
@@ -207,11 +207,11 @@ def test_export_writes_every_recommendation(recsys: Recsys, filled: Path, tmp_pa
         assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_models_of_a_shop_without_any_are_none_and_the_raw_backbone_serves(recsys: Recsys, filled: Path) -> None:
+def test_a_shop_without_models_is_served_by_the_raw_backbone(recsys: Recsys, filled: Path) -> None:
     shown = recsys("models", home=filled)
     assert shown.returncode == 0 and "Serves: the raw backbone, efficientnet_lite0" in shown.stdout
-    told = json.loads(recsys("models", "--json", home=filled).stdout)
-    assert told["models"] == told["before"] == [] and told["serves"] == features.model_version(load(environ={}))
+    result = json.loads(recsys("models", "--json", home=filled).stdout)
+    assert result["models"] == result["before"] == [] and result["serves"] == features.model_version(load(environ={}))
     fails(recsys("models", "rollback", home=filled), 16, "nothing to roll back to")
     fails(recsys("models", "promote", "0123456789abcdef", home=filled), 16, "there is no embedding '0123456789abcdef'")
     records.write(filled, {"embedding/champion": {"before": 5}})
@@ -219,7 +219,7 @@ def test_models_of_a_shop_without_any_are_none_and_the_raw_backbone_serves(recsy
     records.write(filled, {}, delete=["embedding/champion"])
 
 
-def test_a_recipe_to_train_belongs_to_one_model(recsys: Recsys, tmp_path: Path) -> None:
+def test_a_recipe_needs_the_name_of_a_model(recsys: Recsys, tmp_path: Path) -> None:
     fails(recsys("train", "--recipe", "default"), 2, "name the model of the recipe")
     fails(recsys("train", "everything"), 2, "classifier")
     fails(
@@ -228,7 +228,7 @@ def test_a_recipe_to_train_belongs_to_one_model(recsys: Recsys, tmp_path: Path) 
     assert not (tmp_path / "home").exists()
 
 
-def test_config_tells_where_each_value_comes_from(recsys: Recsys, tmp_path: Path) -> None:
+def test_config_shows_the_source_of_each_value(recsys: Recsys, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "recsys.toml").write_text("[recommend]\ntop = 7\n")
     values = json.loads(recsys("config", "--json").stdout)
@@ -237,7 +237,7 @@ def test_config_tells_where_each_value_comes_from(recsys: Recsys, tmp_path: Path
     assert values["tsne.perplexity"] == {"value": 40.0, "source": "default"}
 
 
-def test_help_teaches_every_command(recsys: Recsys) -> None:
+def test_help_explains_every_command(recsys: Recsys) -> None:
     top = recsys("--help").stdout
     for command in ("demo", "run", "status", "recommend", "export", "sample", "serve-sample", "ui", "notify", "config"):
         assert command in top
@@ -245,8 +245,8 @@ def test_help_teaches_every_command(recsys: Recsys) -> None:
     assert "Exit codes" in top
 
 
-def test_help_shows_what_stands_in_brackets() -> None:
-    """They would be taken for markup."""
+def test_help_shows_text_in_brackets() -> None:
+    """Rich would treat it as markup."""
     from cli.app import app
 
     def texts(command: Any) -> Iterator[str]:
@@ -282,7 +282,7 @@ def test_an_unusable_catalogue_is_refused(
     fails(recsys("run", "--catalogue", tmp_path / name), 4, *words)
 
 
-def test_a_refused_catalogue_leaves_the_store_as_it_was(recsys: Recsys, shop: SampleShop, tmp_path: Path) -> None:
+def test_a_refused_catalogue_leaves_the_store_unchanged(recsys: Recsys, shop: SampleShop, tmp_path: Path) -> None:
     packed = tmp_path / "catalogue.csv.gz"
     packed.write_bytes(gzip.compress(shop.catalogue.read_bytes()))
     done = recsys("run", "--catalogue", packed, "--stop-after", "catalogue", "--json")
@@ -295,7 +295,7 @@ def test_a_refused_catalogue_leaves_the_store_as_it_was(recsys: Recsys, shop: Sa
     assert json.loads(recsys("status", "--json").stdout)["funnel"] == before
 
 
-def test_a_catalogue_whose_every_url_is_broken_says_so(recsys: Recsys, shop: SampleShop, host: SampleHost) -> None:
+def test_a_catalogue_with_only_broken_urls_is_an_error(recsys: Recsys, shop: SampleShop, host: SampleHost) -> None:
     rows = pd.read_csv(shop.catalogue, dtype=str).dropna(subset=["uniq_id", "image"])
     rows["image"] = f'["{host.url}/images/none.jpg"]'
     broken = Path(shop.folder).parent / "broken.csv"
@@ -318,7 +318,7 @@ def test_a_home_that_cannot_be_used_is_refused(recsys: Recsys, shop: SampleShop,
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own of 160 MB."""
+    """A separate disk of 160 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", disk], capture_output=True).returncode:
@@ -327,7 +327,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_a_read_only_disk_is_refused_but_can_be_asked(
+def test_a_read_only_disk_is_refused_for_runs_but_queries_work(
     recsys: Recsys, filled: Path, small_disk: Path, shop: SampleShop
 ) -> None:
     subprocess.run(["cp", "-r", str(filled), str(small_disk / "home")], check=True)
@@ -337,7 +337,7 @@ def test_a_read_only_disk_is_refused_but_can_be_asked(
     assert recsys("recommend", some_product(filled), home=small_disk / "home").returncode == 0
 
 
-def test_a_disk_that_is_nearly_full_is_refused_at_once(recsys: Recsys, small_disk: Path, shop: SampleShop) -> None:
+def test_a_nearly_full_disk_is_refused_at_once(recsys: Recsys, small_disk: Path, shop: SampleShop) -> None:
     (small_disk / "fill").write_bytes(bytes(100 << 20))
     fails(recsys("run", "--catalogue", shop.catalogue, home=small_disk / "home"), 5, "MB free")
 
@@ -376,7 +376,7 @@ def test_a_run_can_stop_after_each_stage_of_the_process(recsys: Recsys) -> None:
 
 @contextmanager
 def ui(home: Path, log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], list[str]]]:
-    """Give `recsys ui` over a home, once it is up, and the addresses that it tells, which no other test begins at."""
+    """Start `recsys ui` over a home at ports of its own, and return it with its addresses once it answers."""
     ports = [text for name in ("prefect", "mlflow", "serve") for text in (f"--{name}-port", str(free_port()))]
     free = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command = [str(RECSYS), "ui", "--home", str(home), *ports, *options]
@@ -397,14 +397,14 @@ def ui(home: Path, log: Path, *options: str) -> Iterator[tuple[subprocess.Popen[
 
 @pytest.fixture
 def home_with_servers(filled: Path, prefect_database: Path, tmp_path: Path) -> Path:
-    """A filled home whose Prefect database has its tables already."""
+    """A filled home with a migrated Prefect database."""
     home = shutil.copytree(filled, tmp_path / "home")
     (home / "prefect").mkdir(exist_ok=True)
     shutil.copy(prefect_database, home / "prefect")
     return home
 
 
-def test_all_servers_of_a_home_come_up_with_its_deployments_and_stop_together(
+def test_all_servers_of_a_home_start_with_its_deployments_and_stop_together(
     tmp_path: Path, home_with_servers: Path, shop: SampleShop
 ) -> None:
     with ui(home_with_servers, tmp_path / "ui.log") as (running, urls):
@@ -428,7 +428,7 @@ def test_all_servers_of_a_home_come_up_with_its_deployments_and_stop_together(
             urllib.request.urlopen(url)
 
 
-def test_a_named_server_that_does_not_answer_is_told_with_what_is_wrong(
+def test_a_configured_server_that_does_not_answer_is_an_error_with_the_reason(
     recsys: Recsys, shop: SampleShop, prefect_url: str
 ) -> None:
     run = ("run", "--catalogue", shop.catalogue)
@@ -436,7 +436,7 @@ def test_a_named_server_that_does_not_answer_is_told_with_what_is_wrong(
     fails(recsys(*run, PREFECT_API_URL=f"{prefect_url}/"), 9, f"the server's address ends in /api: {prefect_url}/api")
 
 
-def test_a_server_that_ends_is_told_with_its_log_and_takes_the_others_along(
+def test_a_server_that_ends_is_reported_with_its_log_and_stops_the_others(
     tmp_path: Path, home_with_servers: Path
 ) -> None:
     log = tmp_path / "ui.log"
@@ -446,8 +446,10 @@ def test_a_server_that_ends_is_told_with_its_log_and_takes_the_others_along(
         (mlflow,) = [pid for pid in children if "mlflow" in Path(f"/proc/{pid}/cmdline").read_text()]
         os.kill(int(mlflow), signal.SIGKILL)
         assert running.wait(60) == 9
-    told = " ".join(log.read_text().split())
-    assert f"the MLflow server ended with code -9, and the others were stopped; its log is {home_with_servers}" in told
+    logged = " ".join(log.read_text().split())
+    assert (
+        f"the MLflow server ended with code -9, and the others were stopped; its log is {home_with_servers}" in logged
+    )
     for url in urls:
         with pytest.raises(urllib.error.URLError):
             urllib.request.urlopen(url)
@@ -456,7 +458,7 @@ def test_a_server_that_ends_is_told_with_its_log_and_takes_the_others_along(
 # --- links that failed, and classes that are small -------------------------------------------------------------------
 
 
-def test_images_of_a_private_address_are_refused_with_the_way_to_allow_them(
+def test_images_at_a_private_address_are_refused_with_the_setting_that_allows_them(
     recsys: Recsys, shop: SampleShop, host: SampleHost
 ) -> None:
     arguments = ("run", "--catalogue", shop.catalogue, "--stop-after", "images")
@@ -475,12 +477,12 @@ def test_broken_links_are_shown_by_cause_and_host_and_written(recsys: Recsys, fi
     assert "http_404" in shown.stdout and "shop.example" in shown.stdout and "1 links" in shown.stdout
     written = pd.read_csv(tmp_path / "broken.csv")
     assert written[["cause", "url"]].values.tolist() == [["http_404", "http://shop.example/x.jpg"]]
-    told = json.loads(recsys("broken", "--json", home=filled).stdout)
-    assert told["by_cause"][0]["products"] == told["by_host"][0]["products"] == 1
+    result = json.loads(recsys("broken", "--json", home=filled).stdout)
+    assert result["by_cause"][0]["products"] == result["by_host"][0]["products"] == 1
     fails(recsys("broken", "--out", tmp_path, home=filled), 12, str(tmp_path))
 
 
-def test_a_small_class_grows_by_a_marketplace_and_only_what_failed_is_asked_again(
+def test_a_small_class_grows_by_a_marketplace_and_a_rerun_requests_only_what_failed(
     recsys: Recsys, shop: SampleShop, host: SampleHost
 ) -> None:
     market = {
@@ -494,8 +496,8 @@ def test_a_small_class_grows_by_a_marketplace_and_only_what_failed_is_asked_agai
         fails(recsys("scrape", "--label", "Watches", **market), 13, "Eyewear (blocked)", "run again")
     done = recsys("scrape", "--label", "Watches", "--json", **market)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["done"]["searches"] == 1 and told["done"]["kept"] > 0
-    assert {keyword["status"] for keyword in told["keywords"]} == {"ok"}
+    result = json.loads(done.stdout)
+    assert result["done"]["searches"] == 1 and result["done"]["kept"] > 0
+    assert {keyword["status"] for keyword in result["keywords"]} == {"ok"}
     assert "Nothing to search for" in recsys("scrape", "--label", "Watches", **market).stdout
     fails(recsys("scrape", "--label", "Watch", **market), 3, "did you mean 'Watches'?")

@@ -1,4 +1,4 @@
-"""`recsys labels` as people use it: what it shows, the file that goes out, the answers that come in."""
+"""`recsys labels`: what it shows, the review file that it writes, the answers that it reads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Recsys = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with 40 products, two of them without a label and one with a suspicious one."""
+    """A home with 40 products, two of them without a label and one with a suspicious label."""
     things = [("часы", "Watch"), ("Glasses", "Aviator"), ("Glasses", "Wayfarer"), ("glass", "Reading glass")]
     rows = [f"p{n},{things[n % 4][0]} >> All,{things[n % 4][1]} {n},10,http://shop.example/{n}.jpg" for n in range(38)]
     rows += [f"q{n},=Aviator Deluxe (Gold),=Aviator Deluxe,10,http://shop.example/q.jpg" for n in range(2)]
@@ -53,7 +53,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recsys(home: Path, capsys: pytest.CaptureFixture[str]) -> Recsys:
-    """Run `recsys labels` in this process, and return its exit code and what it printed and complained."""
+    """Run `recsys labels` in this process, and return its exit code, its output and its errors."""
 
     def run(*arguments: str | Path, home: Path = home) -> tuple[int, str, str]:
         code = execute(["labels", *map(str, arguments), "--home", str(home)])
@@ -63,7 +63,7 @@ def recsys(home: Path, capsys: pytest.CaptureFixture[str]) -> Recsys:
     return run
 
 
-def told(recsys: Recsys, *arguments: str | Path) -> dict[str, object]:
+def run_json(recsys: Recsys, *arguments: str | Path) -> dict[str, object]:
     code, printed, complaint = recsys(*arguments, "--json")
     assert code == 0, complaint
     answer: dict[str, object] = json.loads(printed)
@@ -97,8 +97,8 @@ def test_the_help_of_each_command_has_an_example(home: Path) -> None:
     assert "labels" in subprocess.run([recsys, "--help"], capture_output=True, text=True, env=env, timeout=60).stdout
 
 
-def test_show_tells_how_many_products_have_each_label_and_who_gave_it(recsys: Recsys) -> None:
-    answer = told(recsys, "show")
+def test_show_prints_the_number_of_products_by_label_and_its_source(recsys: Recsys) -> None:
+    answer = run_json(recsys, "show")
     assert answer["labels"] == [
         *({"label": label, "products": n, "share": pytest.approx(n / 38), "catalogue": n, "merged": 0, "predicted": 0,
            "reviewed": 0} for label, n in [("Glasses", 19), ("часы", 10), ("glass", 9)])
@@ -108,7 +108,7 @@ def test_show_tells_how_many_products_have_each_label_and_who_gave_it(recsys: Re
     assert code == 0 and "часы" in printed and "2 products have no label" in printed
 
 
-def test_show_notes_what_is_odd_in_a_merge_table_and_a_circle_is_an_error(recsys: Recsys, home: Path) -> None:
+def test_show_notes_unused_entries_of_a_merge_table_and_a_cycle_is_an_error(recsys: Recsys, home: Path) -> None:
     table = home / "recsys.toml"
     table.write_text('[labels.merge]\nGlasses = ["Glasses", "glas"]\nWatches = ["часы"]\n', encoding="utf-8")
     code, _, noted = recsys("show")
@@ -120,7 +120,7 @@ def test_show_notes_what_is_odd_in_a_merge_table_and_a_circle_is_an_error(recsys
 def test_suggest_proposes_a_table_and_applies_nothing(recsys: Recsys, home: Path, tmp_path: Path) -> None:
     version = Store(home).version("labels")
     out = tmp_path / "merge.toml"
-    answer = told(recsys, "suggest", "--out", out)
+    answer = run_json(recsys, "suggest", "--out", out)
     proposals = {row["value"]: (row["proposal"], row["merge_into"]) for row in answer["suggestions"]}  # type: ignore[attr-defined]
     assert proposals == {
         "Glasses": ("keep", None),
@@ -138,7 +138,7 @@ def test_suggest_proposes_a_table_and_applies_nothing(recsys: Recsys, home: Path
     assert load(home, environ={}).labels.merge["Glasses"] == ("Glasses", "glass")
 
 
-def test_a_review_goes_out_and_its_answers_come_in_and_last(recsys: Recsys, home: Path, tmp_path: Path) -> None:
+def test_answers_of_a_review_are_read_and_kept(recsys: Recsys, home: Path, tmp_path: Path) -> None:
     out = tmp_path / "review.csv"
     code, printed, _ = recsys("review", "--out", out)
     assert code == 0 and "3 to review" in printed and "no label: =Aviator" in printed
@@ -149,20 +149,20 @@ def test_a_review_goes_out_and_its_answers_come_in_and_last(recsys: Recsys, home
 
     answered(out, q0="Glasses", q1="none", p0="ЧАСЫ")
     done = {"saved": 3, "unchanged": 0, "forgotten": 0, "relabelled": 3, "new_labels": []}
-    assert told(recsys, "review", "--answers", out) == done
-    assert told(recsys, "review", "--answers", out) == done | {"saved": 0, "unchanged": 3, "relabelled": 0}
-    assert told(recsys, "review")["review"] == []
+    assert run_json(recsys, "review", "--answers", out) == done
+    assert run_json(recsys, "review", "--answers", out) == done | {"saved": 0, "unchanged": 3, "relabelled": 0}
+    assert run_json(recsys, "review")["review"] == []
     assert recsys("review")[1] == "No product waits for a review.\n"
-    answer = told(recsys, "show")
+    answer = run_json(recsys, "show")
     assert sum(row["reviewed"] for row in answer["labels"]) == 2  # type: ignore[attr-defined]
     assert (answer["unlabelled"], answer["to_review"]) == (1, 0)
 
     code, printed, _ = recsys("review", "--answers", answered(out, q1="forget"))
     assert code == 0 and "0 answers saved, 0 unchanged, 1 forgotten; 1 products relabelled" in printed
-    assert [row["product_id"] for row in told(recsys, "review")["review"]] == ["q1"]  # type: ignore[attr-defined]
+    assert [row["product_id"] for row in run_json(recsys, "review")["review"]] == ["q1"]  # type: ignore[attr-defined]
 
 
-def test_a_wrong_answer_saves_nothing_and_a_new_label_has_to_be_allowed(
+def test_a_wrong_answer_saves_nothing_and_a_new_label_must_be_allowed(
     recsys: Recsys, home: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "answers.csv"
@@ -180,7 +180,7 @@ def test_a_wrong_answer_saves_nothing_and_a_new_label_has_to_be_allowed(
     assert code == 0 and "2 answers saved" in printed and "New labels: Monokel" in printed
 
 
-def test_a_wrong_question_is_answered_in_one_line(recsys: Recsys, home: Path, tmp_path: Path) -> None:
+def test_a_wrong_query_is_an_error_on_one_line(recsys: Recsys, home: Path, tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
     file.write_text("product_id,answer\n")
     fails(recsys("review", "--answers", file, "--out", file), 2, "name one of them")
@@ -192,7 +192,7 @@ def test_a_wrong_question_is_answered_in_one_line(recsys: Recsys, home: Path, tm
         fails(recsys("review", "--answers", file), 5, "is in use")
 
 
-def test_a_sample_shop_without_a_table_is_looked_at_in_seconds(
+def test_suggestions_for_a_sample_shop_without_a_table_take_seconds(
     recsys: Recsys, shop: SampleShop, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"

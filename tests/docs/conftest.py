@@ -1,4 +1,4 @@
-"""What README and `docs/` have one type, and where it is typed: on a machine that has nothing yet."""
+"""The commands of README and `docs/`, and a terminal for them on a fresh machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ELSEWHERE = {
     "systemctl ": "the same",
     "CATALOGUE=/data/catalogue.csv docker ": "needs Docker; test_deploy.py checks what the containers are to run",
 }
-"""The commands that are not run here, and why."""
+"""Commands that are not run here, and why."""
 
 SERVERS = {
     "recsys ui": "Ctrl-C stops all",
@@ -46,13 +46,13 @@ SERVERS = {
     "dask scheduler": "Scheduler at",
     "dask worker": "Registered to",
 }
-"""The commands that run until they are stopped, and what they say once they answer."""
+"""Commands that run until they are stopped, and what they print once they answer."""
 
 OTHERWISE = {
     "recsys models rollback": (16, "nothing to roll back to"),  # the gate lets no model of so small a shop pass
     "python benchmarks/": (1, "MISSED"),  # what is promised is promised of real photos
 }
-"""The commands that may end with another exit code than 0, as documented, and what they then say."""
+"""Commands that may end with another documented exit code than 0, and what they then print."""
 
 QUICK = {
     "RECSYS_IMAGES__ALLOW_HOSTS": '["127.0.0.1"]',
@@ -67,24 +67,24 @@ QUICK = {
     "RECSYS_SCRAPING__PAGES": "1",
     "RECSYS_SCRAPING__DELAY_S": "0",
 }
-"""A host on this machine, and less patience and less training than a shop has: in the variables of its users."""
+"""Environment of the commands: a host on this machine, short time limits, little training."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """Return the blocks of a page that are in a language."""
+    """Return the code blocks of a page in a language."""
     found = re.findall(r"^( *)```(\w*)\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return [block for _, named, block in found if named == language]
 
 
 def commands(page: Path) -> list[str]:
-    """Return what a page has one type, command by command."""
+    """Return the commands of a page."""
     lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
 @dataclass
 class Running:
-    """A server that a page has one start.
+    """A server that a page starts.
 
     Attributes:
         command: what was typed.
@@ -99,14 +99,14 @@ class Running:
     is_killed: bool = False
 
     def kill(self) -> None:
-        """Kill it at once, with all that it started."""
+        """Kill it and its child processes."""
         self.is_killed = True
         machines.kill(self.process)
 
 
 @dataclass
 class Terminal:
-    """Where a page's commands are typed, one after another.
+    """A terminal for the commands of a page.
 
     Attributes:
         folder: of work.
@@ -145,13 +145,13 @@ class Terminal:
                 at_end()
 
     def run(self, command: str) -> None:
-        """Run a command to its end, which is to be a good one."""
+        """Run a command until it ends, which must be without an error."""
         kept = self.folder / ".environment"
         script = f"{self.own(command)}\nenv --null > {kept}"
         done = subprocess.run(["bash", "-ec", script], **self.options, capture_output=True, timeout=300)
-        told = f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        message = f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
         code, words = next((end for start, end in OTHERWISE.items() if command.startswith(start)), (0, ""))
-        assert done.returncode == 0 or (done.returncode == code and words in told), told
+        assert done.returncode == 0 or (done.returncode == code and words in message), message
         assert "Traceback" not in done.stderr, f"{command}: {done.stderr}"
         if done.returncode:
             return
@@ -160,7 +160,7 @@ class Terminal:
 
     @contextmanager
     def serving(self, command: str, ready: str, machine: Sequence[str] = ()) -> Iterator[None]:
-        """Run a command, from its answering to the end of the context, where Ctrl-C ends it."""
+        """Run a command until it answers; the end of the context stops it with Ctrl-C."""
         log = self.folder / f".{re.sub(r'[^a-z]+', '-', command)[:40]}-{time.monotonic_ns()}.log"
         with log.open("w") as output:
             typed = [*machine, "bash", "-ec", f"exec {self.own(command)}"]
@@ -191,7 +191,7 @@ class Terminal:
         return {"cwd": self.folder, "env": self.environment, "text": True, "stdin": subprocess.DEVNULL}
 
     def own(self, command: str) -> str:
-        """Return a command with the stand-ins for the names of the page."""
+        """Return a command with the names of the page replaced by those of the test."""
         for name, value in self.stand_ins.items():
             if name in command:
                 command = command.replace(name, value if isinstance(value, str) else value())
@@ -200,14 +200,14 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def market(shop: SampleShop) -> Iterator[SampleHost]:
-    """The host of the catalogue's pictures, which is a marketplace too."""
+    """The host of the catalogue's pictures, which is also the marketplace."""
     with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])) as host:
         yield host
 
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory, shop: SampleShop, market: SampleHost) -> Callable[[], Terminal]:
-    """Make a terminal in a folder of its own, for someone who has nothing but a checkout, a catalogue and a photo."""
+    """Create a terminal in a new folder with a checkout, a catalogue and a photo."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background; what is typed would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""What the README and `docs/` tell people to type does what they say, on a machine that has nothing yet.
+"""The commands of the README and `docs/` work as described on a fresh machine.
 
 Each page is walked from top to bottom, its commands one after another as in one terminal: in an environment of nothing
 but a search path and a home directory that is empty, in a folder with what a checkout has, a catalogue and a photo. The
@@ -36,7 +36,7 @@ WALKED = {"README.md", *ABOUT_A_SHOP, "docs/embedding.md", "docs/operations.md",
 
 @pytest.fixture(scope="module")
 def newcomer(terminal: Callable[[], Terminal]) -> Terminal:
-    """One who has typed all of the README."""
+    """A terminal in which all commands of the README have run."""
     at = terminal()
     home = at.folder / "my-shop"
     at.environment["RECSYS_HOME"] = home.name
@@ -47,7 +47,7 @@ def newcomer(terminal: Callable[[], Terminal]) -> Terminal:
 
 @pytest.fixture
 def settled(newcomer: Terminal, terminal: Callable[[], Terminal]) -> Terminal:
-    """One who has a shop already, in each of the places where the pages have it."""
+    """A terminal with a shop under each path that the pages use."""
     at = terminal()
     for name in ("my-shop", "HOME"):
         shutil.copytree(newcomer.folder / "my-shop", at.folder / name, symlinks=True)
@@ -81,7 +81,7 @@ def test_the_page_about_the_embedding(settled: Terminal) -> None:
 
 
 def test_the_page_about_operations(settled: Terminal, receiver: Receiver) -> None:
-    """Prefect's own server, which the page takes for granted, runs before."""
+    """The Prefect server that the page assumes is started first."""
     port = free_port()
     settled.stand_ins["127.0.0.1:4200"] = f"127.0.0.1:{port}"
 
@@ -105,7 +105,7 @@ def test_the_page_about_operations(settled: Terminal, receiver: Receiver) -> Non
     assert receiver.messages
 
 
-def test_no_page_with_commands_is_left_out() -> None:
+def test_every_page_with_commands_is_tested() -> None:
     assert {name for name, page in PAGES.items() if blocks(page, "bash")} == WALKED
     assert {name for name, page in PAGES.items() if blocks(page, "python")} == {"docs/api.md", "docs/embedding.md"}
     typed = [command for name in WALKED for command in commands(PAGES[name])]
@@ -113,22 +113,22 @@ def test_no_page_with_commands_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_settings_that_are_shown_are_settings(page: str, tmp_path: Path) -> None:
+def test_every_setting_in_the_pages_exists(page: str, tmp_path: Path) -> None:
     for block in blocks(PAGES[page], "toml"):
         (tmp_path / "recsys.toml").write_text(block)
-        told = load(tmp_path / "recsys.toml", environ={})
+        configuration = load(tmp_path / "recsys.toml", environ={})
         for section, keys in tomllib.loads(block).items():
-            assert set(keys) <= set(type(getattr(told, section)).model_fields)
+            assert set(keys) <= set(type(getattr(configuration, section)).model_fields)
 
 
 def inline(page: Path, program: str) -> list[list[str]]:
-    """Return the commands in a page's text that call a program, word by word, without it."""
+    """Return the words of the commands in a page's text that call a program, without its name."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return [words.split()[1:] for words in re.findall(rf"`({program}\s[^`]+)`", text)]
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_in_a_pages_text_are_there_with_their_options(page: str) -> None:
+def test_every_command_and_option_in_a_pages_text_exists(page: str) -> None:
     from cli.app import app
 
     for words in inline(PAGES[page], "recsys"):
@@ -139,5 +139,5 @@ def test_commands_in_a_pages_text_are_there_with_their_options(page: str) -> Non
         assert getattr(command, "invoke_without_command", True) or words == ["COMMAND", "--help"], words
         assert not [word for word in words if word.startswith("--") and word not in options], words
     for script, *words in inline(PAGES[page], "python"):
-        told = (ROOT / script).read_text(encoding="utf-8") + (ROOT / "benchmarks/measuring.py").read_text("utf-8")
-        assert not [word for word in words if word.startswith("--") and f'"{word}"' not in told], (script, words)
+        source = (ROOT / script).read_text(encoding="utf-8") + (ROOT / "benchmarks/measuring.py").read_text("utf-8")
+        assert not [word for word in words if word.startswith("--") and f'"{word}"' not in source], (script, words)

@@ -1,4 +1,4 @@
-"""The page about production does what it says: PostgreSQL, S3, and machines with nothing but the network.
+"""The page about production works as described: PostgreSQL, S3, machines that share only the network.
 
 The page's commands are typed as they stand, each where it belongs: the workers' in two network namespaces with
 addresses and files of their own. One of the two is killed in the middle of its work.
@@ -29,7 +29,7 @@ COMPARED = {
     "labels": ["product_id", "label", "source"],
     "recommendations-": ["product_id", "rank", "neighbour_id"],
 }
-"""Tables, or how their names begin, and the columns that hold no time and no figure of another machine."""
+"""Tables, or prefixes of their names, and the columns that do not depend on time or machine."""
 
 
 @pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
@@ -40,7 +40,7 @@ def test_the_page_about_production(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What two machines make is what threads make, though one is killed; runs and results are where they should be."""
+    """Two machines give the same tables as threads, even if one is killed."""
     at, home, alone = terminal(), tmp_path / "shop", tmp_path / "alone"
     home.mkdir()
     with (
@@ -92,7 +92,7 @@ def test_the_page_about_production(
 
 
 def kill_a_worker(at: Terminal) -> None:
-    """Kill the first machine in the middle of its work."""
+    """Kill the first machine during its work."""
 
     def at_work() -> Running | None:
         workers = [server for server in at.servers if server.command.startswith("dask worker")]
@@ -102,7 +102,7 @@ def kill_a_worker(at: Terminal) -> None:
 
 
 def assert_same(theirs: Store, ours: Store) -> None:
-    """Both have the same tables, and those that are looked into have the same rows."""
+    """Assert that both have the same tables, and the same rows in `COMPARED`."""
     assert theirs.tables() == ours.tables()
     for kind, columns in COMPARED.items():
         (table,) = [name for name in ours.tables() if name == kind or (kind[-1] == "-" and name.startswith(kind))]
@@ -114,7 +114,7 @@ def rows(store: Store, table: str, columns: list[str]) -> list[dict[str, Any]]:
 
 
 def objects(prefix: str) -> int:
-    """Count what lies on S3."""
+    """Count the objects on S3."""
     from obstore.store import from_url
 
     return sum(len(found) for found in from_url("s3://shop").list(prefix))

@@ -1,4 +1,4 @@
-"""What the flows' tests share: a shop that was run to the end."""
+"""Fixtures of the flows' tests: a shop after a complete run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def prefect(*arguments: str) -> None:
 
 
 def recorded(home: Path) -> tuple[list[TaskRun], dict[str, Artifact]]:
-    """Return what the server has of a home: the task runs of its last flow run, and the last artifact of each key."""
+    """Return the task runs of a home's last flow run, and the last artifact of each key, from the server."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
@@ -78,7 +78,7 @@ def recorded(home: Path) -> tuple[list[TaskRun], dict[str, Artifact]]:
 
 @pytest.fixture(scope="session")
 def pool(prefect_url: str) -> str:
-    """The work pool whose workers run what `prefect.yaml` deploys, which has been deployed."""
+    """The work pool of the deployments of `prefect.yaml`, which have been created."""
     for name in ("default", "gpu"):
         prefect("work-pool", "create", name, "--type", "process")
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +90,7 @@ def pool(prefect_url: str) -> str:
 
 @dataclass
 class Ran:
-    """A home that a catalogue was taken into, to the end; what each stage did, and what its host was asked for.
+    """A home after a complete run; what each stage did, and the requests to the host.
 
     One test goes on in the home itself, the others in copies of its copy.
     """
@@ -103,7 +103,7 @@ class Ran:
 
 @pytest.fixture(scope="session")
 def ran(prefect_url: str, shop: SampleShop, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """A run of a minute, trainings included, that several tests begin with."""
+    """A run of a minute, with trainings, that several tests share."""
     home = tmp_path_factory.mktemp("ran") / "home"
     with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])) as host:
         done = running(home)(shop.catalogue)

@@ -1,4 +1,4 @@
-"""`prefect.yaml` deploys to a real server, and what it deploys can be run."""
+"""The deployments of `prefect.yaml` can be created on a real server and run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_worker_runs_the_deployment(pool: str, shop: SampleShop, tmp_path: Pat
     assert (tmp_path / "home" / "store" / "labels.lance").is_dir()
 
 
-def test_a_training_that_is_due_is_scheduled_by_the_event_and_one_that_is_not_is_not(pool: str) -> None:
+def test_the_event_schedules_a_training_only_if_it_is_due(pool: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
     from prefect.events import emit_event
@@ -53,7 +53,7 @@ def test_a_training_that_is_due_is_scheduled_by_the_event_and_one_that_is_not_is
     assert run.parameters == {"home": "/a/home", "catalogue_digest": "0f"}
 
 
-def test_what_runs_by_itself_has_a_schedule_and_each_deployment_says_what_it_is_for(pool: str) -> None:
+def test_scheduled_deployments_have_a_schedule_and_all_have_a_description(pool: str) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
@@ -70,7 +70,7 @@ def test_what_runs_by_itself_has_a_schedule_and_each_deployment_says_what_it_is_
 
 
 def test_a_schedule_has_runs_scheduled(pool: str) -> None:
-    """With SQLAlchemy 2.1 Prefect 3.8 schedules none, and says nothing of it."""
+    """Prefect 3.8 with SQLAlchemy 2.1 schedules none, without an error."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

@@ -1,4 +1,4 @@
-"""What each kind of change in a catalogue writes: the products that changed, and what rests on them."""
+"""What each kind of change in a catalogue writes: the changed products, and what depends on them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ Written = dict[str, Counter[str]]
 
 @contextmanager
 def noted() -> Iterator[Written]:
-    """Note the keys of the rows that are written, by the kind of the table."""
-    told: Written = {}
+    """Record the keys of the written rows, by kind of table."""
+    recorded: Written = {}
     noting = threading.Lock()
     real = Store.write
 
     def write(self: Store, table: str, rows: pa.Table, **how: Any) -> None:
         with noting:
-            told.setdefault(table.split("-")[0], Counter()).update(rows[rows.column_names[0]].to_pylist())
+            recorded.setdefault(table.split("-")[0], Counter()).update(rows[rows.column_names[0]].to_pylist())
         real(self, table, rows, **how)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "write", write)
-        yield told
+        yield recorded
 
 
-def test_each_kind_of_change_writes_what_changed_and_what_rests_on_it(
+def test_each_kind_of_change_writes_what_changed_and_what_depends_on_it(
     ran: Ran, shop: SampleShop, host: SampleHost, tmp_path: Path
 ) -> None:
     home = shutil.copytree(ran.copy, tmp_path / "home")
@@ -56,12 +56,12 @@ def test_each_kind_of_change_writes_what_changed_and_what_rests_on_it(
     news = {"products": {dear}, "catalogues": None}
 
     def refreshed(rows: pd.DataFrame) -> tuple[dict[str, set[str] | None], int]:
-        """Take a catalogue in; what was written, and how many pictures were asked for."""
+        """Run with a catalogue; return what was written, and the number of requested pictures."""
         rows.to_csv(tmp_path / "changed.csv", index=False)
         asked = sum(host.stats().values())
-        with noted() as told:
+        with noted() as recorded:
             run(tmp_path / "changed.csv", stop_after="recommendations")
-        keys = {table: set(written) if table != "catalogues" else None for table, written in told.items()}
+        keys = {table: set(written) if table != "catalogues" else None for table, written in recorded.items()}
         return keys, sum(host.stats().values()) - asked
 
     def changed(**cells: str) -> pd.DataFrame:
@@ -73,10 +73,10 @@ def test_each_kind_of_change_writes_what_changed_and_what_rests_on_it(
     dearer = changed(discounted_price=str(label["price"].iloc[-1] + 1))
     assert refreshed(dearer) == (news, 0)
 
-    # a price that moves levels: the label is ranked anew, and what is compared with the whole shop
+    # a price that moves levels: the label is re-ranked, and the products that are compared with the whole shop
     assert refreshed(changed(discounted_price="1")) == (news | {"recommendations": together}, 0)
 
-    # a picture: it alone is fetched and looked at, and what is compared with it is ranked anew
+    # a picture: only it is fetched and processed, and the products that are compared with it are re-ranked
     refreshed(catalogue)
     spare = frame.loc[~frame["product_id"].isin(together), "product_id"].iloc[0]
     picture = catalogue.loc[catalogue["uniq_id"] == spare, "image"].iloc[0]

@@ -1,4 +1,4 @@
-"""A run that fails and a challenger that is refused are told, by a real Prefect server to a real receiver."""
+"""A real Prefect server reports failed runs and refused challengers to a real receiver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..conftest import Receiver
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
-def test_what_goes_wrong_is_told_once(prefect_url: str, receiver: Receiver, tmp_path: Path) -> None:
+def test_each_failure_is_reported_once(prefect_url: str, receiver: Receiver, tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
 
     from flows.scrape import scrape
@@ -39,8 +39,8 @@ def test_what_goes_wrong_is_told_once(prefect_url: str, receiver: Receiver, tmp_
         assert failed["subject"] == "recsys: a run failed" and "Flow scrape" in failed["body"]
         assert "/runs/flow-run/" in failed["body"], "the way to it in the Prefect UI"
 
-        told = {"version": "0f", "reason": "refused: worse at level 1", "mlflow_run": "ab"}
-        events.emit(events.REFUSED, Store(tmp_path / "home"), told)
+        payload = {"version": "0f", "reason": "refused: worse at level 1", "mlflow_run": "ab"}
+        events.emit(events.REFUSED, Store(tmp_path / "home"), payload)
         assert receiver.wait_for("worse at level 1")["subject"] == "recsys: a challenger was refused"
 
         labels = {"retraining": "not due", "drift": "beyond"}

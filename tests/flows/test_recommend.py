@@ -27,19 +27,19 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("one
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home that is not there yet."""
+    """A home that does not exist yet."""
     return tmp_path / "home"
 
 
 @pytest.fixture
 def run(prefect_url: str, home: Path) -> Run:
-    """Run the flow on that home."""
+    """Run the flow on the home."""
     return running(home)
 
 
 @pytest.fixture
 def as_ran(ran: Ran, home: Path) -> dict[str, int]:
-    """Make the home such a one, and return what was done; it is another home to Prefect's cache."""
+    """Copy a home, and return what was done there; Prefect's cache treats the copy as another home."""
     shutil.copytree(ran.copy, home)
     mark = home / "home.json"
     mark.write_text(json.dumps(json.loads(mark.read_text()) | {"id": uuid.uuid4().hex}))
@@ -99,16 +99,16 @@ def test_stages_are_named_in_prefect_and_leave_artifacts(
     progress = found["images-progress"]
     assert progress.type == "progress" and progress.data == 100
     counts = count_funnel(Store(home), CONFIGURATION)
-    told = f"images: 4 of 4 shards, {counts.with_image} ok, {counts.broken} broken"
-    assert progress.description == told
+    description = f"images: 4 of 4 shards, {counts.with_image} ok, {counts.broken} broken"
+    assert progress.description == description
 
 
-def test_it_stops_where_it_is_told(run: Run, shop: SampleShop, home: Path) -> None:
+def test_a_run_stops_after_the_requested_stage(run: Run, shop: SampleShop, home: Path) -> None:
     assert list(run(shop.catalogue, stop_after="catalogue")) == ["catalogue"]
     assert Store(home).count("images") == 0
 
 
-def test_while_the_host_is_down_images_stay_pending_and_later_only_they_are_asked_for(
+def test_images_of_a_host_that_is_down_stay_pending_and_only_they_are_requested_later(
     run: Run, shop: SampleShop, home: Path
 ) -> None:
     with pytest.raises(PendingImagesError, match="pending"):
@@ -121,7 +121,7 @@ def test_while_the_host_is_down_images_stay_pending_and_later_only_they_are_aske
     assert counts.pending == 0 and counts.with_image > 40
 
 
-def test_a_catalogue_whose_every_url_is_broken_says_so(
+def test_a_catalogue_with_only_broken_urls_is_an_error(
     run: Run, shop: SampleShop, host: SampleHost, home: Path, tmp_path: Path
 ) -> None:
     rows = pd.read_csv(shop.catalogue, dtype=str).dropna(subset=["uniq_id"]).drop_duplicates("uniq_id")
@@ -132,7 +132,7 @@ def test_a_catalogue_whose_every_url_is_broken_says_so(
     assert count_funnel(Store(home), CONFIGURATION).broken == len(rows)
 
 
-def test_further_photos_are_fetched_where_asked_for_and_change_no_recommendation(
+def test_further_photos_are_fetched_on_request_and_change_no_recommendation(
     as_ran: dict[str, int], run: Run, shop: SampleShop, host: SampleHost, home: Path
 ) -> None:
     store = Store(home)
@@ -147,7 +147,7 @@ def test_further_photos_are_fetched_where_asked_for_and_change_no_recommendation
     assert run(shop.catalogue, stop_after="recommendations", images=several) == dict.fromkeys(done, 0)
 
 
-def test_another_weight_ranks_again_without_looking_again(
+def test_another_weight_re_ranks_without_new_features(
     as_ran: dict[str, int], run: Run, shop: SampleShop, host: SampleHost, home: Path
 ) -> None:
     first = {stage: count for stage, count in as_ran.items() if stage != "results"}
@@ -157,7 +157,7 @@ def test_another_weight_ranks_again_without_looking_again(
     pd.testing.assert_series_equal(totals["colour"], totals["total"], check_names=False, atol=1e-6)
 
 
-def test_the_configuration_of_the_home_counts(run: Run, shop: SampleShop, home: Path) -> None:
+def test_the_configuration_of_the_home_is_used(run: Run, shop: SampleShop, home: Path) -> None:
     Store(home)
     (home / "recsys.toml").write_text('[labels.merge]\nEverything = ["Clothing", "Watches"]\n')
     run(shop.catalogue, stop_after="catalogue", labels={"merge_coverage": 0})

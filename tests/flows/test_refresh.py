@@ -1,4 +1,4 @@
-"""A refresh does nothing where nothing is new, and tells the news where something is."""
+"""A refresh without changes does nothing; one with changes reports them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def home(ran: Ran, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """The events that are emitted, which go to the server as well."""
+    """The emitted events, which the server receives too."""
     import tasks.events
 
     emitted: list[dict[str, Any]] = []
     emit = tasks.events.emit_event
 
-    def noted(event: str, resource: dict[str, str], **told: Any) -> Any:
-        emitted.append({"event": event, "resource": resource, **told})
-        return emit(event, resource, **told)
+    def noted(event: str, resource: dict[str, str], **kwargs: Any) -> Any:
+        emitted.append({"event": event, "resource": resource, **kwargs})
+        return emit(event, resource, **kwargs)
 
     monkeypatch.setattr(tasks.events, "emit_event", noted)
     yield emitted
@@ -47,16 +47,16 @@ def refreshed(home: Path, catalogue: Path, **flags: Any) -> Any:
     return refresh(str(home), str(catalogue), FLAGS | flags, return_state=True)
 
 
-def test_a_refresh_does_what_is_new_and_the_next_one_nothing(
+def test_a_refresh_processes_changes_and_the_next_one_does_nothing(
     home: Path, shop: SampleShop, host: SampleHost, tmp_path: Path, events: list[dict[str, Any]]
 ) -> None:
     state = refreshed(home, shop.catalogue)
     assert state.is_completed() and events[-1]["event"] == "catalogue.updated"
-    told = len(events)
+    count = len(events)
 
     again = refreshed(home, shop.catalogue)
     assert again.is_completed() and again.message == "nothing new"
-    assert len(events) == told
+    assert len(events) == count
     tasks, _ = recorded(home)
     named = {task.name for task in tasks}
     assert named == {"refresh: is there anything new", "upkeep: old versions", "upkeep: tables"}
@@ -87,13 +87,13 @@ def test_a_refresh_does_what_is_new_and_the_next_one_nothing(
     assert len(client.search_runs([experiment])) == 2
 
 
-def test_a_change_of_a_setting_is_news(home: Path, shop: SampleShop, host: SampleHost) -> None:
+def test_a_refresh_runs_after_a_change_of_a_setting(home: Path, shop: SampleShop, host: SampleHost) -> None:
     refreshed(home, shop.catalogue)
     assert refreshed(home, shop.catalogue).message == "nothing new"
     assert refreshed(home, shop.catalogue, recommend={"top": 3}).message != "nothing new"
 
 
-def test_a_catalogue_that_cannot_be_read_fails_and_the_home_stays(home: Path, shop: SampleShop) -> None:
+def test_a_catalogue_that_cannot_be_read_is_an_error_and_the_home_is_unchanged(home: Path, shop: SampleShop) -> None:
     state = refreshed(home, shop.catalogue.with_name("missing.csv"))
     assert state.is_failed() and "missing.csv" in str(state.message)
     assert records.read(home, "refreshed") is None

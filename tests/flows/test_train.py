@@ -1,4 +1,4 @@
-"""The embedding from the catalogue to whoever loads it from MLflow, on a real Prefect server."""
+"""The embedding, from the catalogue to a program that loads it from MLflow, on a real Prefect server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ numpy.save(sys.argv[2], model.predict(numpy.load(sys.argv[1])))
 
 @pytest.fixture(scope="module")
 def home(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shop that was run once."""
+    """A shop after one run."""
     return shutil.copytree(ran.copy, tmp_path_factory.mktemp("trained") / "home")
 
 
@@ -51,7 +51,7 @@ def test_a_run_trains_an_embedding_once_and_the_gate_decides_what_serves(home: P
     assert {"embedding-gate", "embedding-scoreboard"} <= set(artifacts)
 
 
-def test_whoever_loads_the_champion_from_mlflow_gets_the_stored_embedding(home: Path, tmp_path: Path) -> None:
+def test_the_champion_loaded_from_mlflow_gives_the_stored_embedding(home: Path, tmp_path: Path) -> None:
     configuration, store = load(home, FLAGS, environ={}), Store(home)
     (model,) = serving.models(home)
     registry.promote(store, configuration, model.version, force=True)

@@ -40,7 +40,7 @@ def raw(host: SampleHost, request: bytes) -> bytes:
     return answer
 
 
-def test_an_unbroken_image_is_served_as_it_lies_in_the_folder(shop: SampleShop, host: SampleHost) -> None:
+def test_an_intact_image_is_served_unchanged(shop: SampleShop, host: SampleHost) -> None:
     name = named(shop, None)
     before = host.stats().get(name, 0)
     answer = requests.get(f"{host.url}/images/{name}", timeout=5)
@@ -175,7 +175,9 @@ def test_faults_stats_and_a_page_are_there(shop: SampleShop, host: SampleHost) -
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", 431),
     ],
 )
-def test_a_hostile_request_is_refused_and_the_host_goes_on(host: SampleHost, request_bytes: bytes, status: int) -> None:
+def test_a_hostile_request_is_refused_and_the_host_keeps_answering(
+    host: SampleHost, request_bytes: bytes, status: int
+) -> None:
     try:
         assert raw(host, request_bytes).startswith(f"HTTP/1.1 {status} ".encode())
     except ConnectionResetError:
@@ -183,7 +185,7 @@ def test_a_hostile_request_is_refused_and_the_host_goes_on(host: SampleHost, req
     assert requests.get(host.url, timeout=5).status_code == 200
 
 
-def test_head_tells_the_length_and_sends_no_body(shop: SampleShop, host: SampleHost) -> None:
+def test_head_sends_the_length_and_no_body(shop: SampleShop, host: SampleHost) -> None:
     name = named(shop, None)
     answer = raw(host, f"HEAD /images/{name} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
     assert f"Content-Length: {(shop.folder / 'images' / name).stat().st_size}".encode() in answer

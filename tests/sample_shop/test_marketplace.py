@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_pages_and_pictures() -> None:
     assert product(5, 3) != product(6, 3)
 
 
-def test_a_captcha_stands_in_place_of_every_result(host: SampleHost) -> None:
+def test_a_captcha_replaces_every_result(host: SampleHost) -> None:
     for _ in range(FAILURES_BEFORE_OK + 1):
         answer = ask(host, "Eyewear")
         assert answer.status_code == 200 and is_blocked(answer.content)

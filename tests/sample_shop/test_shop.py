@@ -107,7 +107,7 @@ def test_a_killed_draw_is_completed_and_only_what_was_missing_is_drawn(tmp_path:
     assert completed.images == whole.images
 
 
-def test_every_product_has_as_many_pictures_as_are_asked_for_and_only_those_are_drawn_that_lack(tmp_path: Path) -> None:
+def test_every_product_has_the_requested_number_of_pictures_and_only_missing_ones_are_drawn(tmp_path: Path) -> None:
     plain = draw_shop(tmp_path, products=50, seed=3, processes=1)
     listed = [json.loads(row["image"]) for row in read(plain.catalogue) if row["image"]]
     rich = draw_shop(tmp_path, products=50, seed=3, views=2, processes=1)
@@ -210,7 +210,7 @@ def test_exactly_the_original_share_of_urls_is_broken_in_ways_taken_in_turn() ->
     assert plan_faults(1, reversed(names)) == faults != plan_faults(2, names)
 
 
-def test_the_plan_of_faults_stands_in_the_shop(shop: SampleShop) -> None:
+def test_the_plan_of_faults_is_in_the_shop(shop: SampleShop) -> None:
     written = json.loads((shop.folder / "shop.json").read_text())
     assert written["faults"] == shop.faults
     assert sum(fault in PERMANENT for fault in shop.faults.values()) == round(0.0777 * shop.images)

@@ -42,20 +42,20 @@ class Model:
     """Record of a trained embedding and of the gate's decision.
 
     Attributes:
-        version: names it in the store.
+        version: its name in the store.
         recipe: its name, or the path of its file.
-        recipe_digest: of the recipe's content.
-        data_digest: of the pictures that it was trained on and judged by.
-        sees: `features` of a frozen backbone, or whole `pictures`.
-        backbone: version of the features that it sees, with that of the histograms if it sees these too; of what sees
-            pictures, that of the backbone that it started from.
-        size: numbers of a vector.
+        recipe_digest: digest of the recipe's content.
+        data_digest: digest of the pictures that it was trained and evaluated on.
+        sees: its input, `features` of a frozen backbone or whole `pictures`.
+        backbone: version of its input features, with that of the histograms if it uses them; for pictures, the version
+            of its initial backbone.
+        size: length of a vector.
         trained_at: ISO 8601, UTC.
-        run_id: of its MLflow run.
+        run_id: id of its MLflow run.
         registered: its version in MLflow's model registry.
-        promoted: whether the gate let it pass.
-        reason: the gate's sentence.
-        against: version of what served when it was judged.
+        promoted: whether the gate accepted it.
+        reason: the gate's reason.
+        against: version of the serving model when it was evaluated.
         precision: at 5, on held-out products, by level of the category path ("1", "2", ...).
     """
 
@@ -75,20 +75,20 @@ class Model:
     precision: dict[str, float] = field(default_factory=dict)
 
     def usable(self, configuration: Configuration) -> bool:
-        """Return whether it can serve beside the configured backbone: a head sees the features of its own alone."""
-        there = (backbone_version(configuration), features.model_version(configuration))
-        return self.sees == SEES_PICTURES or self.backbone in there
+        """Return whether it can serve with the configured backbone; a head needs the features of its training."""
+        current = (backbone_version(configuration), features.model_version(configuration))
+        return self.sees == SEES_PICTURES or self.backbone in current
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What serves.
+    """The serving model and its tables.
 
     Attributes:
-        version: names its vectors; a search compares those of one version only.
-        model: None where the raw backbone serves.
-        embeddings: the store's table of its vectors, by image digest.
-        recommendations: the store's table of what it recommends.
+        version: version of its vectors; a search compares vectors of one version only.
+        model: None if the raw backbone serves.
+        embeddings: table of its vectors, by image digest.
+        recommendations: table of its recommendations.
     """
 
     version: str
@@ -98,7 +98,7 @@ class Serving:
 
     @classmethod
     def of(cls, model: Model | None, configuration: Configuration) -> Serving:
-        """Return a model, or the raw backbone, as what serves."""
+        """Return the tables of a model, or of the raw backbone for None."""
         if model is None:
             version = features.model_version(configuration)
             return cls(version, None, features.table_name(configuration), f"recommendations-{version}")
@@ -117,12 +117,12 @@ class Pointer:
 
 
 def folder(home: Path | str) -> Path:
-    """Return where the embeddings of a home are."""
+    """Return the folder of a home's embeddings."""
     return Path(home) / "embedding"
 
 
 def serving(home: Path | str, configuration: Configuration) -> Serving:
-    """Return what serves now.
+    """Return the serving model.
 
     Raises:
         ModelError: the record of it is damaged.
@@ -131,7 +131,7 @@ def serving(home: Path | str, configuration: Configuration) -> Serving:
 
 
 def champion(home: Path | str, configuration: Configuration) -> Model | None:
-    """Return the model that serves; None where none does, or it sees other features than the configured backbone's.
+    """Return the champion; None if there is none, or if it needs other features than the configured backbone's.
 
     Raises:
         ModelError: its record is missing or damaged.
@@ -139,12 +139,12 @@ def champion(home: Path | str, configuration: Configuration) -> Model | None:
     version = pointer(home).version
     if version is None:
         return None
-    found = model(home, version)
-    return found if found.usable(configuration) else None
+    trained = model(home, version)
+    return trained if trained.usable(configuration) else None
 
 
 def passed_over(home: Path | str, configuration: Configuration) -> str | None:
-    """Return the sentence that says why the champion does not serve; None where it does, or there is none."""
+    """Return the reason why the champion does not serve; None if it serves or there is none."""
     version = pointer(home).version
     if version is None or model(home, version).usable(configuration):
         return None
@@ -155,24 +155,24 @@ def passed_over(home: Path | str, configuration: Configuration) -> str | None:
 
 
 def challenger(home: Path | str, configuration: Configuration) -> Model | None:
-    """Return the model that has passed the gate and waits for its tables to be filled; None where none does."""
+    """Return the model that has passed the gate and waits for its tables to be filled; None if there is none."""
     version = waiting(home)
     if version is None:
         return None
-    found = model(home, version)
-    return found if found.usable(configuration) else None
+    trained = model(home, version)
+    return trained if trained.usable(configuration) else None
 
 
 def waiting(home: Path | str) -> str | None:
-    """Return the version that has passed the gate and waits for its tables to be filled; None where none does."""
+    """Return the version of the challenger, usable or not; None if there is none."""
     record = records.read(home, CHALLENGER)
     return None if record is None else str(record["version"])
 
 
 def models(home: Path | str) -> list[Model]:
     """Return all trained models of a home, the oldest first."""
-    found = [_model(home, name, record) for name, record in _trained(home).items()]
-    return sorted(found, key=lambda each: (each.trained_at, each.version))
+    trained = [_model(home, name, record) for name, record in _trained(home).items()]
+    return sorted(trained, key=lambda each: (each.trained_at, each.version))
 
 
 def model(home: Path | str, version: str) -> Model:
@@ -190,8 +190,8 @@ def model(home: Path | str, version: str) -> Model:
 
 def _trained(home: Path | str) -> dict[str, Any]:
     """Return the records of all trained models by version."""
-    found = records.read_all(home, "embedding/")
-    return {Path(name).name: record for name, record in found.items() if name not in (CHAMPION, CHALLENGER)}
+    every = records.read_all(home, "embedding/")
+    return {Path(name).name: record for name, record in every.items() if name not in (CHAMPION, CHALLENGER)}
 
 
 def _model(home: Path | str, version: str, record: Any) -> Model:
@@ -202,7 +202,7 @@ def _model(home: Path | str, version: str, record: Any) -> Model:
 
 
 def pointer(home: Path | str) -> Pointer:
-    """Return which model serves, and which did before."""
+    """Return the version that serves and its predecessors."""
     record = records.read(home, CHAMPION) or {}
     try:
         return Pointer(record.get("version"), tuple(record.get("before", ())))
@@ -217,7 +217,7 @@ def point(home: Path | str, to: Pointer, *, delete: Iterable[str] = ()) -> None:
 
 @functools.lru_cache(maxsize=2)
 def loaded(home: Path | str, version: str) -> Embedder:
-    """Return a model of the home, which the process keeps: loading takes a second.
+    """Return a model of the home, cached by the process: loading takes a second.
 
     Raises:
         TrainingError: its files are missing or damaged; `recsys train embedding` trains it again.
@@ -232,10 +232,10 @@ def loaded(home: Path | str, version: str) -> Embedder:
 def describe(
     images: NDArray[np.uint8], home: Path | str, serves: Serving, configuration: Configuration
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what serves makes of squared RGB images (n, 256, 256, 3): unit vectors (n, d), and histograms (n, bins).
+    """Return unit vectors (n, d) and histograms (n, bins) of squared RGB images (n, 256, 256, 3) by the serving model.
 
     Raises:
-        WeightsError: the backbone's weights cannot be had.
+        WeightsError: the backbone's weights are not available.
         TrainingError: the model's files are missing or damaged.
     """
     if serves.model is None:

@@ -147,7 +147,7 @@ def test_only_held_out_products_are_queries_and_all_others_are_candidates() -> N
     assert set(metrics.neighbours[0]) == {0, 2, 3, -1}
 
 
-def test_the_view_metric_tells_whether_another_photo_of_the_product_is_nearest() -> None:
+def test_the_view_metric_is_whether_another_photo_of_the_product_is_nearest() -> None:
     ids = ["p", "p", "q", "q", "r"]
     frame = frame_of([["A"]] * 5, product_id=ids, group=[0, 0, 1, 1, 2], view=[0, 1, 0, 1, 0])
     metrics = compute_metrics(unit_vectors([0, 1, 50, 90, 71]), frame, SETTINGS)  # q's further photo is nearer to r

@@ -30,7 +30,7 @@ def test_the_index_is_that_of_the_textbook() -> None:
 def priced(store: Store, prices: list[float]) -> pd.DataFrame:
     rows = [{"product_id": f"{at}", "price": price} for at, price in enumerate(prices)]
     store.write("products", pa.Table.from_pylist(rows, schema=SCHEMAS["products"]))
-    return drift.note(store, CONFIGURATION).set_index("what")
+    return drift.update_drift(store, CONFIGURATION).set_index("what")
 
 
 def test_prices_that_are_ten_times_as_high_are_drift_once_and_since_the_training_for_good(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_prices_that_are_ten_times_as_high_are_drift_once_and_since_the_training
     assert after.loc["prices", "since_refresh"] == 0 and after.loc["prices", "since_training"] > 0.2
 
 
-def test_a_note_that_is_damaged_is_begun_anew(tmp_path: Path) -> None:
+def test_a_damaged_file_of_distributions_is_replaced(tmp_path: Path) -> None:
     store = Store(tmp_path / "home")
     priced(store, [1.0])
     (store.home / "drift.json").write_text("[1")

@@ -171,7 +171,7 @@ def test_the_same_pictures_and_recipe_train_nothing(served: Home) -> None:
     assert len(runs(served)) == 1
 
 
-def test_a_challenger_trained_with_shuffled_categories_is_refused_and_the_champion_goes_on(
+def test_a_challenger_trained_with_shuffled_categories_is_refused_and_the_champion_serves(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     champion, before = serving.champion(home.path, home.weak), recommended(home)
@@ -233,7 +233,7 @@ def test_a_roll_back_after_a_catalogue_update_ranks_what_came_since(home: Home) 
     assert recommendations.missing(home.store, home.weak, None) == []
 
 
-def test_a_catalogue_that_changes_back_asks_for_its_ranking_once_more(home: Home) -> None:
+def test_a_catalogue_that_changes_back_is_ranked_again(home: Home) -> None:
     """Prefect keeps results by the digest of a shard: what was done for the first ranking is not that of the third."""
     digests = []
     for price in (100.0, 9_000.0, 100.0, 9_000.0):
@@ -274,20 +274,20 @@ def test_a_head_serves_beside_its_own_backbone_only(home: Home) -> None:
         promotion.promote(home.store, other, model.version)
 
 
-def test_a_shop_that_is_too_small_is_told_so_and_leaves_no_run(tmp_path: Path) -> None:
+def test_a_shop_that_is_too_small_is_an_error_and_leaves_no_run(tmp_path: Path) -> None:
     small = configured(tmp_path, draw(tmp_path / "home", each=2))
     with pytest.raises(TrainingError, match="held out to judge it by, and it takes 10"):
         promotion.train(small.store, small.weak)
     assert not (small.path / "mlflow").exists()
 
 
-def test_an_empty_shop_is_told_so(tmp_path: Path) -> None:
+def test_an_empty_shop_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="of 0 products"):
         promotion.train(Store(tmp_path / "home"), settings())
 
 
 @pytest.mark.parametrize(("where", "left"), [("in the second epoch", 2), ("before it is recorded", 0)])
-def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(home: Home, where: str, left: int) -> None:
+def test_a_killed_training_resumes_in_its_mlflow_run(home: Home, where: str, left: int) -> None:
     train_until_killed(home, home.strong.embedding.recipe, where)
     assert len(serving.models(home.path)) == 1
     (killed,) = [run for run in runs(home) if run.info.status == "RUNNING"]
@@ -301,7 +301,7 @@ def test_a_training_that_was_killed_goes_on_in_its_own_mlflow_run(home: Home, wh
     assert not (serving.folder(home.path) / model.version / "checkpoints").exists()
 
 
-def test_a_damaged_model_says_so_and_is_trained_anew(home: Home) -> None:
+def test_a_damaged_model_is_an_error_and_is_trained_again(home: Home) -> None:
     (model,) = serving.models(home.path)
     (serving.folder(home.path) / model.version / "model" / "model.keras").write_bytes(b"nothing of the kind")
     serving.loaded.cache_clear()

@@ -78,7 +78,7 @@ def cleaned(store: Store, configuration: Configuration = CONFIGURATION) -> list[
     return found
 
 
-def test_what_serves_what_a_roll_back_goes_to_and_the_newest_stay(store: Store) -> None:
+def test_the_serving_model_rollback_targets_and_the_newest_models_are_kept(store: Store) -> None:
     found = cleaned(store)
     assert names(found, "trained embedding") == {"e0", "e3"}
     assert {model.version for model in serving.models(store.home)} == {"e1", "e2", "e4", "e5"}
@@ -95,16 +95,16 @@ def test_tables_of_another_backbone_stay_while_a_model_needs_them(store: Store) 
     assert {f"features-{OTHER}", f"recommendations-{OTHER}", "embeddings-e0"} <= set(store.tables())
 
 
-def test_the_classifier_at_hand_stays_though_newer_ones_are_there(store: Store) -> None:
+def test_the_current_classifier_is_kept_even_if_newer_ones_exist(store: Store) -> None:
     assert names(cleaned(store), "trained classifier") == {"c1"}
 
 
-def test_a_challenger_that_waits_stays(store: Store) -> None:
+def test_a_waiting_challenger_is_kept(store: Store) -> None:
     records.write(store.home, {"embedding/challenger": {"version": "e3"}})
     assert names(cleaned(store), "trained embedding") == {"e0"}
 
 
-def test_a_training_goes_only_when_nobody_has_gone_on_with_it_for_long(store: Store) -> None:
+def test_an_interrupted_training_is_removed_only_after_the_configured_days(store: Store) -> None:
     for name, days in (("fresh", 1.0), ("old", 31.0)):
         (store.home / "embedding" / name / "checkpoints").mkdir(parents=True)
         table(store, f"embeddings-{name}")
@@ -114,7 +114,7 @@ def test_a_training_goes_only_when_nobody_has_gone_on_with_it_for_long(store: St
     assert store.exists("embeddings-fresh") and not store.exists("embeddings-old")
 
 
-def test_old_results_go_but_the_newest_of_each_task_which_a_rerun_asks_for(store: Store) -> None:
+def test_old_results_are_removed_except_the_newest_of_each_task_which_a_rerun_requests(store: Store) -> None:
     folder = store.home / "prefect" / "results"
     folder.mkdir(parents=True)
     hexed = "0123456789abcdef" * 2
@@ -126,7 +126,7 @@ def test_old_results_go_but_the_newest_of_each_task_which_a_rerun_asks_for(store
     assert names(cleaned(store), "Prefect result") == {"9" * 32, f"publish_results-{hexed[::-1]}"}
 
 
-def test_a_long_log_keeps_its_end_and_unfinished_files_go(store: Store) -> None:
+def test_a_long_log_keeps_its_end_and_unfinished_files_are_removed(store: Store) -> None:
     short = load(flags={"upkeep": {"models": 2, "log_bytes": 100}}, environ={})
     for place in ("logs", "scratch/catalogue-x"):
         (store.home / place).mkdir(parents=True)

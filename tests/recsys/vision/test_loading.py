@@ -9,7 +9,7 @@ from recsys.vision.loading import pictures
 from recsys.vision.square import encode
 
 
-def test_stored_pictures_load_at_the_networks_size_and_varied_where_that_is_asked_for() -> None:
+def test_stored_pictures_load_at_the_networks_size_and_augmented_on_request() -> None:
     jpegs = [encode(np.full((256, 256, 3), shade, np.uint8), 95) for shade in (0, 100, 200)]
     loaded = pictures(jpegs, 64)(np.array([2, 0]))
     assert loaded.shape == (2, 64, 64, 3) and loaded.dtype == np.uint8

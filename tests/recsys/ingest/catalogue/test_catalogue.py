@@ -303,8 +303,8 @@ def test_bad_rows_are_rejected_with_line_column_value_and_reason(read: Any) -> N
         row(7),
     ]
     reading = read(csv_text(rows) + "only,three,fields\r\n", rejected_share=1)
-    told = [tuple(reject) for reject in reading.rejects[["line", "column", "value"]].itertuples(index=False)]
-    assert told == [
+    rejected = [tuple(reject) for reject in reading.rejects[["line", "column", "value"]].itertuples(index=False)]
+    assert rejected == [
         (4, "discounted_price", "cheap"),
         (5, "discounted_price", "-5"),
         (5, "image", ""),

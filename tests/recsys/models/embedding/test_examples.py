@@ -106,7 +106,7 @@ def test_one_photo_and_one_product_are_one_group_on_one_side(shop: Shop) -> None
     assert 0.2 < rows["held_out"].mean() < 0.8
 
 
-def test_a_product_stays_on_its_side_when_the_catalogue_grows_and_no_more_are_held_out_than_asked(
+def test_a_product_stays_on_its_side_when_the_catalogue_grows_and_the_maximum_is_not_exceeded(
     tmp_path: Path,
 ) -> None:
     made = Shop(tmp_path / "home", settings())
@@ -130,7 +130,7 @@ def test_a_lower_share_holds_out_fewer_and_no_others() -> None:
     assert not (quarter & ~half).any() and (quarter[::2] == quarter[1::2]).all()
 
 
-def test_the_digest_stands_for_what_is_learned(shop: Shop) -> None:
+def test_the_digest_depends_on_the_training_data(shop: Shop) -> None:
     one, same = (training_set(shop.store, shop.configuration).attrs["digest"] for _ in range(2))
     other = training_set(shop.store, settings(evaluation={"holdout_share": 0.3})).attrs["digest"]
     assert one == same != other

@@ -116,7 +116,7 @@ def test_the_losses_equal_the_slow_ones_where_paths_are_short(seed: int) -> None
 
 
 @each_loss
-def test_a_level_that_nobody_has_changes_nothing_but_the_scale(name: str) -> None:
+def test_a_level_without_members_changes_only_the_scale(name: str) -> None:
     x, none = unit(len(MIXED)), np.full((len(MIXED), 1), -1)
     codes = np.concatenate([MIXED[:, :2], none], axis=1)
     two = build_loss(LOSS_SETTINGS[name], (1.0, 0.5))

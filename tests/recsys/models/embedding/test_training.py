@@ -61,7 +61,7 @@ def test_the_default_is_nearer_at_every_level_than_the_features_are(
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_each_epoch_is_told_with_what_one_wants_to_know(
+def test_each_epoch_reports_its_metrics(
     features: np.ndarray, examples: pd.DataFrame, tmp_path: Path, name: str
 ) -> None:
     reported: list[tuple[int, dict[str, float]]] = []
@@ -98,7 +98,7 @@ def test_a_seed_gives_one_embedding_and_another_seed_another(
     assert np.abs(weights(one) - weights(other)).max() > 1e-3
 
 
-def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
+def test_an_interrupted_training_resumes_with_the_same_result(
     features: np.ndarray, examples: pd.DataFrame, tmp_path: Path
 ) -> None:
     whole = train_head(features, examples, recipe(), checkpoint_folder=tmp_path / "whole")
@@ -338,7 +338,7 @@ def unstopped(colours: tuple[np.ndarray, pd.DataFrame], tmp_path_factory: pytest
 
 
 @pytest.mark.parametrize("at", [2, 4])
-def test_a_network_that_was_stopped_in_either_phase_goes_on(
+def test_the_training_of_a_network_resumes_in_either_phase(
     colours: tuple[np.ndarray, pd.DataFrame], unstopped: Trained, tmp_path: Path, at: int
 ) -> None:
     def stop(epoch: int, figures: dict[str, float]) -> None:
