@@ -177,10 +177,10 @@ def test_every_exit_code_is_documented() -> None:
         return {error.exit_code}.union(*(all_codes(kind) for kind in error.__subclasses__()))
 
     codes = all_codes(errors.RecsysError)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
     assert len(codes) == 15
     for code in codes:
-        assert re.search(rf"^\| {code} \|", readme, re.MULTILINE), f"README.md lacks exit code {code}"
+        assert re.search(rf"^\| {code} \|", page, re.MULTILINE), f"docs/exit-codes.md lacks exit code {code}"
         assert re.search(rf"\b{code} [a-z]", EXIT_CODES), f"recsys --help lacks exit code {code}"
 
 
