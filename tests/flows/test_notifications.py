@@ -44,8 +44,8 @@ def test_each_failure_is_reported_once(prefect_url: str, receiver: Receiver, tmp
         assert receiver.wait_for("worse at level 1")["subject"] == "recsys: a challenger was refused"
 
         labels = {"retraining": "not due", "drift": "beyond"}
-        payload = {"new": 1, "changed": 2, "removed": 3, "drift": "prices 0.31"}
-        events.emit(events.UPDATED, Store(tmp_path / "home"), payload, **labels)
+        changes = {"new": 1, "changed": 2, "removed": 3, "drift": "prices 0.31"}
+        events.emit(events.UPDATED, Store(tmp_path / "home"), changes, **labels)
         assert "1 products new, 2 changed" in receiver.wait_for("prices 0.31")["body"]
         deployments.send_test(channels)
         receiver.wait_for("a test notification")
