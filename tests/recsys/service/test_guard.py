@@ -49,6 +49,17 @@ def test_all_but_probes_and_the_page_need_the_key(store: Store) -> None:
     assert "s3cret" not in repr(locked)
 
 
+def test_a_page_of_an_allowed_site_can_send_the_key(store: Store) -> None:
+    origin = {"Origin": "https://shop.example"}
+    preflight = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-api-key"}
+    with serving(store.home, with_settings(api_key="s3cret", allow_origins=["https://shop.example"])) as service:
+        reply = service.request("OPTIONS", "/products", headers=preflight)
+        assert reply.status == 200 and "X-API-Key" in reply.headers["access-control-allow-headers"]
+        assert service.get("/products", {**origin, "X-API-Key": "s3cret"}).status == 200
+        assert service.get("/products", origin).status == 401
+        assert service.request("OPTIONS", "/products").status == 405
+
+
 def test_too_many_requests_get_a_429(store: Store) -> None:
     with serving(store.home, with_settings(requests_per_second=2)) as service:
         replies = [service.get("/health") for _ in range(12)]
