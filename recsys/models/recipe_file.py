@@ -19,7 +19,7 @@ from recsys.core.errors import ConfigurationError
 class RecipeSection(BaseModel):
     """Immutable part of a recipe; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class RecipeFile(RecipeSection):

@@ -80,7 +80,7 @@ def recorded(home: Path) -> tuple[list[TaskRun], dict[str, Artifact]]:
 def pool(prefect_url: str) -> str:
     """The work pool of the deployments of `prefect.yaml`, which have been created."""
     for name in ("default", "gpu"):
-        prefect("work-pool", "create", name, "--type", "process")
+        prefect("work-pool", "create", name, "--type", "process", "--overwrite")  # `recsys ui` may have created it
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECSYS_HOME", "/a/home")
         patch.setenv("RECSYS_CATALOGUE", "/a/catalogue.csv")
