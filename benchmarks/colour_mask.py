@@ -46,11 +46,11 @@ GRIDS, TILE, GAP = 20, 96, 6
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--home", type=Path, help="of a shop, with the features of its configuration")
-    source.add_argument("--photos", type=Path, metavar="FOLDER", help="of pictures")
-    parser.add_argument("--products", type=int, default=1_000, help="at most (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of the timing (default: %(default)s)")
-    parser.add_argument("--grids", type=Path, metavar="PNG", help="where to draw twenty queries with their best five")
+    source.add_argument("--home", type=Path, help="home of a shop with features")
+    source.add_argument("--photos", type=Path, metavar="FOLDER", help="folder of pictures")
+    parser.add_argument("--products", type=int, default=1_000, help="largest number of products (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="timing rounds (default: %(default)s)")
+    parser.add_argument("--grids", type=Path, metavar="PNG", help="draw twenty queries with their best five")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     gallery = rule = None

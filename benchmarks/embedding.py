@@ -47,9 +47,11 @@ def main() -> int:
         description=__doc__, formatter_class=measuring.argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--home", type=Path, required=True, metavar="FOLDER", help="a home with features")
-    parser.add_argument("--seeds", type=int, default=5, help="splits, from seed 0 (default: %(default)s)")
-    parser.add_argument("--recipes", nargs="+", default=[DEFAULT, "original_head"], help="of heads (default: both)")
-    parser.add_argument("--views", action="store_true", help="judge by other photos of a product")
+    parser.add_argument("--seeds", type=int, default=5, help="number of splits, from seed 0 (default: %(default)s)")
+    parser.add_argument(
+        "--recipes", nargs="+", default=[DEFAULT, "original_head"], help="recipes of heads (default: both)"
+    )
+    parser.add_argument("--views", action="store_true", help="evaluate with further photos of a product")
     options = parser.parse_args()
     store, configuration = Store(options.home, read_only=True), load(options.home)
     examples = training_set(store, configuration)

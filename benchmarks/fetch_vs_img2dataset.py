@@ -79,22 +79,24 @@ def main() -> int:
     parser = measuring.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N products only")
-    parser.add_argument("--latency-ms", type=float, default=0, help="before each of the host's answers (default: 0)")
-    parser.add_argument("--broken", type=int, help="pictures that never come (default: 7.77 %% of the host's)")
-    parser.add_argument("--flaky", type=int, help="pictures that fail twice, then come (default: 2 %% of the host's)")
-    parser.add_argument("--retries", type=int, default=0, help="of img2dataset (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="of each img2dataset process (default: the best of some)")
-    parser.add_argument("--tune-on", type=int, default=5_000, metavar="N", help="URLs to find them on (default: 5000)")
-    parser.add_argument("--output-format", default="parquet", help="of img2dataset (default: %(default)s)")
+    parser.add_argument("--latency-ms", type=float, default=0, help="latency of the host (default: 0)")
+    parser.add_argument("--broken", type=int, help="pictures that always fail (default: 7.77 %% of the host's)")
+    parser.add_argument("--flaky", type=int, help="pictures that fail twice (default: 2 %% of the host's)")
+    parser.add_argument("--retries", type=int, default=0, help="img2dataset's retries (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="threads per img2dataset process (default: the fastest of several)")
+    parser.add_argument(
+        "--tune-on", type=int, default=5_000, metavar="N", help="URLs for the choice of --threads (default: 5000)"
+    )
+    parser.add_argument("--output-format", default="parquet", help="img2dataset's output format (default: %(default)s)")
     parser.add_argument(
         "--img2dataset",
         type=Path,
         default=measuring.HERE / ".venv-img2dataset",
         metavar="FOLDER",
-        help="its environment, made in a minute where there is none (default: %(default)s)",
+        help="img2dataset's virtual environment, created if missing (default: %(default)s)",
     )
-    parser.add_argument("--skip-whole-run", action="store_true", help="leave out the run with Prefect")
-    parser.add_argument("--at-least", type=float, default=2.5, help="ratio that is promised (default: %(default)g)")
+    parser.add_argument("--skip-whole-run", action="store_true", help="skip the run with Prefect")
+    parser.add_argument("--at-least", type=float, default=2.5, help="required ratio (default: %(default)g)")
     options = parser.parse_args()
     shop = measuring.shop_of(options)
     program = installed(options.img2dataset)

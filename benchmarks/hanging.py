@@ -26,16 +26,14 @@ RUN, STAGE = "whole run", "stage alone"
 
 def main() -> int:
     parser = measuring.parser(__doc__)
-    parser.add_argument(
-        "--products", type=int, default=20_000, help="number, hanging ones included (default: %(default)s)"
-    )
+    parser.add_argument("--products", type=int, default=20_000, help="number of products (default: %(default)s)")
     parser.add_argument("--share", type=float, default=0.1, help="share of hanging products (default: %(default)g)")
-    parser.add_argument("--latency-ms", type=float, default=200, help="before each answer (default: %(default)g)")
+    parser.add_argument("--latency-ms", type=float, default=200, help="latency of the host (default: %(default)g)")
     parser.add_argument("--rounds", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument(
-        "--seed", type=int, default=12_345, help="of the places of the hanging products (default: %(default)s)"
+        "--seed", type=int, default=12_345, help="seed of the positions of hanging products (default: %(default)s)"
     )
-    parser.add_argument("--at-most", type=float, default=1.3, help="promised ratio (default: %(default)g)")
+    parser.add_argument("--at-most", type=float, default=1.3, help="largest accepted ratio (default: %(default)g)")
     options = parser.parse_args()
     shop = measuring.shop_of(options)
     port = measuring.free_port()

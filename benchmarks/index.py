@@ -63,11 +63,13 @@ def main() -> int:
         description=__doc__, formatter_class=measuring.argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="products (default: %(default)s)")
-    parser.add_argument("--kind", default="ivf_flat", help="of the index (default: %(default)s)")
-    parser.add_argument("--recall", type=float, default=0.99, help="promised (default: %(default)g)")
-    parser.add_argument("--gigabytes", type=float, default=6, help="promised (default: %(default)g)")
+    parser.add_argument("--kind", default="ivf_flat", help="kind of the index (default: %(default)s)")
+    parser.add_argument("--recall", type=float, default=0.99, help="required recall (default: %(default)g)")
+    parser.add_argument("--gigabytes", type=float, default=6, help="largest accepted memory (default: %(default)g)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the costs into a picture")
-    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="for the drawn shops (default: temporary)")
+    parser.add_argument(
+        "--scratch", type=Path, metavar="FOLDER", help="folder for the drawn shops (default: temporary)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements")
     parser.add_argument("--step", help=measuring.argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=measuring.argparse.SUPPRESS)

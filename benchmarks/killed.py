@@ -35,12 +35,12 @@ SETTLE_S = 1.0
 
 def main() -> int:
     parser = measuring.parser(__doc__)
-    parser.add_argument("--products", type=int, help="how many (default: all that have a picture of their own)")
+    parser.add_argument("--products", type=int, help="number of products (default: all with a picture)")
     parser.add_argument("--kills", type=int, default=5, help="(default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=12_345, help="when they come (default: %(default)s)")
-    parser.add_argument("--latency-ms", type=float, default=0, help="before each of the host's answers (default: 0)")
-    parser.add_argument("--broken", type=int, help="pictures that never come (default: 7.77 %% of the host's)")
-    parser.add_argument("--flaky", type=int, help="pictures that fail twice, then come (default: 2 %% of the host's)")
+    parser.add_argument("--seed", type=int, default=12_345, help="seed of their times (default: %(default)s)")
+    parser.add_argument("--latency-ms", type=float, default=0, help="latency of the host (default: 0)")
+    parser.add_argument("--broken", type=int, help="pictures that always fail (default: 7.77 %% of the host's)")
+    parser.add_argument("--flaky", type=int, help="pictures that fail twice (default: 2 %% of the host's)")
     parser.add_argument("--shard-size", type=int, default=256, help="images.shard_size (default: %(default)s)")
     options = parser.parse_args()
     shop = measuring.shop_of(options)

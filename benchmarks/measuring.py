@@ -147,10 +147,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         type=Path,
         default=HERE / ".sample-shop",
         metavar="FOLDER",
-        help="where the sample shop is drawn, half a minute, once (default: %(default)s)",
+        help="folder of the sample shop, drawn once (default: %(default)s)",
     )
-    made.add_argument("--scratch", type=Path, metavar="FOLDER", help="where homes are made (default: temporary)")
-    made.add_argument("--timeout-s", type=float, default=10, help="of one attempt, both sides (default: %(default)g)")
+    made.add_argument("--scratch", type=Path, metavar="FOLDER", help="folder for homes (default: temporary)")
+    made.add_argument("--timeout-s", type=float, default=10, help="time limit of one attempt (default: %(default)g)")
     return made
 
 
@@ -363,7 +363,7 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
 
 
 class PeakMemory:
-    """Watches a process tree: the highest sum of its processes' shares of memory (PSS), looked at every half second.
+    """Watches a process tree: the highest sum of its processes' memory (PSS), sampled every half second.
 
     PSS counts a page that several processes map once, divided among them, so that a sum is honest.
     """

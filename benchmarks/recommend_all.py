@@ -57,9 +57,11 @@ def main() -> int:
         description=__doc__, formatter_class=measuring.argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--products", type=int, default=20_000, help="default: %(default)s")
-    parser.add_argument("--queries", type=int, default=100, help="to the original's function (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=10, help="promised for either rule (default: %(default)g)")
-    parser.add_argument("--times", type=float, default=100, help="promised speed-up per product (default: %(default)g)")
+    parser.add_argument(
+        "--queries", type=int, default=100, help="queries to the original's function (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="time limit for either rule (default: %(default)g)")
+    parser.add_argument("--times", type=float, default=100, help="required speed-up per product (default: %(default)g)")
     parser.add_argument("--rank", type=Path, help=measuring.argparse.SUPPRESS)
     parser.add_argument("--rule", help=measuring.argparse.SUPPRESS)
     options = parser.parse_args()

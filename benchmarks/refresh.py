@@ -90,12 +90,14 @@ def is_broken(path: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--catalogue", type=Path, metavar="CSV", help="whose rows (default: the sample shop's)")
-    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="of JPEGs (default: the sample shop's)")
-    parser.add_argument("--shop", type=Path, default=measuring.HERE / ".sample-shop", help="where that is drawn, once")
+    parser.add_argument("--catalogue", type=Path, metavar="CSV", help="catalogue (default: the sample shop's)")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="folder of JPEGs (default: the sample shop's)")
+    parser.add_argument(
+        "--shop", type=Path, default=measuring.HERE / ".sample-shop", help="folder of the sample shop, drawn once"
+    )
     parser.add_argument("--products", type=int, default=20_000, help="(default: %(default)s)")
-    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where the home is made (default: temporary)")
-    parser.add_argument("--keep", action="store_true", help="leave the servers running at the end until Ctrl-C")
+    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="folder for the home (default: temporary)")
+    parser.add_argument("--keep", action="store_true", help="keep the servers running until Ctrl-C")
     options = parser.parse_args()
     shop = measuring.shop_of(argparse.Namespace(image_host=None, catalogue=None, shop=options.shop))
     rows, photo_of = _with_photos(options, shop)

@@ -66,7 +66,9 @@ def main() -> int:
     parser.add_argument("--products", type=int, default=20_000, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=20, help="duration of each load alone (default: %(default)g)")
     parser.add_argument("--home", type=Path, metavar="FOLDER", help="a home with a trained embedding")
-    parser.add_argument("--minutes", type=float, default=0, help="both loads together (default: %(default)g)")
+    parser.add_argument(
+        "--minutes", type=float, default=0, help="duration of both loads together (default: %(default)g)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="recsys-benchmark-") as scratch:
         home = Path(scratch) / "home"

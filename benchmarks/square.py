@@ -33,7 +33,9 @@ SETTINGS = Images()
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="of original pictures (default: drawn ones)")
+    parser.add_argument(
+        "--photos", type=Path, metavar="FOLDER", help="folder of original pictures (default: drawn ones)"
+    )
     parser.add_argument("--drawn", type=int, default=24, help="pictures to draw (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     options = parser.parse_args()

@@ -58,7 +58,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--products", type=int, default=80, help="(default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=20, help="(default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=12_345, help="of the kills (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=12_345, help="seed of the kills (default: %(default)s)")
     options = parser.parse_args()
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="recsys-benchmark-") as scratch:

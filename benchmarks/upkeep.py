@@ -53,7 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--products", type=int, default=300, help="(default: %(default)s)")
     parser.add_argument("--refreshes", type=int, default=100, help="(default: %(default)s)")
-    parser.add_argument("--without", action="store_true", help="with upkeep out of the way")
+    parser.add_argument("--without", action="store_true", help="without upkeep")
     options = parser.parse_args()
     changes = max(1, options.products // 300)  # of each kind a refresh
     spare = options.refreshes * changes * 3 // 2 + 10
@@ -127,7 +127,7 @@ def _through(folder: Path, listed: pd.DataFrame, spares: pd.DataFrame, options: 
     out.print(
         f"the store at the end of a refresh: at most {max(ratios):.2f} times its data, in the median {middle:.2f}"
     )
-    out.print(f"the service was asked {asked['asked']:,} times, whole tables were read {read.value:,} times")
+    out.print(f"the service got {asked['asked']:,} requests, whole tables were read {read.value:,} times")
     for place, megabytes in grown.items():
         out.print(f"{place} grew by {megabytes / options.refreshes:.2f} MB a refresh")
     out.print(f"at the beginning the data was {sum(data.values()) / 1e6:.1f} MB; the home now: {_told(disk_use(home))}")
