@@ -54,7 +54,7 @@ def prefect(*arguments: str) -> None:
     """Run the Prefect command line in the repository, against the tests' server."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=180, env=dict(os.environ), check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=dict(os.environ), check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -78,9 +78,12 @@ def recorded(home: Path) -> tuple[list[TaskRun], dict[str, Artifact]]:
 
 @pytest.fixture(scope="session")
 def pool(prefect_url: str) -> str:
-    """The work pool of the deployments of `prefect.yaml`, which have been created."""
+    """The work pool of the deployments of `prefect.yaml`, which have been created.
+
+    Tests that use it are in the xdist group `pool`: a worker of one would run the flows of another.
+    """
     for name in ("default", "gpu"):
-        prefect("work-pool", "create", name, "--type", "process", "--overwrite")  # `recsys ui` may have created it
+        prefect("work-pool", "create", name, "--type", "process")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECSYS_HOME", "/a/home")
         patch.setenv("RECSYS_CATALOGUE", "/a/catalogue.csv")

@@ -38,6 +38,17 @@ COLUMNS = [
     *("product_id", "name", "brand", "category", "image_url"),
     *("suggestion", "confidence", "runner_up", "why", "answer"),
 ]
+SUSPICIOUS_COLUMNS = [
+    "product_id",
+    "name",
+    "brand",
+    "label",
+    "source",
+    "predicted",
+    "confidence",
+    "evidence",
+    "image_digest",
+]
 MOST_FAULTS_NAMED = 3
 """Number of faults that an error names, at most."""
 
@@ -295,9 +306,6 @@ def _rounding_hint(key: str) -> str:
     return " (rounded by a spreadsheet? Import that column as text)" if re.fullmatch(r"[\d.,]+E\+\d+", key) else ""
 
 
-COLUMNS = ["product_id", "name", "brand", "label", "source", "predicted", "confidence", "evidence", "image_digest"]
-
-
 def suspicious_labels(store: Store, threshold: float, model_version: str | None = None) -> pd.DataFrame:
     """Return the active products whose catalogue label the classifier contradicts, the most confident first.
 
@@ -325,4 +333,6 @@ def suspicious_labels(store: Store, threshold: float, model_version: str | None 
     products = store.read("products", ["product_id", "name", "brand"], ACTIVE).to_pandas()
     images = store.read("images", ["product_id", "image_digest"], "status = 'ok'").to_pandas()
     rows = rows.merge(products, on="product_id").merge(images, on="product_id", how="left")
-    return rows.sort_values(["confidence", "product_id"], ascending=[False, True], ignore_index=True)[COLUMNS]
+    return rows.sort_values(["confidence", "product_id"], ascending=[False, True], ignore_index=True)[
+        SUSPICIOUS_COLUMNS
+    ]
