@@ -23,6 +23,7 @@ import numpy as np
 from measuring import middle, out, say, table, verdict
 
 from recsys.core.configuration import Colour, load
+from recsys.core.process import set_up_process
 from recsys.evaluation.colour_agreement import (
     TOP,
     ColourFeatures,
@@ -150,4 +151,5 @@ def grids(pictures: Sequence[np.ndarray], seen: ColourFeatures, labels: np.ndarr
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

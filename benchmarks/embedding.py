@@ -28,6 +28,7 @@ from measuring import out, table
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Evaluation, load
+from recsys.core.process import set_up_process
 from recsys.evaluation.retrieval_metrics import Metric, compute_metrics
 from recsys.models.embedding.embedder import head_inputs
 from recsys.models.embedding.examples import features_and_histograms, training_set
@@ -116,4 +117,5 @@ def means(
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

@@ -39,6 +39,8 @@ import pyarrow.parquet as pq
 from measuring import MB, Host, Product, Shop, middle, out, say, table
 from rich.table import Table
 
+from recsys.core.process import set_up_process
+
 PINS = (
     "img2dataset==1.47.0",
     "albumentations==1.4.24",
@@ -279,4 +281,5 @@ def most_common(causes: Mapping[str, Counter[str]], fault: str) -> str:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

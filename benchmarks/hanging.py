@@ -20,6 +20,8 @@ import sys
 import measuring
 from measuring import Product, middle, out, say, table
 
+from recsys.core.process import set_up_process
+
 WITHOUT, WITH = "none hangs", "some hang"
 RUN, STAGE = "whole run", "stage alone"
 
@@ -100,4 +102,5 @@ def scattered(good: list[Product], hanging: list[Product], seed: int) -> list[Pr
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

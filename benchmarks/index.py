@@ -35,6 +35,7 @@ from measuring import MB, out, say, table
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration, load
+from recsys.core.process import set_up_process
 from recsys.models.embedding.serving import Serving
 from recsys.ranking.ann_index import load_index
 from recsys.ranking.ann_index_building import ensure_index
@@ -332,4 +333,5 @@ def plot(measured: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

@@ -26,6 +26,7 @@ import measuring
 from measuring import Host, out, say, table
 
 from recsys.core.configuration import load
+from recsys.core.process import set_up_process
 
 POLL_S = 0.1
 """Polling interval for the host's counts, seconds."""
@@ -127,4 +128,5 @@ def wait_for(host: Host, moment: int, process: Popen[bytes]) -> bool:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

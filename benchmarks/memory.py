@@ -17,6 +17,8 @@ import sys
 import measuring
 from measuring import MB, out, say, table
 
+from recsys.core.process import set_up_process
+
 
 def main() -> int:
     parser = measuring.parser(__doc__)
@@ -53,4 +55,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

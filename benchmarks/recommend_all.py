@@ -30,6 +30,7 @@ from measuring import MB, out, say, table
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration, load
+from recsys.core.process import set_up_process
 from recsys.models import features
 from recsys.models.embedding.serving import Serving
 from recsys.ranking.price_levels import price_levels
@@ -246,4 +247,5 @@ def count_same_answers(
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

@@ -39,6 +39,7 @@ from measuring import out, say, table
 
 from recsys.core import tracking
 from recsys.core.configuration import Original
+from recsys.core.process import set_up_process
 from recsys.lifecycle import refresh_state
 
 PRICES, NEW, PICTURES, REMOVED = 100, 60, 20, 20
@@ -344,4 +345,5 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

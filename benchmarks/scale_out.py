@@ -30,6 +30,7 @@ import pandas as pd
 from machines import Network
 from measuring import out, say, table
 
+from recsys.core.process import set_up_process
 from recsys.storage.schemas import TIME, key_of
 from recsys.storage.store import Store
 from sample_shop import SampleHost
@@ -195,4 +196,5 @@ def same(one: pd.Series, other: pd.Series) -> bool:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

@@ -21,6 +21,7 @@ import pandas as pd
 from measuring import MB, out, table
 
 from recsys.core.configuration import Evaluation
+from recsys.core.process import set_up_process
 
 SIZES = {
     **{"random": 64, "pixels": 768, "HSV": 768, "raw backbone": 1280},
@@ -95,4 +96,5 @@ def evaluate_random_models(products: int) -> None:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

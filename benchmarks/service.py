@@ -37,6 +37,7 @@ from recommend_all import configured, draw
 
 from cli.servers import LOOPBACK, free_port
 from recsys.core.configuration import load
+from recsys.core.process import set_up_process
 from recsys.models.embedding.serving import models, pointer
 from recsys.ranking.gallery_loading import load_gallery
 from recsys.ranking.recommendations import recommend_missing
@@ -264,4 +265,5 @@ def _phone_sized(photo: bytes) -> bytes:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

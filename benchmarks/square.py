@@ -24,6 +24,7 @@ import numpy as np
 from measuring import MB, middle, out, say, table, verdict
 
 from recsys.core.configuration import Images
+from recsys.core.process import set_up_process
 from recsys.vision.image_decoding import PictureError, decode
 from recsys.vision.square import encode, square_picture
 
@@ -152,4 +153,5 @@ def drawn(count: int) -> list[bytes]:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

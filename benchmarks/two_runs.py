@@ -28,6 +28,7 @@ from measuring import out, say, table
 
 from cli.servers import LOOPBACK, free_port, prefect_server
 from recsys.core.configuration import load
+from recsys.core.process import set_up_process
 from recsys.ingest.images import ledger as images
 from recsys.models import features
 from recsys.models.classifier import ledger as predictions
@@ -150,4 +151,5 @@ def _wrong(home: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

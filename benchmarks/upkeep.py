@@ -32,6 +32,7 @@ from measuring import out, say, table
 
 from cli.servers import LOOPBACK, free_port, prefect_server
 from recsys.core.configuration import load
+from recsys.core.process import set_up_process
 from recsys.models.embedding.serving import serving
 from recsys.storage.compaction import files_of
 from recsys.storage.disk_use import disk_use, size_of
@@ -233,4 +234,5 @@ def _read(home: Path, configuration: Any, count: Any, well: Any) -> None:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())

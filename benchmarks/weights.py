@@ -17,6 +17,7 @@ from pathlib import Path
 from measuring import out, table, verdict
 
 from recsys.core.configuration import load
+from recsys.core.process import set_up_process
 from recsys.evaluation.weight_selection import measure_trade_off
 from recsys.reporting.pictures import weights_picture
 from recsys.storage.store import Store
@@ -48,4 +49,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    set_up_process()
     sys.exit(main())
