@@ -66,7 +66,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@$(PIP) --editable '.[dask,dev,servers]'
+	@$(PIP) --editable '.[dask,dev,heic,servers]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""Decode untrusted image files to RGB pixels: six formats, complete files only, bounded memory.
+"""Decode untrusted image files to RGB pixels: eight formats, complete files only, bounded memory.
 
 `decode` returns a `Picture`: upright pixels on white, with the size and format of the original.
 """
@@ -12,19 +12,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-FORMATS = "JPEG, PNG, WebP, GIF, BMP or TIFF"
-
-SIGNATURES: tuple[tuple[str, bytes], ...] = (
-    ("JPEG", b"\xff\xd8\xff"),
-    ("PNG", b"\x89PNG\r\n\x1a\n"),
-    ("WEBP", b"RIFF"),  # and "WEBP" after the length
-    ("GIF", b"GIF87a"),
-    ("GIF", b"GIF89a"),
-    ("BMP", b"BM"),
-    ("TIFF", b"II*\x00"),
-    ("TIFF", b"MM\x00*"),
-)
-"""First bytes of each format. Decoders of other formats are never called."""
+from recsys.vision.image_formats import FORMATS, describe_other, detect_format, skip_leading_junk, with_avif_brand
 
 WHITE = (255, 255, 255)
 LARGE = 25_000_000
@@ -33,6 +21,8 @@ BOMB_RATIO = 150
 """Pixels per byte above which a large picture counts as a decompression bomb."""
 REDUCED_RATIO = 1.5
 """Minimum longest side of a picture decoded at reduced scale, as a multiple of the square's side."""
+MAX_AVIF_ITEMS = 256
+"""Largest number of items in an AVIF. Each cell of a grid is an item, and may be larger than the header says."""
 
 ORIENTATION_TAG = 0x0112
 TRANSPOSITIONS = {
@@ -53,7 +43,7 @@ class PictureError(ValueError):
     """The bytes are not a usable picture. Fetching and reading photos convert it to errors of their own.
 
     Attributes:
-        cause: empty, not_an_image, truncated or too_many_pixels.
+        cause: empty, not_an_image, unsupported_format, truncated, too_many_pixels, or blank (raised by `square`).
     """
 
     def __init__(self, cause: str, message: str) -> None:
@@ -68,7 +58,7 @@ class Picture:
     Attributes:
         pixels: (h, w, 3) uint8 RGB, upright; may be smaller than the original.
         width, height: size of the original, pixels, upright.
-        format: JPEG, PNG, WEBP, GIF, BMP or TIFF.
+        format: JPEG, PNG, WEBP, AVIF, HEIC, GIF, BMP or TIFF.
     """
 
     pixels: np.ndarray
@@ -84,28 +74,34 @@ def decode(data: bytes, max_pixels: int, side: int) -> Picture:
     This makes 90-megapixel originals affordable. It also averages pixels where cubic scaling skips them, so the square
     is closer to an anti-aliased one than the original recipe's (`benchmarks/square.py`).
 
+    White space and byte order marks in front of the picture are skipped. HEIC needs the optional package pillow-heif.
+
     Args:
         data: the content of a whole file.
         max_pixels: maximum width × height according to the header.
         side: side of the square that the picture is decoded for, pixels.
 
     Raises:
-        PictureError: the file is empty, of no known format, incomplete, damaged or too large.
+        PictureError: the file is empty, of no format that is decoded, incomplete, damaged or too large.
     """
     if not data:
         raise PictureError("empty", "it is empty")
-    kind = _detect_format(data)
-    if kind is None:
-        raise PictureError("not_an_image", f"it is not a {FORMATS} picture")
+    data = skip_leading_junk(data)
+    kind = _require_format(data)
     Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow's own limit also applies to the frames inside a file
     picture = _decode_plain_jpeg(data, max_pixels, side) if kind == "JPEG" else None
     return _decode_with_pillow(data, kind, max_pixels, side) if picture is None else picture
 
 
-def _detect_format(data: bytes) -> str | None:
-    """Return the format according to the first bytes."""
-    kind = next((kind for kind, signature in SIGNATURES if data.startswith(signature)), None)
-    return None if kind == "WEBP" and data[8:12] != b"WEBP" else kind
+def _require_format(data: bytes) -> str:
+    """Return the format according to the first bytes; decoders of other formats are never called."""
+    kind = detect_format(data)
+    if kind is not None:
+        return kind
+    other = describe_other(data)
+    if other is not None:
+        raise PictureError("unsupported_format", f"it is {other}, not a {FORMATS} picture")
+    raise PictureError("not_an_image", f"it is not a {FORMATS} picture")
 
 
 def _decode_plain_jpeg(data: bytes, max_pixels: int, side: int) -> Picture | None:
@@ -134,14 +130,15 @@ def _decode_plain_jpeg(data: bytes, max_pixels: int, side: int) -> Picture | Non
 def _decode_with_pillow(data: bytes, kind: str, max_pixels: int, side: int) -> Picture:
     """Return the picture in a file of one format; errors as `decode`."""
     try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        with _open(data, kind) as image:
             width, height = image.size
             _require_pixels(width, height, max_pixels)
             _require_no_bomb(width, height, len(data))
             if kind == "JPEG":
                 scale = _reduction(max(width, height), side)
                 image.draft(None, (max(1, width // scale), max(1, height // scale)))
-            with _one_at_a_time(image.width * image.height):
+            # The coded size of an AVIF may be larger than the header's: libavif scales it, up to 268 megapixels.
+            with _large_lock if kind == "AVIF" else _one_at_a_time(image.width * image.height):
                 pixels, is_quarter_turned = _upright_rgb(image)
     except PictureError:
         raise
@@ -150,6 +147,33 @@ def _decode_with_pillow(data: bytes, kind: str, max_pixels: int, side: int) -> P
     except Exception as error:  # on hostile bytes Pillow's decoders raise nearly any exception
         raise PictureError("truncated", "its data is incomplete or damaged") from error
     return Picture(pixels, *((height, width) if is_quarter_turned else (width, height)), kind)
+
+
+def _open(data: bytes, kind: str) -> Image.Image:
+    """Return an image of one format whose header is read; Pillow tries no other format."""
+    if kind == "HEIC":
+        return _open_heic(data)
+    if kind == "AVIF":
+        _require_few_items(data)
+        data = with_avif_brand(data)
+    return Image.open(io.BytesIO(data), formats=[kind])
+
+
+def _open_heic(data: bytes) -> Image.Image:
+    """Return a HEIC image whose header is read; libheif limits the coded size to that of the header."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        message = "it is a HEIC picture, which needs the package pillow-heif"
+        raise PictureError("unsupported_format", message) from error
+    image: Image.Image = HeifImageFile(io.BytesIO(data))
+    return image
+
+
+def _require_few_items(data: bytes) -> None:
+    """Refuse an AVIF with so many items that decoding could take minutes. Each item has an `infe` box."""
+    if data.count(b"infe") > MAX_AVIF_ITEMS:
+        raise PictureError("too_many_pixels", f"it is an AVIF picture in more than {MAX_AVIF_ITEMS} parts")
 
 
 def _require_pixels(width: int, height: int, max_pixels: int) -> None:
