@@ -48,9 +48,16 @@ CAUSES: dict[str, Cause] = {
     ),
     # the picture
     "not_an_image": Cause("the answer is not a picture, often an error page", "replace the URL or the file"),
+    "unsupported_format": Cause(
+        "the file has a format that is not decoded, such as SVG, JPEG XL or (without pillow-heif) HEIC",
+        "publish the image as JPEG, PNG or WebP",
+    ),
     "truncated": Cause("the picture is incomplete or damaged", "upload the image again"),
     "too_many_pixels": Cause(
         "the picture has more pixels than images.max_pixels", "publish a smaller image, or raise the limit"
+    ),
+    "blank": Cause(
+        "the picture has one colour only, or at most 4 × 4 pixels", "upload a picture that shows the product"
     ),
     "placeholder": Cause(
         "many other products have the same picture: 'no image available'", "upload the product's own image"

@@ -4,6 +4,7 @@ square           pixels → (side, side, 3), the original project's recipe
 square_picture   the same for a decoded picture
 square_image     bytes of a fetched image → SquaredImage, as the store keeps it
 square_photo     bytes of a user's photo → squared pixels; `read_photo` reads a file
+decode_product_picture   bytes → decoded picture, refused if it is blank
 encode           squared pixels → the store's JPEG; `decode_squared` is its inverse
 """
 
@@ -19,8 +20,18 @@ from recsys.core.configuration import Images
 from recsys.core.errors import PermanentFetchError, PhotoError
 from recsys.vision.image_decoding import Picture, PictureError, decode
 
-REMEDIES = {"not_an_image": "give a picture", "too_many_pixels": "save it smaller"}
+REMEDIES = {
+    "not_an_image": "give a picture",
+    "unsupported_format": "save it as JPEG",
+    "too_many_pixels": "save it smaller",
+    "blank": "give a picture of the product",
+}
 """Remedy of each cause of a PictureError; the remedy of other causes is to export the photo again."""
+
+BLANK_SIDE = 4
+"""Longest side of a tracking pixel or spacer, pixels."""
+BLANK_RANGE = 2
+"""Largest range of the values of a channel (0–255) in a picture of one colour; JPEG may vary them this much."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,26 @@ def square_picture(picture: Picture, side: int) -> np.ndarray:
     return square(picture.pixels, side, (picture.width, picture.height))
 
 
+def decode_product_picture(data: bytes, settings: Images) -> Picture:
+    """Return the picture in a file, which may show a product.
+
+    Raises:
+        PictureError: the bytes are not a usable picture, or the picture is blank.
+    """
+    picture = decode(data, settings.max_pixels, settings.side)
+    if max(picture.width, picture.height) <= BLANK_SIDE:
+        raise PictureError("blank", f"it has only {picture.width} × {picture.height} pixels")
+    if _is_one_colour(picture.pixels):
+        raise PictureError("blank", "all its pixels have the same colour")
+    return picture
+
+
+def _is_one_colour(pixels: np.ndarray) -> bool:
+    """Return whether all pixels (h, w, 3) uint8 RGB have one colour; transparent pixels are white by then."""
+    few = pixels[::16, ::16]  # decides for nearly every picture of a product, in a fraction of the time
+    return all(bool((np.ptp(some, axis=(0, 1)) <= BLANK_RANGE).all()) for some in (few, pixels))
+
+
 def encode(image: np.ndarray, quality: int) -> bytes:
     """Return an RGB image (h, w, 3) uint8 as JPEG."""
     jpeg: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "420")
@@ -100,7 +131,7 @@ def square_image(data: bytes, settings: Images) -> SquaredImage:
         PermanentFetchError: the bytes are not a usable picture.
     """
     try:
-        picture = decode(data, settings.max_pixels, settings.side)
+        picture = decode_product_picture(data, settings)
     except PictureError as error:
         raise PermanentFetchError(error.cause, str(error), 200) from error
     return SquaredImage(
@@ -156,7 +187,7 @@ def square_photo(data: bytes, settings: Images, name: str = "") -> np.ndarray:
     if len(data) > settings.max_bytes:
         raise PhotoError(f"{name} has more than {settings.max_bytes:,} bytes; save it smaller")
     try:
-        return square_picture(decode(data, settings.max_pixels, settings.side), settings.side)
+        return square_picture(decode_product_picture(data, settings), settings.side)
     except PictureError as error:
         remedy = REMEDIES.get(error.cause, "export it again")
         raise PhotoError(f"{name} cannot be used: {error}; {remedy}") from error

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from recsys.core import progress
+from recsys.core.configuration import Images
 from recsys.core.errors import CatalogueError, HomeError
+from recsys.vision.square import square_image
 from sample_shop import SampleShop, draw_shop, load_shop
 from sample_shop.assortment import KINDS, product
 from sample_shop.catalogue import COLUMNS, dirt, original, rows
@@ -197,6 +199,7 @@ def test_urls_name_the_files_and_every_file_decodes(shop: SampleShop) -> None:
         with Image.open(path) as image:
             image.load()
             formats.add((image.format, image.mode))
+        square_image(path.read_bytes(), Images())  # raises an error for a blank picture
     assert {("JPEG", "RGB"), ("PNG", "RGB"), ("WEBP", "RGB")} <= formats and len(formats) >= 5
 
 

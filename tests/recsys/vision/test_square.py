@@ -88,8 +88,14 @@ def test_a_photo_is_read_squared(tmp_path):
     ("name", "content", "remedy"),
     [
         ("missing.jpg", None, "does not exist; check the path"),
-        ("text.jpg", b"this is text", "not a JPEG, PNG, WebP, GIF, BMP or TIFF picture; give a picture"),
+        ("text.jpg", b"this is text", "not a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF picture; give a picture"),
         ("empty.jpg", b"", "is empty; export it again"),
+        (
+            "logo.svg",
+            b"<svg/>",
+            "an SVG drawing, not a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF picture; save it as JPEG",
+        ),
+        ("white.png", saved(Image.new("L", (9, 9), 255), "PNG"), "the same colour; give a picture of the product"),
         ("half.png", saved(picture(), "PNG")[:150], "incomplete or damaged; export it again"),
         ("bomb.png", bomb(50_000, 50_000), "more than 200,000,000 pixels; save it smaller"),
         ("large.bin", bytes(3000), "more than 2,000 bytes; save it smaller"),

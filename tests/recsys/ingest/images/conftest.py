@@ -193,6 +193,10 @@ class FaultHost:
                 return await reply("200 OK", b"<html>Product removed</html>", "Content-Type: image/jpeg")
             case "svg":
                 return await reply("200 OK", b"<svg><script>alert(1)</script></svg>", "Content-Type: image/svg+xml")
+            case "pixel":
+                return await reply("200 OK", saved(Image.new("P", (1, 1), 0), "GIF"), "Content-Type: image/gif")
+            case "white":
+                return await reply("200 OK", saved(Image.new("RGB", (300, 300), "white"), "JPEG"))
             case "bomb":
                 return await reply("200 OK", bomb(100_000, 100_000))
             case "redirect":

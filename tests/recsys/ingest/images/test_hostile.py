@@ -96,7 +96,7 @@ def test_no_attack_reaches_the_private_network_and_each_has_its_cause(
         "credentials": ([f"http://admin:secret@127.0.0.1:{host.port}/ok/1"], "credentials"),
         "ten gigapixels": ([host.url("bomb")], "too_many_pixels"),
         "a PNG packed too tightly": ([host.url("tight")], "too_many_pixels"),
-        "an SVG with a script": ([host.url("svg")], "not_an_image"),
+        "an SVG with a script": ([host.url("svg")], "unsupported_format"),
         "5 GB": ([host.url("huge")], "too_large"),
         "an endless body": ([host.url("endless")], "too_large"),
         "a gzip bomb": ([host.url("gzip_bomb")], "too_large"),
