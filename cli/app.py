@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import recsys
+from cli.catalogue import catalogue
 from cli.clean import clean
 from cli.config import config
 from cli.console import out
@@ -34,11 +35,12 @@ EXIT_CODES = """[bold]Exit codes[/bold]
  5 home folder             14 training
  6 unknown product         15 answers of a review
  7 unusable photo          16 models
- 8 weights                130 stopped by Ctrl-C
+ 8 weights                 17 a catalogue changes too much
+130 stopped by Ctrl-C
 """
 
 PANELS = {
-    "Update a shop": (demo, run, retry, train, scrape),
+    "Update a shop": (demo, catalogue, run, retry, train, scrape),
     "See results": (status, broken, recommend, export, evaluate, labels, models),
     "Serve and operate": (serve, ui, notify, config, clean),
     "Sample shop": (sample, serve_sample),

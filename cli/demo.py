@@ -76,6 +76,7 @@ def _sample_url(folder: Path, port: int) -> str:
 
 def _print_example(home: Path, configuration: Configuration) -> None:
     """Print the recommendations of one product: the first watch, else the first product."""
+    from recsys.ingest.catalogue.facts import currency_of
     from recsys.ranking.cache_keys import products_with_image
     from recsys.ranking.single_query import recommend_product
     from recsys.storage.store import Store
@@ -85,7 +86,7 @@ def _print_example(home: Path, configuration: Configuration) -> None:
     watches = products[products["label"] == "Watches"]
     example = (watches if len(watches) else products)["product_id"].iloc[0]
     out.print(f"\nFor example, 'recsys recommend {example}':\n")
-    print_answer(recommend_product(store, configuration, example), configuration)
+    print_answer(recommend_product(store, configuration, example), currency_of(home, configuration))
 
 
 def sample(

@@ -40,7 +40,13 @@ AllowHostOption = Annotated[
     list[str] | None,
     typer.Option(help="Allow images from this host although its address is private. Repeatable."),
 ]
-CatalogueOption = Annotated[str, typer.Option(help="CSV (also .gz, .zip) or Parquet: a file or an http(s) URL.")]
+CatalogueOption = Annotated[
+    str,
+    typer.Option(
+        help="Products: a CSV, TSV, JSON, XML, Excel or Parquet file (also compressed), a folder, a pattern, an "
+        "http(s) or object-store URL, or a database URL. See 'recsys catalogue'."
+    ),
+]
 
 RuleOption = Annotated[
     Literal["default", "original"] | None,

@@ -19,7 +19,7 @@ from cli.options import (
     VisualWeightOption,
     set_values,
 )
-from recsys.core.configuration import HOME_DEFAULT, Configuration, load
+from recsys.core.configuration import HOME_DEFAULT, load
 
 if TYPE_CHECKING:
     from recsys.ranking.single_query import Answer
@@ -54,6 +54,7 @@ def recommend(
     """
     if (product_id is None) == (image is None):
         raise typer.BadParameter("name either a product id or a photo with --image")
+    from recsys.ingest.catalogue.facts import currency_of
     from recsys.ranking.single_query import recommend_photo, recommend_product
     from recsys.storage.store import Store
 
@@ -74,12 +75,11 @@ def recommend(
     if as_json:
         out.print_json(answer.to_json())
     else:
-        print_answer(answer, configuration)
+        print_answer(answer, currency_of(home, configuration))
 
 
-def print_answer(answer: Answer, configuration: Configuration) -> None:
-    """Print recommendations as a table, the query above it."""
-    currency = configuration.catalogue.currency
+def print_answer(answer: Answer, currency: str) -> None:
+    """Print recommendations as a table, the query above it; the currency is printed before prices."""
 
     def price(value: float | None) -> str:
         return "no price" if value is None or value != value else f"{currency}{value:,.0f}"

@@ -45,6 +45,10 @@ def run(
     colour_weight: ColourWeightOption = None,
     price_weight: PriceWeightOption = None,
     allow_host: AllowHostOption = None,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="Go on even if the catalogue removes, renames or merges many products."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Update a shop from its catalogue: fetch images, label, compare, recommend, report.
@@ -76,7 +80,7 @@ def run(
     with lock(home):
         Store(home)
         require_space(home, MIN_FREE)
-        parameters = {"catalogue": catalogue, "flags": flags, "stop_after": stop_after}
+        parameters = {"catalogue": catalogue, "flags": flags, "stop_after": stop_after, "accept": accept}
         run_flow("recommend", home, parameters, as_json=as_json)
         if not as_json:
             print_next_steps(home)

@@ -41,9 +41,11 @@ def run_until(last: Stage, stages: StageCounts) -> dict[Stage, int]:
     return done
 
 
-def update_shop(home: str, catalogue: str, configuration: Configuration, *, train: bool = True) -> StageCounts:
+def update_shop(
+    home: str, catalogue: str, configuration: Configuration, *, train: bool = True, accept: bool = False
+) -> StageCounts:
     """Run the whole process. Models that do not exist yet are trained, unless `train` is False."""
-    change = read_catalogue(home, catalogue, configuration)
+    change = read_catalogue(home, catalogue, configuration, accept)
     labelled = run_stage(missing_labels, label_products, home, configuration)
     save_class_balance(home)
     yield "catalogue", change.written + labelled

@@ -178,7 +178,7 @@ def test_every_exit_code_is_documented() -> None:
 
     codes = all_codes(errors.RecsysError)
     page = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
-    assert len(codes) == 15
+    assert len(codes) == 16
     for code in codes:
         assert re.search(rf"^\| {code} \|", page, re.MULTILINE), f"docs/exit-codes.md lacks exit code {code}"
         assert re.search(rf"\b{code} [a-z]", EXIT_CODES), f"recsys --help lacks exit code {code}"

@@ -12,6 +12,7 @@ products of the PromptCloud Flipkart sample); `Original` keeps those of its figu
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -22,8 +23,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from recsys.core.errors import ConfigurationError
 
@@ -89,44 +99,87 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _names(value: Any) -> Any:
+    """Return the names in a string (one, or a JSON list as in an environment variable) as a list."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.startswith("[") else [value] if value else []
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+"""Columns of a catalogue: the first one that is not empty counts. `a + b` joins two columns; `*` matches any text."""
+
+
 class Columns(Section):
-    """Names of the catalogue's columns; the defaults are those of PromptCloud."""
+    """Columns of the catalogue; an empty setting is that of the recognised preset."""
 
-    id: str = "uniq_id"
-    category_tree: str = "product_category_tree"
-    price: str = "discounted_price"
-    images: str = "image"
-    name: str = "product_name"
-    """Display name. This column and those below are optional in the file."""
-    brand: str = "brand"
-    retail_price: str = "retail_price"
-    in_stock: str = "in_stock"
-    """A word (`in stock`, `out_of_stock`, `yes`, `no`, ...) or a quantity; empty: not known."""
-
-    @property
-    def are_promptcloud(self) -> bool:
-        """Return whether the columns of id and category tree, which identify the schema, have PromptCloud's names."""
-        defaults = type(self)()
-        return (self.id, self.category_tree) == (defaults.id, defaults.category_tree)
+    id: Names = ()
+    group: Names = ()
+    """Rows with the same value are variants of one product."""
+    name: Names = ()
+    brand: Names = ()
+    category_tree: Names = ()
+    """Category path. Of several columns, the first one that is not empty counts."""
+    category_levels: Names = ()
+    """Columns with one level of the category path each, the broadest first."""
+    price: Names = ()
+    """Price to pay: the sale price, then the regular one."""
+    retail_price: Names = ()
+    """Price before a reduction; 0 means that there is none."""
+    currency: Names = ()
+    images: Names = ()
+    """Image URLs; all columns count, in their order."""
+    in_stock: Names = ()
+    """A word (`in stock`, `out_of_stock`, `yes`, `no`, ...) or a quantity; empty or another word: not known."""
+    variant_id: Names = ()
+    """Id of a variant, such as its SKU."""
+    variant: Names = ()
+    """Columns that distinguish the variants of a product, such as size and colour."""
+    attributes: Names = ()
+    """Further columns to keep for display, such as the material."""
 
 
 class Catalogue(Section):
-    """Format of a shop's export."""
+    """Format of a shop's export. An empty setting is that of the recognised preset, or else detected."""
 
+    preset: str = ""
+    """Name of a preset, or the path of a preset file; `none` uses only these settings."""
     columns: Columns = Columns()
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: str = "utf-8"
+    delimiter: str = ""
+    """Delimiter of a text: one character, or `tab`."""
+    encoding: str = ""
     """Invalid bytes are read as Windows-1252, with a note; a byte order mark takes precedence."""
-    tree_separator: Annotated[str, Field(min_length=1)] = ">>"
-    image_separator: Annotated[str, Field(min_length=1)] = "|"
-    """Separator of the URLs in a cell that is not a JSON list."""
-    currency: str = "₹"
+    tree_separator: str = ""
+    """Separator of the levels of a category path."""
+    path_separator: str = ""
+    """Separator of several category paths in one cell; the deepest one counts."""
+    image_separator: str = ""
+    """Separator of file names in a cell; URLs are separated wherever the next one begins."""
+    image_base: str = ""
+    """Address before relative image paths, such as `https://shop.example/media/`."""
+    image_files: str = ""
+    """Path of a product's image file below `image_folder`: `images/{id}.jpg`. `{id:3}` is its first 3 characters."""
+    image_folder: str = ""
+    """Folder whose files may be used as images. By default only `image_files` are, beside the catalogue."""
+    currency: str = ""
     """Printed before a price, and allowed before one in the file."""
-    decimal: Literal[".", ","] = "."
+    decimal: Literal["", ".", ","] = ""
+    query: str = ""
+    """SQL query that lists the products, if the catalogue is the URL of a database."""
     rejected_share: Share = 0.05
     """Largest share of bad rows; a catalogue with more is refused."""
+    change_share: Share = 0.2
+    """Largest share of the products that a catalogue may remove, rename or merge without `--accept`."""
     max_bytes: Positive = 8 << 30
     """Largest size of the unpacked catalogue, bytes."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, delimiter: str) -> str:
+        delimiter = {"tab": "\t", "\\t": "\t", "TAB": "\t"}.get(delimiter, delimiter)
+        if len(delimiter) > 1:
+            raise ValueError(f"{delimiter!r} is not one character; write tab for a tab")
+        return delimiter
 
 
 class Images(Section):
@@ -190,8 +243,8 @@ class Labels(Section):
 
     merge: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(FLIPKART_LABELS))
     """Label: the top-level values that are merged into it; other values give no label. The default, the original's
-    table, applies only to the PromptCloud schema, where `catalogue.columns.id` and `.category_tree` have their default
-    names. With another schema the default is an empty table: each top-level value is its own label."""
+    table, applies only to PromptCloud's Flipkart export. For another catalogue the default is an empty table: each
+    top-level value is its own label."""
     merge_coverage: Share = 0.5
     """Smallest share of rows that the table covers; below it each top level is its own label."""
     suspicious_above: Share = 0.95
@@ -714,7 +767,7 @@ def _validate(sources: list[tuple[str, dict[str, Any]]]) -> Configuration:
     for _, tree in sources:
         _merge(merged, tree)
     try:
-        return _resolve_merge_table(Configuration.model_validate(merged))
+        return Configuration.model_validate(merged)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -722,14 +775,6 @@ def _validate(sources: list[tuple[str, dict[str, Any]]]) -> Configuration:
         where = f"{origins[-1]}: " if origins else ""
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"{where}impossible value for '{key}': {message}") from error
-
-
-def _resolve_merge_table(configuration: Configuration) -> Configuration:
-    """Replace the built-in merge table by an empty one if the catalogue does not have the PromptCloud schema."""
-    if "merge" in configuration.labels.model_fields_set or configuration.catalogue.columns.are_promptcloud:
-        return configuration
-    labels = configuration.labels.model_copy(update={"merge": {}})
-    return configuration.model_copy(update={"labels": labels})
 
 
 def _merge(into: dict[str, Any], tree: Mapping[str, Any], path: str = "") -> None:

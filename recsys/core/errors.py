@@ -15,6 +15,7 @@
     ├── TrainingError          14   a training cannot start or has failed
     ├── ReviewError            15   a file of answers is not valid
     ├── ModelError             16   a model cannot serve: it does not exist, or the gate refuses it
+    ├── CatalogueChangeError   17   a catalogue would remove, rename or merge too many products
     └── FetchError                  one attempt at one URL failed; internal to fetching
         ├── PermanentFetchError     will fail again: 404, not an image, truncated, ...
         └── TransientFetchError     may succeed later: time-out, reset, 429, 5xx
@@ -42,6 +43,12 @@ class CatalogueError(RecsysError):
     """The catalogue cannot be read, or too little of it is valid."""
 
     exit_code = 4
+
+
+class CatalogueChangeError(CatalogueError):
+    """The catalogue would remove, rename or merge too many products; nothing was written."""
+
+    exit_code = 17
 
 
 class HomeError(RecsysError):

@@ -153,14 +153,14 @@ def _parsed(line: int, row: Mapping[str, str], configuration: Configuration, pro
     file, path = row["file"], row["category_path"]
     price, product_id = row.get("price", ""), row.get("product_id", "")
     try:
-        amount = cells.price(price or None, settings.decimal, settings.currency)
+        amount = cells.price(price or None, settings.decimal or ".", settings.currency)
     except ValueError as error:
         raise ValueError(f"column 'price': '{shorten(price, 40)}' is not a price") from error
     if not file:
         raise ValueError("column 'file' is empty")
     if not path and not product_id:
         raise ValueError("columns 'category_path' and 'product_id' are both empty")
-    tree = cells.category_path(path, settings.tree_separator)
+    tree = cells.category_path(path, settings.tree_separator or cells.tree_separator([path]))
     if not tree and product_id not in product_ids:
         raise ValueError(f"column 'product_id': '{shorten(product_id, 40)}' is not a product that this home can find")
     return QueryPhoto(line, file, tree, amount, product_id or None)

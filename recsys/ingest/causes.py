@@ -31,6 +31,10 @@ CAUSES: dict[str, Cause] = {
     "private_address": Cause(
         "the address is private, loopback or link-local", "add the host to images.allow_hosts if you trust it"
     ),
+    "no_file": Cause("the image file does not exist, or cannot be read", "put the file into the folder"),
+    "outside_folder": Cause(
+        "the image file is not in the folder of the catalogue's images", "set catalogue.image_folder to its folder"
+    ),
     # the connection
     "dns": Cause("the host's name does not resolve", "check the host's name in the URL", passing=True),
     "refused": Cause("the host refuses the connection", "check the host and port in the URL", passing=True),

@@ -3,7 +3,6 @@
 record refreshed    the state at the end of the last complete refresh
 """
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pandas as pd
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.tracking import TAG_CATALOGUE, TAG_FLOW_RUN, experiment, resumable
-from recsys.ingest.catalogue.source import plain_file
+from recsys.ingest.catalogue.reading import digest_of
 from recsys.ingest.images.ledger import count_images
 from recsys.models.embedding.serving import models
 from recsys.storage import records
@@ -32,15 +31,13 @@ def state_of(store: Store, catalogue: str, configuration: Configuration) -> str:
 
     Args:
         store: store of the home.
-        catalogue: a file or an http(s) URL.
+        catalogue: see `recsys.ingest.catalogue.source.inputs`.
         configuration: configuration of the refresh.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
     """
-    settings = configuration.catalogue
-    with plain_file(catalogue, store.home / "scratch", settings.max_bytes) as file, file.open("rb") as content:
-        content_digest = hashlib.file_digest(content, "sha256").hexdigest()
+    content_digest = digest_of(catalogue, configuration, store.home / "scratch")
     return digest([store.id, content_digest, configuration.of_results()])
 
 

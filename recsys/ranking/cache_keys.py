@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
+from recsys.ingest.catalogue.facts import read_facts
 from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.gallery import rows_by_value
@@ -50,7 +51,7 @@ def ranking_keys(store: Store, configuration: Configuration, serves: Serving) ->
     """
     rule = configuration.recommend
     settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size"})
-    rule_parts = [RULE_VERSION, settings, rule.stored, *gallery_versions(configuration, serves)]
+    rule_parts = [RULE_VERSION, settings, rule.stored, *gallery_versions(store, configuration, serves)]
 
     def compute() -> pd.Series:
         frame = products_with_image(store)
@@ -76,10 +77,11 @@ def product_contents(frame: pd.DataFrame, configuration: Configuration) -> NDArr
     return np.array(["\x1f".join(map(str, line)) for line in zip(*columns, strict=True)], dtype=object)
 
 
-def gallery_versions(configuration: Configuration, serves: Serving) -> list[str]:
+def gallery_versions(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
     """Return the versions and settings that a gallery depends on, besides its products."""
     versions = dict.fromkeys((features.model_version(configuration), serves.version))
-    return [*versions, configuration.price.model_dump_json()]
+    groups = ["groups of the catalogue"] if read_facts(store.home).grouped else []
+    return [*versions, configuration.price.model_dump_json(), *groups]
 
 
 def table_versions(store: Store, *tables: str) -> tuple[Hashable, ...]:

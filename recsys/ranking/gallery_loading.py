@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import NoImagesError
+from recsys.ingest.catalogue.facts import read_facts
 from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.cache_keys import (
@@ -42,7 +43,7 @@ def load_gallery(
     """
     serves = serves or serving(store.home, configuration)
     vector_tables = (features.table_name(configuration), serves.embeddings)
-    versions = [*gallery_versions(configuration, serves), str(configuration.recommend.collapses)]
+    versions = [*gallery_versions(store, configuration, serves), str(configuration.recommend.collapses)]
 
     def read() -> tuple[pd.DataFrame, Gallery]:
         frame = products_with_image(store)
@@ -88,7 +89,9 @@ def _read_gallery(store: Store, configuration: Configuration, frame: pd.DataFram
     embeddings = _matrix(embedded, "embedding", vector_rows[comparable])
     histograms = _matrix(described, "histogram", feature_rows)
     groups = None
-    if configuration.recommend.collapses:
+    if configuration.recommend.collapses and read_facts(store.home).grouped:
+        groups = np.arange(len(frame))  # the catalogue has joined the variants of each product already
+    elif configuration.recommend.collapses:
         column = described["fingerprint"]
         fingerprints = None if column.null_count else column.to_numpy()[feature_rows]
         groups = variant_groups(

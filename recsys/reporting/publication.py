@@ -90,7 +90,7 @@ def _draw_pictures(data: ReportData) -> dict[str, bytes]:
     pictures = {}
     if data.grids:
         rows = data.grids[:: max(1, len(data.grids) // GRID_ROWS)][:GRID_ROWS]  # spread over the labels
-        pictures["recommendations"] = grid_picture(rows, data.configuration.catalogue.currency)
+        pictures["recommendations"] = grid_picture(rows, data.currency)
     if len(data.map.points):
         pictures["tsne"] = tsne_picture(data.map.points, data.map.labels)
     return pictures

@@ -42,7 +42,7 @@ def render(data: ReportData) -> str:
     """Return the report as HTML that contains its style, script and images."""
     style = (TEMPLATE_FOLDER / "report.css").read_text(encoding="utf-8")
     script = (TEMPLATE_FOLDER / "report.js").read_text(encoding="utf-8")
-    template = _environment(data.configuration.catalogue.currency).get_template("report.html.j2")
+    template = _environment(data.currency).get_template("report.html.j2")
     return template.render(
         data=data,
         style=Markup(style),

@@ -10,6 +10,7 @@ from recsys.core.configuration import Configuration
 from recsys.evaluation.colour_agreement import ColourAgreement, measure_colour_agreement
 from recsys.evaluation.weight_selection import WeightTradeOff, measure_trade_off
 from recsys.ingest.addresses import without_credentials
+from recsys.ingest.catalogue.facts import currency_of
 from recsys.models.embedding.serving import serving
 from recsys.reporting.embedding_map import EmbeddingMap, map_products
 from recsys.reporting.funnel import BrokenLinks, Funnel, count_funnel, summarise_broken_links
@@ -65,6 +66,7 @@ class ReportData:
     weights: WeightTradeOff | None = None
     map: EmbeddingMap = field(default_factory=EmbeddingMap)
     grids: tuple[GridRow, ...] = ()
+    currency: str = ""
 
 
 def gather(
@@ -101,6 +103,7 @@ def gather(
         weights=measure_trade_off(store, configuration),
         map=map_products(store, serves.embeddings, shown, configuration),
         grids=build_grid(store, serves, shown, configuration),
+        currency=currency_of(store.home, configuration),
     )
 
 

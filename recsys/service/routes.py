@@ -42,7 +42,7 @@ async def labels(snapshot: CurrentSnapshot, state: State) -> Shop:
         labels=[Label(label=label, products=count) for label, count in counts],
         unlabelled=len(snapshot.gallery) - sum(count for _, count in counts),
         products=len(snapshot.gallery),
-        currency=state.configuration.catalogue.currency,
+        currency=snapshot.currency,
         knows_stock=snapshot.knows_stock,
         model=snapshot.serves.version,
         rule=Rule.model_validate(rule.model_dump(include=set(Rule.model_fields))),
@@ -71,7 +71,7 @@ def products(
 def product(product_id: ProductId, snapshot: CurrentSnapshot) -> Details:
     """Return a product."""
     row = snapshot.row(product_id)
-    return Details(**snapshot.products[row], category_path=snapshot.category_path(row))
+    return Details(**snapshot.products[row], **snapshot.details(row))
 
 
 @router.get("/images/{product_id:path}", response_class=Response, responses=documented(404))

@@ -33,10 +33,28 @@ class Product(BaseModel):
     in_stock: bool | None
 
 
+class Variant(BaseModel):
+    """A variant of a product: its id, such as a SKU, and what distinguishes it, such as `S / Red`."""
+
+    id: str | None
+    options: str | None
+    price: float | None
+    in_stock: bool | None
+
+
+class Attribute(BaseModel):
+    """A further property of a product, such as its material."""
+
+    name: str
+    value: str
+
+
 class Details(Product):
-    """A product with its category path."""
+    """A product with its category path, its variants (none if it has only one) and its further properties."""
 
     category_path: list[str]
+    variants: list[Variant]
+    attributes: list[Attribute]
 
 
 class Products(BaseModel):

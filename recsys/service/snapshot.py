@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration, Recommend
+from recsys.ingest.catalogue.facts import currency_of
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.ann_index import AnnIndex, load_index
 from recsys.ranking.cache_keys import ranking_keys
@@ -23,7 +24,7 @@ from recsys.ranking.gallery_loading import load_nonempty_gallery
 from recsys.ranking.price_levels import price_level, price_quantiles
 from recsys.ranking.reranking import Recommendations, recommend
 from recsys.ranking.single_query import unknown_product_error
-from recsys.storage.store import Store
+from recsys.storage.store import Store, literal
 
 SCORES = ("visual", "colour", "price", "total")
 PRODUCT_FIELDS = ("product_id", "name", "brand", "label", "price", "in_stock")
@@ -90,7 +91,7 @@ class Snapshot:
 
     def warm(self) -> None:
         """Compute the cached properties, so that the first requests do not wait for them."""
-        _ = self.row_of, self.products, self._search_texts, self._not_sold_out
+        _ = self.row_of, self.products, self._search_texts, self._not_sold_out, self.currency
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -105,6 +106,11 @@ class Snapshot:
         names = (*PRODUCT_FIELDS, "price_level")
         rows = zip(*values, self.gallery.price_levels.tolist(), strict=True)
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    @cached_property
+    def currency(self) -> str:
+        """The sign or code before a price."""
+        return currency_of(self.store.home, self.configuration)
 
     @cached_property
     def knows_stock(self) -> bool:
@@ -130,10 +136,14 @@ class Snapshot:
             raise unknown_product_error(self.store, product_id, self.frame)
         return row
 
-    def category_path(self, row: int) -> list[str]:
-        """Return the category path of the product at a row."""
+    def details(self, row: int) -> dict[str, Any]:
+        """Return the category path, the variants and the attributes of the product at a row."""
         path = self.frame["category_path"].iloc[row]
-        return [] if path is None else list(path)
+        columns = ["variants", "attributes"]
+        product_id = literal(str(self.gallery.product_ids[row]))
+        stored = self.store.read("products", columns, f"product_id = {product_id}").to_pylist()
+        lists = {name: (stored[0][name] if stored else None) or [] for name in columns}
+        return {"category_path": [] if path is None else list(path), **lists}
 
     def label_counts(self) -> list[tuple[str, int]]:
         """Return the labels and their numbers of products, the most frequent first."""

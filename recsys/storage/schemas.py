@@ -29,6 +29,15 @@ JPEG = pa.field(
     metadata={"lance-encoding:structural-encoding": "fullzip", "lance-encoding:compression": "none"},
 )
 
+VARIANT = pa.struct(
+    [
+        ("id", pa.string()),  # such as its SKU
+        ("options", pa.string()),  # such as `S / Red`
+        ("price", pa.float64()),
+        ("in_stock", pa.bool_()),
+    ]
+)
+
 SCHEMAS: dict[str, pa.Schema] = {
     "products": pa.schema(
         [
@@ -42,6 +51,10 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("image_urls", pa.list_(pa.string())),
             ("row_digest", pa.string()),
             ("in_stock", pa.bool_()),  # null where the catalogue does not say
+            ("currency", pa.string()),  # code of the price's currency; null where the catalogue does not say
+            ("further_paths", pa.list_(pa.string())),  # other category paths, `A > B`
+            ("variants", pa.list_(VARIANT)),  # if the product has several
+            ("attributes", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
             ("first_seen", TIME),
             ("changed", TIME),
             ("removed", TIME),  # null while the catalogue lists it

@@ -1,4 +1,4 @@
-"""The catalogue stage: read the source, reject bad rows, merge the products, record the catalogue."""
+"""The catalogue stage: read the catalogue, reject bad rows, check the change, merge the products, record it."""
 
 from datetime import datetime
 
@@ -7,6 +7,8 @@ import pyarrow as pa
 from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.core.process import return_freed_memory
+from recsys.ingest.catalogue.facts import CatalogueFacts, write_facts
+from recsys.ingest.catalogue.guard import require_plausible
 from recsys.ingest.catalogue.products import CatalogueChange, update_products
 from recsys.ingest.catalogue.reading import read_catalogue, write_rejects
 from recsys.ingest.catalogue.source import display_name
@@ -17,24 +19,32 @@ REJECTS = "rejects.csv"
 """File in the home: the rejected rows of the last catalogue, with line, column and reason."""
 
 
-def take_in(store: Store, source: str, configuration: Configuration, now: datetime) -> CatalogueChange:
-    """Bring the products up to date with a catalogue and return what changed.
+def take_in(
+    store: Store, source: str, configuration: Configuration, now: datetime, *, accept: bool = False
+) -> CatalogueChange:
+    """Update the products from a catalogue and return what changed.
 
     Args:
-        store: of the home.
-        source: a path or an http(s) URL.
-        configuration: its `catalogue` section.
-        now: the time of the changes, time-zone aware.
+        store: store of the home.
+        source: see `source.inputs`.
+        configuration: section `catalogue`.
+        now: time of the changes, time-zone aware.
+        accept: whether the catalogue may change more products than `catalogue.change_share`.
 
     Raises:
         CatalogueError: the catalogue cannot be read, or has too many bad rows; the store is unchanged.
+        CatalogueChangeError: it changes too many products; the store is unchanged.
         HomeError: the store cannot be written to.
     """
     reading = read_catalogue(source, configuration, store.home / "scratch")
     return_freed_memory()
+    if not accept:
+        require_plausible(store, reading, display_name(source), configuration.catalogue.change_share)
     change = update_products(store, reading, now)
+    write_facts(store, CatalogueFacts.of(reading))
     write_rejects(reading, store.home / REJECTS)
     return_freed_memory()
+    progress.note(f"catalogue read as {reading.format}: {reading.recognition}")
     for note in reading.notes:
         progress.note(note)
     if _is_news(store, reading.digest, change):

@@ -53,15 +53,18 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
     Raises:
         HomeError: the store cannot be written to.
     """
-    columns = ["product_id", "row_digest", "in_stock", "first_seen", "changed", "removed"]
-    stored = store.read("products", columns).to_pandas()
-    stored = stored.rename(columns={"row_digest": "stored_digest", "in_stock": "stored_stock"})
+    columns = ["product_id", "row_digest", "in_stock", "variants", "first_seen", "changed", "removed"]
+    stored = frame_of(store.read("products", columns))
+    stored = stored.rename(
+        columns={"row_digest": "stored_digest", "in_stock": "stored_stock", "variants": "stored_variants"}
+    )
     rows = reading.products.merge(stored, on="product_id", how="left", validate="one_to_one")
     new = rows["stored_digest"].isna()
     returned = rows["removed"].notna()
     differs = rows["stored_digest"] != rows["row_digest"]
     stock, stored_stock = (rows[name].astype("boolean") for name in ("in_stock", "stored_stock"))
     differs_in_stock = (stock.isna() != stored_stock.isna()) | (stock != stored_stock).fillna(False)
+    differs_in_stock |= rows["variants"].map(_stocks) != rows["stored_variants"].map(_stocks)
     restocked = differs_in_stock & ~differs & ~returned
     differs_in_content = differs & ~new
     moment = pd.Timestamp(now)
@@ -83,6 +86,11 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
         returned=int(returned.sum()),
         restocked=int(restocked.sum()),
     )
+
+
+def _stocks(variants: object) -> tuple[bool | None, ...]:
+    """Return the stock flags of a product's variants."""
+    return tuple(variant["in_stock"] for variant in variants) if isinstance(variants, list) else ()
 
 
 def _removed_rows(store: Store, product_ids: pd.Series, moment: pd.Timestamp, schema: pa.Schema) -> pa.Table:

@@ -1,58 +1,68 @@
-"""Turn a catalogue file into its products, the rejected rows, and a digest of the accepted rows."""
+"""Turn a catalogue into its products, the rejected rows, and a digest of the accepted rows."""
 
+from __future__ import annotations
+
+import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
-from recsys.core.configuration import Configuration
+from recsys.core.configuration import Catalogue, Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import CatalogueError
 from recsys.core.text import shorten
-from recsys.ingest.catalogue import cells
-from recsys.ingest.catalogue.source import HTTP_TIMEOUT_S, display_name, is_parquet, plain_file
-from recsys.ingest.catalogue.table import Reject, Table, read_csv, read_parquet
+from recsys.ingest.catalogue.formats import Layout, RawTable, open_table
+from recsys.ingest.catalogue.formats.table import folded
+from recsys.ingest.catalogue.joining import Product, join_rows
+from recsys.ingest.catalogue.mapping import ColumnMapping, map_columns, suggestion
+from recsys.ingest.catalogue.preset import Preset, Recognition, known_names, matching, recognise
+from recsys.ingest.catalogue.rows import CatalogueRow, Reject, RowReader, id_faults, image_faults
+from recsys.ingest.catalogue.source import HTTP_TIMEOUT_S, Input, display_name, inputs
 from recsys.storage.home import home_error
 from recsys.storage.spreadsheet import write_csv
 
-T = TypeVar("T")
-
-DTYPES: dict[str, Any] = {
-    "product_id": "str",
-    "name": "str",
-    "brand": "str",
-    "category_path": "object",
-    "price": "float64",
-    "retail_price": "float64",
-    "image_urls": "object",
-    "in_stock": "object",
-}
-"""dtypes of the columns that are read from a row."""
-
-LONGEST_ID = 256
-"""Maximum length of a product id, characters."""
-PRICE_BELOW = 1e12
-"""Upper bound of a price, exclusive, in the shop's currency."""
 DUPLICATE = "duplicate id"
+DTYPES: dict[str, Any] = {
+    **dict.fromkeys(("product_id", "name", "brand", "currency", "row_digest"), "str"),
+    **dict.fromkeys(("price", "retail_price"), "float64"),
+    **dict.fromkeys(
+        ("category_path", "image_urls", "in_stock", "further_paths", "variants", "attributes"),
+        "object",
+    ),
+    "position": "int64",
+}
+"""dtypes of `Reading.products`."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The contents of a catalogue.
+    """Contents of a catalogue.
 
     Attributes:
-        products: the valid products, in the order of the file: product_id, position (int64, row of the file from 0),
+        products: the valid products, in the order of the file: product_id, position (int64, its first row from 0),
             name, brand, category_path (list of str), price, retail_price (float64, null where unknown), image_urls
-            (list of str), in_stock (bool, None where unknown), row_digest (of all columns but in_stock, which changes
-            every hour and on which no computed result depends).
-        rows: number of rows in the file.
-        rejects: the rejected rows: line (int64, from 1; for Parquet the row), column (its name in the file), value
-            (shortened), reason. A row with two faults is listed twice.
+            (list of str), in_stock (bool, None where unknown), currency (of the price, null where unknown),
+            further_paths (list of str), variants (list of dict: id, options, price, in_stock), attributes (list of
+            dict: name, value), row_digest (of all columns but stock, which changes every hour and on which no computed
+            result depends).
+        rows: number of rows.
+        rejects: the rejected rows: line (int64, from 1; of a format without lines the row), column (its name in the
+            file), value (shortened), reason. A row with two faults is listed twice.
         digest: 32 hex digits over all products, independent of their order.
         notes: sentences for the user.
+        recognition: the preset.
+        format: the format of the file, in words.
+        settings: settings of the cells, those included that were detected.
+        columns: columns of the file by field.
+        currency: code or sign of most prices; empty if they have none.
+        grouped: whether the catalogue says which rows are variants of one product.
+        image_folder: folder of the image files; empty if the catalogue has URLs.
     """
 
     products: pd.DataFrame
@@ -60,6 +70,13 @@ class Reading:
     rejects: pd.DataFrame
     digest: str
     notes: list[str]
+    recognition: Recognition
+    format: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    currency: str = ""
+    grouped: bool = False
+    image_folder: str = ""
 
     @property
     def duplicates(self) -> int:
@@ -73,7 +90,12 @@ class Reading:
 
 
 def read_catalogue(
-    source: str, configuration: Configuration, scratch: Path, *, timeout_s: float = HTTP_TIMEOUT_S
+    source: str,
+    configuration: Configuration,
+    scratch: Path,
+    *,
+    timeout_s: float = HTTP_TIMEOUT_S,
+    max_rows: int | None = None,
 ) -> Reading:
     """Read the products of a catalogue, normalised and validated.
 
@@ -81,48 +103,181 @@ def read_catalogue(
     Of rows with the same id the first valid one is used; the others are rejected too, but do not count as bad.
 
     Args:
-        source: a path, a file:// or an http(s):// URL of a CSV, .csv.gz, .csv.zip or Parquet file.
-        configuration: columns, separators and limits (section `catalogue`).
+        source: see `source.inputs`; several files are one catalogue.
+        configuration: section `catalogue`.
         scratch: a folder for downloads, emptied afterwards.
-        timeout_s: seconds to wait for a server.
+        timeout_s: time limit of a server, seconds.
+        max_rows: number of rows after which to stop (default: read all).
 
     Raises:
-        CatalogueError: the file cannot be read, lacks a column, or has too many bad rows.
-        ConfigurationError: `catalogue.encoding` is unknown.
+        CatalogueError: a file cannot be read, lacks a column, or has too many bad rows.
+        ConfigurationError: `catalogue.encoding` or `catalogue.preset` is unknown.
         HomeError: `scratch` cannot be written to.
     """
-    name = display_name(source)
-    with plain_file(source, scratch, configuration.catalogue.max_bytes, timeout_s) as path:
-        read = read_parquet if is_parquet(path) else read_csv
-        table = read(path, name, configuration)
-    if table.rows == 0:
-        raise CatalogueError(f"catalogue {name} has a header and no products; export it again")
+    settings = configuration.catalogue
+    reader = _CatalogueReader(source, settings, max_rows)
+    with inputs(source, scratch, settings.max_bytes, timeout_s) as files:
+        products, repeated = join_rows(reader.rows(files), reader.rules(), grouped=reader.grouped)
+    return reader.result(products, repeated)
 
-    frame, faults = _normalise(table, configuration)
-    faults += _validate(frame, table)
-    bad = {reject.line for reject in faults}
-    frame = frame[[line not in bad for line in table.lines]]
-    repeated = frame["product_id"].duplicated()
-    rejects = table.rejects + faults
-    duplicates = [
-        Reject(table.lines[row], "id", table.columns["id"][row], DUPLICATE) for row in frame.index[repeated].tolist()
-    ]
-    _note_or_refuse(table, rejects, configuration, name)
-    if duplicates:
-        table.notes.append(
-            f"{len(duplicates)} rows are rejected because they repeat an earlier id, the first at "
-            f"{table.unit} {duplicates[0].line}"
+
+class _CatalogueReader:
+    """Reads all files of a catalogue; the preset of the first one applies to all."""
+
+    def __init__(self, source: str, settings: Catalogue, max_rows: int | None) -> None:
+        self.name, self.settings, self._max_rows = display_name(source), settings, max_rows
+        self._readers: list[RowReader] = []
+        self._format, self._notes = "", list[str]()
+        self._recognition: Recognition | None = None
+        self._file_of: list[str] = []
+        self._image_folder = ""
+
+    def rows(self, files: Iterator[Input]) -> Iterator[CatalogueRow]:
+        """Return the valid rows of all files; the first one is opened at once."""
+        first = self._open(next(files))
+        return self._all(first, files)
+
+    def _all(self, reader: RowReader, files: Iterator[Input]) -> Iterator[CatalogueRow]:
+        yield from self._read(reader)
+        for file in files:
+            yield from self._read(self._open(file))
+
+    def _read(self, reader: RowReader) -> Iterator[CatalogueRow]:
+        limit = None if self._max_rows is None else max(0, self._max_rows - reader.first_position)
+        return islice(reader.read(), limit)
+
+    def _count(self) -> int:
+        return sum(reader.rows for reader in self._readers)
+
+    def _open(self, file: Input) -> RowReader:
+        settings = self.settings
+        layout = Layout(
+            settings.delimiter,
+            settings.encoding,
+            settings.query,
+            known_names() | self._configured(),
+            settings.max_bytes,
         )
-    frame = frame[~repeated].reset_index(drop=True)
-    if frame.empty:
-        raise CatalogueError(f"catalogue {name} has no valid row")
-    return Reading(
-        products=frame,
-        rows=table.rows,
-        rejects=_rejects_frame(rejects + duplicates, configuration),
-        digest=digest(sorted(frame["row_digest"])),
-        notes=table.notes,
-    )
+        table = self._table(file, layout)
+        recognition = self._recognition or recognise(table.names, settings, self.name)
+        mapping = map_columns(table.names, recognition, settings, file.name)
+        self._recognition, self._format = recognition, table.format
+        reader = RowReader(table, mapping, self._folder_url(file, mapping), first_position=self._count())
+        self._readers.append(reader)
+        reader.is_product = not self.grouped
+        self._file_of.append(file.name)
+        return reader
+
+    def _table(self, file: Input, layout: Layout) -> RawTable:
+        return database_table(file, layout) if file.path is None else open_table(file.path, file.name, layout)
+
+    def _configured(self) -> frozenset[str]:
+        return frozenset(folded(name) for names in self.settings.columns.model_dump().values() for name in names)
+
+    def _folder_url(self, file: Input, mapping: ColumnMapping) -> str:
+        """Return the file:// URL of the folder with the image files; empty if images are not files."""
+        folder = Path(self.settings.image_folder).absolute() if self.settings.image_folder else file.folder
+        if mapping.settings["image_files"] and folder is not None:
+            first = mapping.settings["image_files"].partition("{")[0].rpartition("/")[0]
+            self._image_folder = str(folder / first)
+            return folder.as_uri()
+        self._image_folder = str(folder) if self.settings.image_folder else ""
+        return ""
+
+    def rules(self) -> Any:
+        return self._preset.rows
+
+    @property
+    def _preset(self) -> Preset:
+        assert self._recognition is not None
+        return self._recognition.preset
+
+    @property
+    def grouped(self) -> bool:
+        """Whether rows may belong together."""
+        mapping, rules = self._readers[0].mapping, self._preset.rows
+        return "group" in mapping.fields or any(
+            matching(column, mapping.columns) for column in (rules.parent, rules.members, rules.kind) if column
+        )
+
+    def result(self, products: list[Product], repeated: list[CatalogueRow]) -> Reading:
+        """Return the reading; refuse the catalogue if too many rows are bad."""
+        rows = self._count()
+        if rows == 0:
+            raise CatalogueError(f"catalogue {self.name} has a header and no products; export it again")
+        rejects = [reject for reader in self._readers for reject in reader.rejects]
+        mapping = self._readers[0].mapping
+        valid, faults = _validated(products, mapping)
+        rejects += faults
+        id_column = mapping.name_of("id")
+        duplicates = [Reject(row.line, id_column, row.id, DUPLICATE) for row in repeated]
+        notes = [note for reader in self._readers for note in (*reader.table.notes, *reader.mapping.notes)]
+        notes += _note_or_refuse(rejects, rows, self.settings, self.name, self._readers[0].table.unit)
+        notes += [note for reader in self._readers for note in reader.warnings.notes()]
+        notes += self._skipped() + self._on_duplicates(duplicates, rows)
+        currency, currency_notes = _one_currency(valid)
+        if not valid:
+            raise CatalogueError(f"catalogue {self.name} has no valid row")
+        frame = _frame(valid)
+        if not mapping.fields.get("price"):
+            hint = suggestion(next(iter(self._preset.columns.price), "price"), "price", self._readers[0].table.names)
+            notes.append(f"the catalogue has no price column{hint}: price levels are neutral, and no price is shown")
+        if not (mapping.fields.get("category_tree") or mapping.fields.get("category_levels")):
+            notes.append(
+                "the catalogue has no category column: products have no label (see catalogue.columns.category_tree)"
+            )
+        settings = dict(mapping.settings)
+        settings |= {"decimal": self._readers[0].decimal, "tree_separator": self._readers[0].tree_separator}
+        return Reading(
+            products=frame,
+            rows=rows,
+            rejects=_rejects_frame(rejects + duplicates),
+            digest=digest(sorted(frame["row_digest"])),
+            notes=notes + currency_notes,
+            recognition=self._recognition or Recognition(self._preset, 0.0),
+            format=self._format,
+            settings=settings,
+            columns={key: mapping.name_of(key) for key in mapping.fields},
+            currency=self.settings.currency or self._preset.settings.currency or currency,
+            grouped=self.grouped,
+            image_folder=self._image_folder,
+        )
+
+    def _skipped(self) -> list[str]:
+        skipped = sum((reader.skipped for reader in self._readers), Counter[str]())
+        return [f"{count:,} rows are not for sale and left out: {value}" for value, count in skipped.items()]
+
+    def _on_duplicates(self, duplicates: list[Reject], rows: int) -> list[str]:
+        if not duplicates:
+            return []
+        unit = self._readers[0].table.unit
+        return [
+            f"{len(duplicates)} rows are rejected because they repeat an earlier id, the first at {unit} "
+            f"{duplicates[0].line}"
+        ]
+
+
+def digest_of(source: str, configuration: Configuration, scratch: Path) -> str:
+    """Return a digest of the content of a catalogue, without reading its products. Errors as `read_catalogue`."""
+    settings = configuration.catalogue
+    hasher = hashlib.sha256()
+    with inputs(source, scratch, settings.max_bytes) as files:
+        for file in files:
+            if file.path is not None:
+                with file.path.open("rb") as content:
+                    hasher.update(hashlib.file_digest(content, "sha256").digest())
+            else:
+                table = database_table(file, Layout(query=settings.query))
+                for row in table.rows(table.names):
+                    hasher.update(repr(row.cells).encode())
+    return hasher.hexdigest()
+
+
+def database_table(file: Input, layout: Layout) -> RawTable:
+    """Return the table of a database."""
+    from recsys.ingest.catalogue.formats.database import DatabaseTable
+
+    return DatabaseTable(file.url, file.name, layout)
 
 
 def write_rejects(reading: Reading, path: Path) -> None:
@@ -140,127 +295,96 @@ def write_rejects(reading: Reading, path: Path) -> None:
         raise home_error(path.parent, error) from error
 
 
-def _normalise(table: Table, configuration: Configuration) -> tuple[pd.DataFrame, list[Reject]]:
-    """Return the frame of `Reading.products`, a row for each of the table's rows, and the cells that do not parse."""
-    settings = configuration.catalogue
-    faults: list[Reject] = []
-    empty = [None] * len(table.lines)
+def _validated(products: Iterable[Product], mapping: ColumnMapping) -> tuple[list[Product], list[Reject]]:
+    """Return the valid products and the faults of the others."""
+    valid, rejects = [], []
+    for product in products:
+        faults = id_faults(product.id, mapping) + image_faults(product.row, mapping)
+        rejects += [Reject(product.row.line, *fault) for fault in faults]
+        if not faults:
+            valid.append(product)
+    return valid, rejects
 
-    def parse_price(cell: Any) -> float | None:
-        return cells.price(cell, settings.decimal, settings.currency)
 
-    price_reason = f"not a price (catalogue.decimal is '{settings.decimal}')"
-    stock_reason = "neither a word for in or out of stock nor a number of pieces"
-    trees, images = table.columns["category_tree"], table.columns["images"]
+def _one_currency(products: list[Product]) -> tuple[str, list[str]]:
+    """Return the most frequent currency; remove the prices in others, which cannot be compared, with a note."""
+    counts = Counter(product.row.currency for product in products if product.row.price is not None)
+    named = Counter({code: count for code, count in counts.items() if code})
+    if not named:
+        return "", []
+    main = named.most_common(1)[0][0]
+    others = {code: count for code, count in named.items() if code != main}
+    for product in products:
+        if product.row.currency in others:
+            product.row.price = product.row.retail_price = None
+    if not others:
+        return main, []
+    listed = ", ".join(f"{count:,} in {code}" for code, count in others.items())
+    return main, [f"most prices are in {main}; those in another currency are left empty: {listed}"]
+
+
+def _frame(products: list[Product]) -> pd.DataFrame:
+    """Return the frame of `Reading.products`."""
+    rows = [product.row for product in products]
     columns: dict[str, list[Any]] = {
-        "product_id": [str(cell).strip() if cell is not None else "" for cell in table.columns["id"]],
-        "name": [cells.text(cell) for cell in table.columns.get("name", empty)],
-        "brand": [cells.text(cell) for cell in table.columns.get("brand", empty)],
-        "category_path": [cells.category_path(cell, settings.tree_separator) for cell in trees],
-        "price": _parse_column(table, "price", parse_price, price_reason, faults),
-        "retail_price": _parse_column(table, "retail_price", parse_price, price_reason, faults),
-        "image_urls": [cells.image_urls(cell, settings.image_separator) for cell in images],
+        "product_id": [product.id for product in products],
+        "position": [row.position for row in rows],
+        "name": [row.name for row in rows],
+        "brand": [row.brand for row in rows],
+        "category_path": [row.paths[0] if row.paths else [] for row in rows],
+        "price": [row.price for row in rows],
+        "retail_price": [row.retail_price for row in rows],
+        "image_urls": [row.images for row in rows],
+        "in_stock": [row.in_stock for row in rows],
+        "row_digest": [_row_digest(product) for product in products],
+        "currency": [row.currency or None for row in rows],
+        "further_paths": [[" > ".join(path) for path in row.paths[1:]] for row in rows],
+        "variants": [product.variants for product in products],
+        "attributes": [[{"name": name, "value": value} for name, value in row.attributes] for row in rows],
     }
-    digests = [digest([json.dumps(row)]) for row in zip(*columns.values(), strict=True)]
-    frame = pd.DataFrame({name: pd.Series(column, dtype=DTYPES[name]) for name, column in columns.items()})
-    frame.insert(1, "position", pd.Series(table.positions, dtype="int64"))
-    in_stock = _parse_column(table, "in_stock", cells.in_stock, stock_reason, faults)
-    frame["in_stock"] = pd.Series(in_stock, dtype=DTYPES["in_stock"])
-    frame["row_digest"] = pd.Series(digests, dtype="str")
-    return frame, faults
+    frame = pd.DataFrame({name: pd.Series(values, dtype=DTYPES[name]) for name, values in columns.items()})
+    return frame.sort_values("position", ignore_index=True)
 
 
-def _parse_column(
-    table: Table, key: str, parse: Callable[[Any], T | None], reason: str, faults: list[Reject]
-) -> list[T | None]:
-    """Return the parsed cells of a column; append a fault with this reason for each cell that does not parse."""
-    values: list[T | None] = []
-    for line, cell in zip(table.lines, table.columns.get(key, [None] * len(table.lines)), strict=True):
-        try:
-            values.append(parse(cell))
-        except (ValueError, TypeError):
-            faults.append(Reject(line, key, cell, reason))
-            values.append(None)
-    return values
+def _row_digest(product: Product) -> str:
+    """Return the digest of a product's content; it has no more parts than a catalogue of one row per product gives."""
+    row = product.row
+    path = row.paths[0] if row.paths else []
+    parts: list[Any] = [product.id, row.name, row.brand, path, row.price, row.retail_price, row.images]
+    variants = [[variant["id"], variant["options"], variant["price"]] for variant in product.variants]
+    extra = [variants, row.attributes, row.paths[1:]]
+    return digest([json.dumps([*parts, *extra] if any(extra) else parts)])
 
 
-def _validate(frame: pd.DataFrame, table: Table) -> list[Reject]:
-    """Return all faults of the normalised rows."""
-    import pandera.pandas as pandera  # here, since it takes a second to import
-
-    price = pandera.Column(
-        float,
-        pandera.Check.in_range(
-            0, PRICE_BELOW, include_min=False, include_max=False, error=f"not above 0 and below {PRICE_BELOW:.0e}"
-        ),
-        nullable=True,
-    )
-    schema = pandera.DataFrameSchema(
-        {
-            "id": pandera.Column(
-                str,
-                [
-                    pandera.Check.str_length(min_value=1, error="no id"),
-                    pandera.Check.str_length(max_value=LONGEST_ID, error=f"id longer than {LONGEST_ID} characters"),
-                ],
-            ),
-            "price": price,
-            "retail_price": price,
-            "images": pandera.Column(int, pandera.Check.ge(1, error="no http(s) image URL")),
-        }
-    )
-    validated = pd.DataFrame(
-        {
-            "id": frame["product_id"],
-            "price": frame["price"],
-            "retail_price": frame["retail_price"],
-            "images": frame["image_urls"].map(len).astype("int64"),
-        }
-    )
-    try:
-        schema.validate(validated, lazy=True)  # lazy: report all faults, not only the first
-    except pandera.errors.SchemaErrors as errors:
-        cases = errors.failure_cases
-        return [
-            Reject(table.lines[row], key, table.columns[key][row], reason)
-            for row, key, reason in zip(cases["index"], cases["column"], cases["check"], strict=True)
-        ]
-    return []
-
-
-def _note_or_refuse(table: Table, rejects: list[Reject], configuration: Configuration, name: str) -> None:
-    """Add a note with the number of bad rows and the first of them; refuse the catalogue when there are too many."""
+def _note_or_refuse(rejects: list[Reject], rows: int, settings: Catalogue, name: str, unit: str) -> list[str]:
+    """Return a note with the number of bad rows and the first of them; refuse the catalogue when there are too many."""
     if not rejects:
-        return
+        return []
     bad = len({reject.line for reject in rejects})
-    first = _first_faults(rejects, table.unit, configuration)
-    share = (bad + table.lost_lines) / (table.rows + table.lost_lines)
-    allowed = configuration.catalogue.rejected_share
-    if share > allowed:
+    first = _first_faults(rejects, unit)
+    if bad / rows > settings.rejected_share:
         raise CatalogueError(
-            f"catalogue {name}: {bad} of {table.rows} rows are bad ({share:.1%}; catalogue.rejected_share allows "
-            f"{allowed:.1%}): {first}"
+            f"catalogue {name}: {bad} of {rows} rows are bad ({bad / rows:.1%}; catalogue.rejected_share allows "
+            f"{settings.rejected_share:.1%}): {first}"
         )
-    table.notes.append(f"{bad} of {table.rows} rows are bad and rejected: {first}")
+    return [f"{bad} of {rows} rows are bad and rejected: {first}"]
 
 
-def _first_faults(rejects: list[Reject], unit: str, configuration: Configuration, count: int = 5) -> str:
+def _first_faults(rejects: list[Reject], unit: str, count: int = 5) -> str:
     """Return `line 7, discounted_price: 'x' is not a price; ...` for the first faults."""
-    names = configuration.catalogue.columns.model_dump()
     messages = []
     for reject in sorted(rejects, key=lambda reject: reject.line)[:count]:
-        location = f"{unit} {reject.line}" + (f", {names[reject.key]}" if reject.key else "")
+        location = f"{unit} {reject.line}" + (f", {reject.column}" if reject.column else "")
         messages.append(f"{location}: {shorten(reject.value, 60)!r} {reject.reason}")
     return "; ".join(messages) + (f"; and {len(rejects) - count} more" if len(rejects) > count else "")
 
 
-def _rejects_frame(rejects: list[Reject], configuration: Configuration) -> pd.DataFrame:
-    names = {**configuration.catalogue.columns.model_dump(), "": ""}
+def _rejects_frame(rejects: list[Reject]) -> pd.DataFrame:
     ordered = sorted(rejects, key=lambda reject: reject.line)
     return pd.DataFrame(
         {
             "line": pd.Series([reject.line for reject in ordered], dtype="int64"),
-            "column": pd.Series([names[reject.key] for reject in ordered], dtype="str"),
+            "column": pd.Series([reject.column for reject in ordered], dtype="str"),
             "value": pd.Series([shorten(reject.value) for reject in ordered], dtype="str"),
             "reason": pd.Series([reject.reason for reject in ordered], dtype="str"),
         }

@@ -16,6 +16,7 @@ from recsys.core.errors import FetchError, PermanentFetchError, TransientFetchEr
 from recsys.ingest.addresses import parse
 from recsys.ingest.causes import Status, fetch_error
 from recsys.ingest.images.client import Attempt, Client, Deadline
+from recsys.ingest.images.files import is_file, read_image_file
 from recsys.ingest.images.item import Item, Known, Outcome
 from recsys.ingest.images.pool import SquaringPool
 from recsys.ingest.images.response import NoAnswerError
@@ -89,11 +90,11 @@ class Downloader:
         self._room = asyncio.Semaphore(ITEMS_PER_CONNECTION * client.settings.connections)
 
     async def fetch_batch(
-        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
+        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str], folder: str
     ) -> list[Outcome]:
         """Return the outcome of each item, in their order. Arguments as `fetch_images`."""
         self._recheck_hosts(items)
-        batch = Batch(self._client, self._pool, self._batches, on_progress, placeholders)
+        batch = Batch(self._client, self._pool, self._batches, on_progress, placeholders, folder)
         self._batches += 1
         tasks: list[asyncio.Task[list[Trial]]] = []
         try:
@@ -128,6 +129,7 @@ class Batch:
 
     Attributes:
         number: earlier batches get a host's slots first.
+        folder: folder whose files may be used.
     """
 
     client: Client
@@ -135,6 +137,7 @@ class Batch:
     number: int
     on_progress: Callable[[str], None]
     placeholders: frozenset[str]
+    folder: str
 
     async def fetch(self, item: Item) -> list[Trial]:
         """Try the URLs of an item until one has an image; return the trials, the last of which has it."""
@@ -185,6 +188,8 @@ class Batch:
 
         The host's slot is held until the picture has its place in the pool's queue, which bounds what waits in memory.
         """
+        if is_file(trial.url):
+            return await self._read_file(trial)
         address = parse(trial.url)
         host = self.client.host(address)
         was_silent = trial.unanswered > 0
@@ -202,10 +207,23 @@ class Batch:
                     return None
                 squared = await self.pool.put(download.body)
             image = await squared
+        self._require_no_placeholder(trial, image)
+        return replace(image, etag=download.etag, last_modified=download.last_modified)
+
+    async def _read_file(self, trial: Trial) -> SquaredImage:
+        """Return the squared image of a file of the catalogue's image folder."""
+        settings = self.client.settings
+        async with self.client.connections:
+            body = await asyncio.to_thread(read_image_file, trial.url, self.folder, settings.max_bytes)
+            squared = await self.pool.put(body)
+        image = await squared
+        self._require_no_placeholder(trial, image)
+        return image
+
+    def _require_no_placeholder(self, trial: Trial, image: SquaredImage) -> None:
         if image.digest in self.placeholders:
             trial.placeholder = image.digest
             raise fetch_error("placeholder", "many other products have the same picture", 200)
-        return replace(image, etag=download.etag, last_modified=download.last_modified)
 
 
 def status_of(trials: Sequence[Trial]) -> Status:

@@ -29,6 +29,7 @@ def fetch_images(
     settings: Images,
     on_progress: Callable[[str], None] | None = None,
     placeholders: Collection[str] = (),
+    folder: str = "",
 ) -> list[Outcome]:
     """Return the outcome of each item, in their order: ok, broken or pending. Can be called from many threads.
 
@@ -37,12 +38,13 @@ def fetch_images(
         settings: limits, time-outs and budgets.
         on_progress: called with the status of each item as it ends, from another thread.
         placeholders: digests of pictures that stand for "no image available".
+        folder: folder whose files may be used, for file:// URLs; none by default.
 
     Raises:
         ChildProcessError: a process that decodes images ended; nothing of the batch is known.
     """
     with _shared_fetcher(settings) as fetcher:
-        outcomes = fetcher.submit(items, on_progress or (lambda status: None), frozenset(placeholders))
+        outcomes = fetcher.submit(items, on_progress or (lambda status: None), frozenset(placeholders), folder)
         try:
             return outcomes.result()
         except BaseException:  # Ctrl-C as well
@@ -74,10 +76,10 @@ class _Fetcher:
         self._loop, self._downloader, self._stop = self._started.result()
 
     def submit(
-        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str]
+        self, items: Sequence[Item], on_progress: Callable[[str], None], placeholders: frozenset[str], folder: str
     ) -> Future[list[Outcome]]:
         """Start to fetch a batch."""
-        batch = self._downloader.fetch_batch(items, on_progress, placeholders)
+        batch = self._downloader.fetch_batch(items, on_progress, placeholders, folder)
         return asyncio.run_coroutine_threadsafe(batch, self._loop)
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ from recsys.ingest.addresses import without_credentials
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.ingest.causes import explain
 from recsys.ingest.images.fetch import close_idle_fetchers, fetch_images
+from recsys.ingest.images.files import image_folder
 from recsys.ingest.images.item import Item, Known, Outcome
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.shards import Shard, shards
@@ -132,7 +133,8 @@ def fetch_shard(
         if _is_missing(ledger.get(product["product_id"]), _urls_digest(product), recheck)
     }
     items = [_item(product, ledger.get(key)) for key, product in products.items()]
-    outcomes = fetch_images(items, configuration.images, on_progress, _placeholders(str(store.home), store.id))
+    placeholders = _placeholders(str(store.home), store.id)
+    outcomes = fetch_images(items, configuration.images, on_progress, placeholders, image_folder(store.home, items))
     pending = [outcome.url for outcome in outcomes if outcome.status == "pending"]
     counts = _count(_commit(store, products, ledger, outcomes), time.monotonic() - start)
     if pending:

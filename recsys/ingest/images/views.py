@@ -29,6 +29,7 @@ from recsys.core.errors import PendingImagesError
 from recsys.core.process import return_freed_memory
 from recsys.ingest.catalogue.products import active_products
 from recsys.ingest.images.fetch import fetch_images
+from recsys.ingest.images.files import image_folder
 from recsys.ingest.images.item import Item, Outcome
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.shards import Shard, shards
@@ -105,7 +106,8 @@ def fetch_shard(
     known = _known(store, in_shard)
     items, dropped = _items(known, _further_urls(store, in_shard), configuration.images.views - 1)
     placeholders = store.read("images", ["image_digest"], f"cause = {literal('placeholder')}")["image_digest"]
-    outcomes = fetch_images(items, configuration.images, placeholders=set(placeholders.to_pylist()))
+    folder = image_folder(store.home, items)
+    outcomes = fetch_images(items, configuration.images, placeholders=set(placeholders.to_pylist()), folder=folder)
     photos = _photos(store, f"{in_shard} AND NOT {among(PHOTO_KEY, dropped)}")
     rows = [_row(item.urls[0], outcome, photos) for item, outcome in zip(items, outcomes, strict=True)]
     if rows or dropped:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from recsys.core.configuration import FLIPKART_LABELS, Configuration
 from recsys.core.digests import digest
+from recsys.ingest.catalogue.facts import read_facts
 from recsys.ingest.catalogue.products import ACTIVE
 from recsys.storage.store import Store, among
 
@@ -47,9 +48,8 @@ class MergeTable:
         )
 
     @classmethod
-    def choose(cls, listed: int, products: int, configuration: Configuration) -> MergeTable:
-        """Return the table for a catalogue of which the configured table lists the top level of some products."""
-        labels = _labels_by_value(configuration)
+    def choose(cls, labels: Mapping[str, str], listed: int, products: int, configuration: Configuration) -> MergeTable:
+        """Return the table for a catalogue of which `labels` lists the top level of some products."""
         coverage = listed / products if products else 0.0
         applied = bool(labels) and coverage >= configuration.labels.merge_coverage
         return cls(labels if applied else {}, applied, coverage)
@@ -67,14 +67,18 @@ def merge_table(top_levels: pd.Series, configuration: Configuration) -> MergeTab
         top_levels: top level of each product, null if it has none.
         configuration: `labels.merge`, applied if it lists the top level of at least `labels.merge_coverage` of them.
     """
-    listed = int(top_levels.isin(list(_labels_by_value(configuration))).sum())
-    return MergeTable.choose(listed, len(top_levels), configuration)
+    labels = _labels_by_value(configuration)
+    listed = int(top_levels.isin(list(labels)).sum())
+    return MergeTable.choose(labels, listed, len(top_levels), configuration)
 
 
 def stored_merge_table(store: Store, configuration: Configuration) -> MergeTable:
     """Return the merge table of the store's active products, without reading them."""
-    listed = store.count("products", f"{ACTIVE} AND {among('category_path[1]', _labels_by_value(configuration))}")
-    return MergeTable.choose(listed, store.count("products", ACTIVE), configuration)
+    if "merge" not in configuration.labels.model_fields_set and read_facts(store.home).labels != "original":
+        return MergeTable({}, False, 0.0)
+    labels = _labels_by_value(configuration)
+    listed = store.count("products", f"{ACTIVE} AND {among('category_path[1]', labels)}")
+    return MergeTable.choose(labels, listed, store.count("products", ACTIVE), configuration)
 
 
 def merge_table_notes(store: Store, configuration: Configuration) -> tuple[str, ...]:

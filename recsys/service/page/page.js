@@ -592,8 +592,20 @@ function clearRecommendations() {
   byId("similar-heading").textContent = "";
 }
 
+const MOST_VARIANTS = 20;
+
+function describeVariants(variants) {
+  const lines = variants.slice(0, MOST_VARIANTS).map(describeVariant);
+  return [...lines, ...(variants.length > MOST_VARIANTS ? [`and ${variants.length - MOST_VARIANTS} more`] : [])].join("\n");
+}
+
+function describeVariant({ id, options, price, in_stock: inStock }) {
+  const facts = [options ?? id, price === null ? "" : formatPrice(price), inStock === false ? "sold out" : ""];
+  return facts.filter(Boolean).join(", ");
+}
+
 function writeFacts(facts) {
-  const { name, brand, label, category_path: path } = facts;
+  const { name, brand, label, category_path: path, variants = [], attributes = [] } = facts;
   current = { id: facts.product_id, brand };
   const title = name ?? facts.product_id;
   setTitle(title);
@@ -601,7 +613,11 @@ function writeFacts(facts) {
   byId("picture").alt = title;
   byId("kind").replaceChildren(...(label ? [Object.assign(element("a", label), { href: pageUrl({ label }) })] : []));
   writeCost(byId("cost"), facts);
-  const details = Object.entries({ Brand: brand, Category: path?.join(" › "), Id: facts.product_id });
+  const details = [
+    ...Object.entries({ Brand: brand, Category: path?.join(" › "), Id: facts.product_id }),
+    ...attributes.map(({ name: term, value }) => [term, value]),
+    ["Variants", describeVariants(variants)],
+  ];
   byId("details").replaceChildren(
     ...details
       .filter(([, value]) => value)

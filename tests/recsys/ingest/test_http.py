@@ -10,7 +10,7 @@ import pytest
 
 from recsys.core.errors import CatalogueError, FetchError
 from recsys.ingest import http
-from recsys.ingest.catalogue.source import plain_file
+from recsys.ingest.catalogue.source import inputs
 
 CONTENT = b"uniq_id\n1\n"
 
@@ -128,10 +128,11 @@ def test_a_catalogue_behind_a_redirect_into_a_private_network_is_refused(server,
     server.target = f"{bystander.url}/ok"
     with (
         pytest.raises(CatalogueError, match=r"cannot be fetched: .* is not public.*give the catalogue's final URL"),
-        plain_file(f"{server.url}/catalogue.csv", tmp_path, 1000),
+        inputs(f"{server.url}/catalogue.csv", tmp_path, 1000) as files,
     ):
-        pass
+        next(files)
     assert bystander.requests == []
     server.target = "/ok"
-    with plain_file(f"{server.url}/catalogue.csv", tmp_path, 1000) as path:
-        assert path.read_bytes() == CONTENT
+    with inputs(f"{server.url}/catalogue.csv", tmp_path, 1000) as files:
+        path = next(files).path
+        assert path is not None and path.read_bytes() == CONTENT

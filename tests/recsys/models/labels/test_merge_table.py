@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from recsys.core.configuration import FLIPKART_LABELS, Configuration, load
 from recsys.core.errors import ConfigurationError
-from recsys.ingest.catalogue import read_catalogue, update_products
+from recsys.ingest.catalogue import read_catalogue
+from recsys.ingest.catalogue.intake import take_in
 from recsys.models.labels import ledger
-from recsys.models.labels.merge_table import assign_labels, merge_table, merge_table_notes, top_level
+from recsys.models.labels.merge_table import (
+    MergeTable,
+    assign_labels,
+    merge_table,
+    merge_table_notes,
+    stored_merge_table,
+    top_level,
+)
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 from sample_shop.catalogue import rows
@@ -138,23 +147,38 @@ def test_with_the_promptcloud_schema_the_built_in_table_applies() -> None:
     assert labels_of_top_levels(MOSTLY_CLOTHING, load(environ={})) == ["Clothing"] * 6 + [None] * 3 + ["Eyewear"]
 
 
-def test_with_another_schema_each_top_level_is_its_own_label() -> None:
-    assert other_schema().labels.merge == {}
-    assert labels_of_top_levels(MOSTLY_CLOTHING, other_schema()) == MOSTLY_CLOTHING
-    assert labels_of_top_levels(MOSTLY_CLOTHING, other_schema(merge_coverage=0)) == MOSTLY_CLOTHING
+def shop_of(folder: Path, top_levels: list[str], columns: str, configuration: Configuration) -> Store:
+    """Return the home of a catalogue with these top levels; `columns` are those of id, category, price and image."""
+    file = folder / "catalogue.csv"
+    lines = [f"{number},{top} >> x,9.90,http://shop.example/{number}.jpg" for number, top in enumerate(top_levels)]
+    file.write_text("\n".join([columns, *lines]))
+    store = Store(folder / "home")
+    take_in(store, str(file), configuration, NOW)
+    return store
 
 
-@pytest.mark.parametrize("column", ["id", "category_tree"])
-def test_another_name_of_id_or_category_tree_is_another_schema(column: str) -> None:
-    assert load(None, {"catalogue": {"columns": {column: "other"}}}, environ={}).labels.merge == {}
-    environment = {f"RECSYS_CATALOGUE__COLUMNS__{column.upper()}": "other"}
-    assert load(environ=environment).labels.merge == {}
+def table_of(folder: Path, columns: str, **settings: Any) -> MergeTable:
+    configuration = load(None, settings, environ={})
+    return stored_merge_table(shop_of(folder, MOSTLY_CLOTHING, columns, configuration), configuration)
 
 
-def test_other_columns_and_formats_do_not_change_the_schema() -> None:
-    columns = {"price": "retail_price", "images": "pictures", "name": "title", "brand": "maker", "in_stock": "stock"}
-    configuration = load(None, {"catalogue": {"columns": columns, "delimiter": ";"}}, environ={})
-    assert configuration.labels.merge == FLIPKART_LABELS
+def test_with_the_promptcloud_export_the_built_in_table_is_stored_and_applies(tmp_path: Path) -> None:
+    table = table_of(tmp_path, "uniq_id,product_category_tree,discounted_price,image")
+    assert table.applied and table.labels["Sunglasses"] == "Eyewear"
+
+
+@pytest.mark.parametrize(
+    "columns", ["id,category,price,image", "uniq_id,category,price,image", "id,product_category_tree,price,image"]
+)
+def test_with_another_export_each_top_level_is_its_own_label(tmp_path: Path, columns: str) -> None:
+    settings = {"catalogue": {"columns": {"category_tree": columns.split(",")[1]}}}
+    assert not table_of(tmp_path, columns, **settings).applied
+    assert not table_of(tmp_path, columns, labels={"merge_coverage": 0}, **settings).applied
+
+
+def test_a_shops_own_table_applies_to_any_export(tmp_path: Path) -> None:
+    table = table_of(tmp_path, "id,category,price,image", labels={"merge": {"Fashion": ["Clothing", "Shoes"]}})
+    assert table.applied and table.labels == {"Clothing": "Fashion", "Shoes": "Fashion"}
 
 
 def test_a_shops_own_table_applies_with_any_schema() -> None:
@@ -181,7 +205,7 @@ def test_the_built_in_table_does_not_apply_to_another_shop_that_is_mostly_clothi
     folder = shared_data / "faults" / "24_flipkart_table_on_another_shop"
     configuration = load(file=folder / "recsys.toml", environ={})
     store = Store(tmp_path / "home")
-    update_products(store, read_catalogue(str(folder / "catalogue.csv"), configuration, tmp_path / "scratch"), NOW)
+    take_in(store, str(folder / "catalogue.csv"), configuration, NOW)
     for shard in ledger.missing(store, configuration):
         ledger.label_shard(store, shard, configuration)
     balance = ledger.class_balance(store)

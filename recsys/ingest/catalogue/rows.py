@@ -1,0 +1,445 @@
+"""Turn the rows of a file into values: one `CatalogueRow` each, and the faults of their cells."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from itertools import islice
+from typing import Any
+
+from recsys.core.errors import CatalogueError
+from recsys.ingest.catalogue import cells
+from recsys.ingest.catalogue.formats import RawTable, Row
+from recsys.ingest.catalogue.mapping import ColumnMapping, Spec
+from recsys.ingest.catalogue.preset import matching
+
+SAMPLE_ROWS = 20_000
+"""Rows from which the decimal sign and the separators are detected."""
+EXAMPLES = 3
+"""Number of rows that a warning names."""
+LONGEST_ID = 256
+"""Maximum length of a product id, characters."""
+PRICE_BELOW = 1e12
+"""Upper bound of a price, exclusive."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One fault of one row.
+
+    Attributes:
+        line: line or row, from 1.
+        column: column of the file; empty for a fault of the whole row.
+        value: content of the cell.
+        reason: what is wrong.
+        file: name of the file, if the catalogue has several; else empty.
+    """
+
+    line: int
+    column: str
+    value: Any
+    reason: str
+    file: str = ""
+
+
+@dataclass
+class Warnings:
+    """Cells that were read in a way that the user should know of, by reason."""
+
+    unit: str = "line"
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, reason: str, line: int, cell: Any = None) -> None:
+        """Count a cell."""
+        self.counts[reason] += 1
+        if len(self.examples[reason]) < EXAMPLES:
+            shown = "" if cell is None else f" '{str(cell)[:40]}'"
+            self.examples[reason].append(f"{self.unit} {line}{shown}")
+
+    def notes(self) -> list[str]:
+        """Return a sentence per reason, with the number of cells and the first of them."""
+        return [
+            f"{count:,} {'row' if count == 1 else 'rows'}: {reason} ({', '.join(self.examples[reason])})"
+            for reason, count in self.counts.items()
+        ]
+
+
+@dataclass(slots=True)
+class CatalogueRow:
+    """Values of one row.
+
+    Attributes:
+        line: its first line, or its number.
+        position: its index among all rows, from 0.
+        id, group, parent: ids; empty if the row has none.
+        aliases: other ids by which a variant may name it as its parent, such as its SKU.
+        variant_id: id of the variant, such as its SKU; empty if it has none of its own.
+        kind: its kind, see `preset.Rows`.
+        members: ids of its variants, with the options of each.
+        name, brand: texts.
+        paths: category paths, the deepest first.
+        price, retail_price: amounts in `currency`.
+        images: addresses.
+        in_stock: None if not known.
+        options: what distinguishes it from the other variants of its product.
+        attributes: further columns by name.
+        for_sale: False for a draft and the like, and for a row with a fault; its variants are not for sale either.
+        tracked: False if the shop does not count its pieces.
+    """
+
+    line: int
+    position: int
+    id: str
+    group: str
+    parent: str
+    aliases: tuple[str, ...]
+    variant_id: str
+    kind: str
+    members: dict[str, str]
+    name: str | None
+    brand: str | None
+    paths: list[list[str]]
+    price: float | None
+    retail_price: float | None
+    currency: str
+    images: list[str]
+    in_stock: bool | None
+    options: tuple[tuple[str, str], ...]
+    attributes: tuple[tuple[str, str], ...]
+    for_sale: bool = True
+    tracked: bool = True
+
+
+@dataclass
+class RowReader:
+    """Reads the rows of one table.
+
+    Attributes:
+        table: the table.
+        mapping: its columns.
+        image_folder: folder for `image_files`, as a file:// URL; empty if there is none.
+        first_position: index of its first row among all rows of the catalogue.
+        rejects: faults, complete after the rows are read.
+        warnings: as `rejects`.
+        is_product: whether a row is a product; if not, several may be, and a row may lack an image.
+        rows: number of rows so far.
+        skipped: number of rows that are not for sale, by the value that says so.
+    """
+
+    table: RawTable
+    mapping: ColumnMapping
+    image_folder: str = ""
+    first_position: int = 0
+    is_product: bool = True
+    rejects: list[Reject] = field(default_factory=list)
+    warnings: Warnings = field(default_factory=Warnings)
+    rows: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.warnings.unit = self.table.unit
+        preset = self.mapping.recognition.preset
+        self._index = {column: number for number, column in enumerate(self.mapping.columns)}
+        self._skip, self._untracked = (self._values_of(each) for each in (preset.skip, preset.untracked))
+        rules = preset.rows
+        self._parent, self._members, self._kind = (
+            self._index.get(self._column(name) or "") for name in (rules.parent, rules.members, rules.kind)
+        )
+        self._aliases = [self._index[column] for name in rules.parent_keys if (column := self._column(name))]
+        self._member_pattern = re.compile(rules.members_pattern or r"[^,;|]+")
+        self._options_pattern = re.compile(rules.options_pattern) if rules.options_pattern else None
+        self._no_category = frozenset(preset.no_category)
+        self._retail_is_price = bool(
+            set(self.mapping.fields.get("retail_price", ())) & set(self.mapping.fields.get("price", ()))
+        )
+
+    def read(self) -> Iterator[CatalogueRow]:
+        """Yield the valid rows.
+
+        Raises:
+            CatalogueError: the rest of the file cannot be read, or the decimal sign of its prices is not clear.
+        """
+        rows = self.table.rows(self.mapping.columns)
+        sample = list(islice(rows, SAMPLE_ROWS))
+        self._detect([row.cells for row in sample if not row.fault])
+        for row in _chain(sample, rows):
+            position = self.first_position + self.rows
+            self.rows += 1
+            if row.fault:
+                self.rejects.append(Reject(row.number, "", row.content, row.fault))
+            elif self._is_of_ignored_kind(row.cells):
+                continue
+            elif self._is_skipped(row.cells):
+                if not self.is_product:
+                    yield self._values(row, position, None, "", for_sale=False)
+            elif parsed := self._parse(row, position):
+                yield parsed
+
+    def _values_of(self, words: Mapping[str, Sequence[str]]) -> dict[int, set[str]]:
+        """Return words of a preset by the index of their column, in lower case."""
+        found = {self._column(name): values for name, values in words.items()}
+        return {self._index[column]: {value.lower() for value in values} for column, values in found.items() if column}
+
+    def _column(self, name: str) -> str | None:
+        return next(iter(matching(name, self.mapping.columns)), None) if name else None
+
+    def _detect(self, sample: Sequence[Sequence[Any]]) -> None:
+        """Choose the decimal sign and the separator of category levels, if they are not set."""
+        settings = self.mapping.settings
+        columns = [self._index[name] for key in ("price", "retail_price") for spec in self._specs(key) for name in spec]
+        self.decimal = settings["decimal"] or self._decimal([row[column] for row in sample for column in columns])
+        trees = [self._first(row, "category_tree") for row in sample]
+        self.tree_separator = settings["tree_separator"].strip() or cells.tree_separator(tree for tree in trees if tree)
+
+    def _decimal(self, prices: list[Any]) -> str:
+        sign = cells.decimal_sign(prices)
+        if sign in (".", ","):
+            return sign
+        ambiguous = next((cell for cell in prices if isinstance(cell, str) and re.search(r"\d\.\d{3}\b", cell)), None)
+        if sign == "?" or ambiguous:
+            what = (
+                "have both '.' and ',' as decimal sign"
+                if sign == "?"
+                else f"such as '{ambiguous}' can be read in two ways"
+            )
+            raise CatalogueError(
+                f"the prices in {self.mapping.name_of('price')} {what}: set catalogue.decimal = \",\" if ',' is the "
+                'decimal sign (1.299 is 1299), or catalogue.decimal = "."'
+            )
+        return "."
+
+    def _specs(self, key: str) -> tuple[Spec, ...]:
+        return self.mapping.fields.get(key, ())
+
+    def _first(self, row: Sequence[Any], key: str) -> Any:
+        """Return the first cell of a field that is not empty."""
+        for spec in self._specs(key):
+            if not _is_empty(cell := self._cell(row, spec)):
+                return cell
+        return None
+
+    def _cell(self, row: Sequence[Any], spec: Spec) -> Any:
+        return row[self._index[spec[0]]] if len(spec) == 1 else self._joined(row, spec)
+
+    def _joined(self, row: Sequence[Any], spec: Spec) -> str | None:
+        parts = [row[self._index[name]] for name in spec]
+        return None if any(map(_is_empty, parts)) else "-".join(cells.identifier(part) for part in parts)
+
+    def _is_of_ignored_kind(self, row: Sequence[Any]) -> bool:
+        kind, rules = self._kind_of(row), self.mapping.recognition.preset.rows
+        return bool(kind) and kind not in rules.first_kinds and any(fnmatch(kind, word) for word in rules.ignored_kinds)
+
+    def _kind_of(self, row: Sequence[Any]) -> str:
+        return _word(row[self._kind]) if self._kind is not None else ""
+
+    def _is_skipped(self, row: Sequence[Any]) -> bool:
+        for column, values in self._skip.items():
+            value = _word(row[column])
+            if value.lower() in values:
+                self.skipped[f"{self.mapping.columns[column]} is {value}"] += 1
+                return True
+        return False
+
+    def _parse(self, row: Row, position: int) -> CatalogueRow | None:
+        """Return the values of a row; None if one of its cells has a fault and the row is a product.
+
+        Of a product with several rows, a faulty one is not for sale: without its first row it has no name.
+        """
+        faults: list[Fault] = []
+        price, currency = None, ""
+        try:
+            price, currency = self._price(row)
+        except _CellError as fault:
+            faults.append((fault.column, fault.value, fault.reason))
+        parsed = self._values(row, position, price, currency)
+        if self.is_product or cells.is_rounded(parsed.id):
+            faults += id_faults(parsed.id, self.mapping)
+        if self.is_product:
+            faults += image_faults(parsed, self.mapping)
+        self.rejects += [Reject(row.number, *fault) for fault in faults]
+        parsed.for_sale = not faults
+        return None if faults and self.is_product else parsed
+
+    def _values(
+        self, row: Row, position: int, price: float | None, currency: str, *, for_sale: bool = True
+    ) -> CatalogueRow:
+        values = row.cells
+        tracked = not any(_word(values[column]).lower() in words for column, words in self._untracked.items())
+        parent = values[self._parent] if self._parent is not None else None
+        return CatalogueRow(
+            line=row.number,
+            position=position,
+            id=cells.identifier(self._first(values, "id")),
+            group=cells.identifier(self._first(values, "group")),
+            parent=cells.identifier(parent).removeprefix("id:"),
+            aliases=tuple(cells.identifier(values[column]) for column in self._aliases),
+            variant_id=cells.identifier(self._first(values, "variant_id")),
+            kind=self._kind_of(values),
+            members=self._members_of(values),
+            name=cells.text(self._first(values, "name")),
+            brand=cells.text(self._first(values, "brand")),
+            paths=self._paths(values),
+            price=price,
+            retail_price=self._retail_price(row, price),
+            currency=currency or cells.currency_code(cells.text(self._first(values, "currency"))),
+            images=self._images(values),
+            in_stock=self._in_stock(row) if tracked else None,
+            options=self._options(values),
+            attributes=self._named(values, "attributes"),
+            for_sale=for_sale,
+            tracked=tracked,
+        )
+
+    def _price(self, row: Row) -> tuple[float | None, str]:
+        """Return the first price that is not empty; a 0 counts as empty if there is another one."""
+        for number, spec in enumerate(specs := self._specs("price"), start=1):
+            cell = row.cells[self._index[spec[0]]]
+            try:
+                parsed = cells.amount(_scalar(cell), self.decimal, self.mapping.settings["currency"])
+            except (ValueError, TypeError) as error:
+                reason = f"not a price (catalogue.decimal is '{self.decimal}')"
+                if isinstance(cell, str) and re.search(r"\d", cell) and re.search(r"[^\W\d_]", cell):
+                    reason += "; catalogue.currency can name the word of a currency"
+                raise _CellError(spec[0], cell, reason) from error
+            if parsed is None or (parsed.value == 0 and number < len(specs)):
+                continue
+            if not 0 < parsed.value < PRICE_BELOW:
+                raise _CellError(spec[0], cell, f"not above 0 and below {PRICE_BELOW:.0e}")
+            if parsed.is_range:
+                self.warnings.add("of a range of prices, the lowest is used", row.number, cell)
+            return parsed.value, parsed.currency
+        return None, ""
+
+    def _retail_price(self, row: Row, price: float | None) -> float | None:
+        """Return the price before a reduction; None if there is none, or it cannot be read."""
+        for spec in self._specs("retail_price"):
+            cell = _scalar(row.cells[self._index[spec[0]]])
+            try:
+                parsed = cells.amount(cell, self.decimal, self.mapping.settings["currency"])
+            except (ValueError, TypeError):
+                self.warnings.add(f"{spec[0]} is no price and is ignored", row.number, cell)
+                continue
+            if parsed is not None and 0 < parsed.value < PRICE_BELOW:
+                return None if self._retail_is_price and parsed.value == price else parsed.value
+        return None
+
+    def _in_stock(self, row: Row) -> bool | None:
+        cell = _scalar(self._first(row.cells, "in_stock"))
+        try:
+            return cells.in_stock(cell)
+        except (ValueError, TypeError):
+            word = f"{self.mapping.name_of('in_stock')} '{str(cell)[:30]}' is not known: the stock is unknown"
+            self.warnings.add(word, row.number)
+            return None
+
+    def _paths(self, row: Sequence[Any]) -> list[list[str]]:
+        if levels := self._specs("category_levels"):
+            texts = (cells.text(row[self._index[spec[0]]]) for spec in levels)
+            path = [text for text in texts if text]
+            return [path] if path else []
+        separator = self.mapping.settings["path_separator"]
+        for spec in self._specs("category_tree"):
+            paths = cells.category_paths(self._cell(row, spec), self.tree_separator, separator)
+            if found := [path for path in (path[path[0] in self._no_category :] for path in paths) if path]:
+                return found
+        return []
+
+    def _images(self, row: Sequence[Any]) -> list[str]:
+        settings = self.mapping.settings
+        found: dict[str, None] = {}
+        for spec in self._specs("images"):
+            cell = row[self._index[spec[0]]]
+            found |= dict.fromkeys(cells.addresses(cell, settings["image_separator"], settings["image_base"]))
+        if not found and settings["image_files"] and self.image_folder:
+            found[f"{self.image_folder}/{self._image_file(row, settings['image_files'])}"] = None
+        return list(found)
+
+    def _image_file(self, row: Sequence[Any], template: str) -> str:
+        """Return the path of a product's image file, with a safe name for each part of the template."""
+        from urllib.parse import quote
+
+        def fill(match: re.Match[str]) -> str:
+            column = self._column(match["column"])
+            value = cells.identifier(row[self._index[column]]) if column else ""
+            return quote(value[: int(match["length"] or len(value))].lstrip("."), safe="")
+
+        return re.sub(r"{(?P<column>[^}:]+)(?::(?P<length>\d+))?}", fill, template)
+
+    def _named(self, row: Sequence[Any], key: str) -> tuple[tuple[str, str], ...]:
+        named = ((spec[0], cells.text(row[self._index[spec[0]]])) for spec in self._specs(key))
+        return tuple((name, text) for name, text in named if text)
+
+    def _options(self, row: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+        named = ((name, self._option_texts(text)) for name, text in self._named(row, "variant"))
+        return tuple((name, text) for name, text in named if text)
+
+    def _option_texts(self, text: str) -> str:
+        return " / ".join(self._options_pattern.findall(text)) if self._options_pattern else text
+
+    def _members_of(self, row: Sequence[Any]) -> dict[str, str]:
+        cell = row[self._members] if self._members is not None else None
+        found = self._member_pattern.findall(cell) if isinstance(cell, str) else []
+        pairs = (part if isinstance(part, tuple) else (part, "") for part in found)
+        return {member.strip(): self._option_texts(options) for member, options in pairs}
+
+
+Fault = tuple[str, Any, str]
+"""Column, value and reason of a fault."""
+
+
+def id_faults(identifier: str, mapping: ColumnMapping) -> list[Fault]:
+    """Return what is wrong with an id."""
+    column = mapping.name_of("id")
+    if not identifier:
+        return [(column, identifier, "no id")]
+    if len(identifier) > LONGEST_ID:
+        return [(column, identifier, f"id longer than {LONGEST_ID} characters")]
+    if cells.is_rounded(identifier):
+        reason = "an id that a spreadsheet has rounded; export again, and import that column as text"
+        return [(column, identifier, reason)]
+    return []
+
+
+def image_faults(row: CatalogueRow, mapping: ColumnMapping) -> list[Fault]:
+    """Return what is wrong with the images of a product; keep only the addresses that can be fetched."""
+    first = next(iter(row.images), "")
+    row.images = [image for image in row.images if cells.is_web_address(image) or image.startswith("file://")]
+    if row.images:
+        return []
+    reason = "no http(s) image URL"
+    if first and ":" not in first and not mapping.settings["image_base"]:
+        reason += "; if it is a relative path, set catalogue.image_base to the address before it"
+    return [(mapping.name_of("images"), first, reason)]
+
+
+class _CellError(Exception):
+    def __init__(self, column: str, value: Any, reason: str) -> None:
+        super().__init__(reason)
+        self.column, self.value, self.reason = column, value, reason
+
+
+def _is_empty(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return not cell or cell.strip().lower() in cells.NULL_WORDS
+    return cell is None or cell == [] or (isinstance(cell, float) and cell != cell)
+
+
+def _word(cell: Any) -> str:
+    return "" if cell is None else str(cell).strip()
+
+
+def _scalar(cell: Any) -> Any:
+    """Return the first element of a list, such as of a repeated XML element; any other cell as it is."""
+    return next(iter(cell), None) if isinstance(cell, list) else cell
+
+
+def _chain(sample: list[Row], rest: Iterator[Row]) -> Iterator[Row]:
+    """Yield the sample, which is released as it is read, and the rest."""
+    sample.reverse()
+    while sample:
+        yield sample.pop()
+    yield from rest
