@@ -8,6 +8,7 @@ parquet     Parquet
 database    the result of an SQL query
 """
 
+import re
 from pathlib import Path
 
 from recsys.core.errors import CatalogueError
@@ -15,7 +16,8 @@ from recsys.ingest.catalogue.formats.table import Layout, RawTable, Row
 
 __all__ = ["Layout", "RawTable", "Row", "open_table"]
 
-PARQUET, ZIP, OLE = b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+PARQUET, ZIP, OLE, SQLITE = b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"SQLite format 3\0"
+MAX_COLUMNS = 10_000
 
 
 def open_table(path: Path, name: str, layout: Layout) -> RawTable:
@@ -30,6 +32,13 @@ def open_table(path: Path, name: str, layout: Layout) -> RawTable:
         CatalogueError: the file is damaged, or of no known format.
         ConfigurationError: `catalogue.encoding` is unknown.
     """
+    table = _table(path, name, layout)
+    if len(table.names) > MAX_COLUMNS:
+        raise CatalogueError(f"catalogue {name} has more than {MAX_COLUMNS:,} columns; check the file")
+    return table
+
+
+def _table(path: Path, name: str, layout: Layout) -> RawTable:
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(PARQUET):
@@ -47,12 +56,23 @@ def open_table(path: Path, name: str, layout: Layout) -> RawTable:
         if is_web_page(start):
             raise CatalogueError(f"catalogue {name} is a web page, not a table; check the address")
         return XmlTable(path, name, layout)
-    if start.startswith(b"{") or (start.startswith(b"[") and start[1:].lstrip(b" \t\r\n\0")[:1] in (b"{", b"]")):
+    if re.match(rb'{|\[[ \t\r\n\0]*[{}\[\]"]', start):
         from recsys.ingest.catalogue.formats.json import JsonTable
 
         return JsonTable(path, name, layout)
-    if head.startswith(b"%PDF"):
-        raise CatalogueError(f"catalogue {name} is a PDF file, not a table; export it as CSV")
+    _refuse_other_formats(head, name)
     from recsys.ingest.catalogue.formats.delimited import DelimitedTable
 
     return DelimitedTable(path, name, layout)
+
+
+def _refuse_other_formats(head: bytes, name: str) -> None:
+    """Raise CatalogueError if a file is of a format that is not read."""
+    if head.startswith(b"%PDF"):
+        raise CatalogueError(f"catalogue {name} is a PDF file, not a table; export it as CSV")
+    if head.startswith(SQLITE):
+        raise CatalogueError(
+            f"catalogue {name} is an SQLite database: name it as sqlite:///path, and set catalogue.query"
+        )
+    if head[257:262] == b"ustar":
+        raise CatalogueError(f"catalogue {name} is a tar archive; name the table in it")

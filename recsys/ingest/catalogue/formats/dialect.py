@@ -18,7 +18,7 @@ from recsys.core.errors import CatalogueError
 from recsys.core.text import shorten
 from recsys.ingest.catalogue.formats.csv_records import STRAY_QUOTE, records
 from recsys.ingest.catalogue.formats.encoding import detect_encoding
-from recsys.ingest.catalogue.formats.table import Layout
+from recsys.ingest.catalogue.formats.table import Layout, folded
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", "^": "a caret", "~": "a tilde"}
 SAMPLE = 256 << 10
@@ -214,7 +214,7 @@ def _candidate(text: str, delimiter: str, quotes: QuoteRule, known_names: frozen
     lengths = _usual_lengths(width, rows)
     fits = sum(len(record) in lengths for record in rows)
     share = fits / (len(rows) + faults) if rows or faults else 1.0
-    known = len({name.lower() for name in header} & known_names)
+    known = len({folded(name) for name in header} & known_names)
     if width == 1:
         share = 0.0  # one column is the last choice
     stray = sum(map(_stray, rows[:50]))
@@ -270,7 +270,7 @@ def _has_paired_quotes(text: str, best: _Candidate) -> bool:
 def _header_index(found: list[list[str]], counts: Counter[int], known_names: frozenset[str]) -> int:
     """Return which record is the header: the one with the most known names, else the first of the usual length."""
     top = found[:PREAMBLE]
-    known = [len({cell.lower() for cell in record} & known_names) for record in top]
+    known = [len({folded(cell) for cell in record} & known_names) for record in top]
     if max(known) >= 2:
         return known.index(max(known))
     usual = max(counts, key=lambda length: (counts[length], length))

@@ -28,6 +28,8 @@ MAX_ITEM = 8 << 20
 CHUNK = 1 << 20
 """Maximum length of what is parsed at once, bytes."""
 
+GOOGLE = "//base.google.com/ns/1.0"
+"""End of the namespace of Google's elements, in tags."""
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
@@ -162,10 +164,21 @@ def local_name(tag: str) -> str:
 
 
 def _record(item: Element, prefix: str = "", depth: int = 0) -> dict[str, Any]:
-    """Return the texts of an item's elements by name; a repeated element becomes a list, an inner one `outer.inner`."""
+    """Return the texts of an item's elements by name; a repeated element becomes a list, an inner one `outer.inner`.
+
+    Of elements with the same name in several namespaces, such as `title` and `g:title`, Google's count, else the first.
+    """
+    namespaces: dict[str, str] = {}
     record: dict[str, Any] = {}
     for element in item:
-        name = f"{prefix}{local_name(element.tag)}"
+        namespace, _, name = element.tag.rpartition("}")
+        if namespaces.setdefault(name, namespace) != namespace:
+            if not namespace.endswith(GOOGLE):
+                continue
+            namespaces[name] = namespace
+            for key in [key for key in record if key == f"{prefix}{name}" or key.startswith(f"{prefix}{name}.")]:
+                del record[key]
+        name = f"{prefix}{name}"
         if len(element) and depth < 3:
             for key, value in _record(element, f"{name}.", depth + 1).items():
                 _add(record, key, value)
