@@ -96,7 +96,10 @@ def display_name(source: str) -> str:
     try:
         url = urlsplit(source)
     except ValueError as error:
-        raise CatalogueError(f"catalogue {source} is not a URL ({error}); check it") from error
+        raise CatalogueError(f"catalogue {source.rpartition('@')[2]} is not a URL ({error}); check it") from error
+    if is_database(source):  # a password may have any character
+        location, _, query = source.partition("://")[2].partition("?")
+        return f"{url.scheme}://" + ("…" if "@" in query else location.rpartition("@")[2])
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
