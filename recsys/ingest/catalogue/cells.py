@@ -13,10 +13,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import orjson
+
 from recsys.ingest.catalogue.formats.table import of_record
 
 NULL_WORDS = frozenset({"", "-", "--", "nan", "null", "none", "n/a", "#n/a", "\\n"})
 """Words for a missing value, in lower case."""
+LONGEST_NULL_WORD = max(map(len, NULL_WORDS))
 NO_PRICE = NULL_WORDS | {"na"}
 NO_IMAGE = NULL_WORDS | {"no_selection"}
 
@@ -51,9 +54,11 @@ krone share `kr`."""
 FROM_WORDS = r"from|starting at|as low as|ab|von|à partir de|a partir de|desde|vanaf|da|od"
 _WORDS = "|".join(sorted(map(re.escape, CURRENCIES), key=len, reverse=True))
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u2060\ufeff\ufffe\uffff]")
+_ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
 _PLAIN_PRICE = re.compile(r"\d+(?:\.\d{1,2})?")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _URL_START = r"(?:https?:)?//|data:|file://"
+_FIRST_URL = re.compile(_URL_START, re.IGNORECASE)
 _NEXT_URL = re.compile(rf"[\s,;|]+(?={_URL_START})", re.IGNORECASE)
 TREE_SEPARATORS = (">>", "›", "→", "»", ">", "::", "|", "/")
 """Separators of category levels that are detected; in a cell the first one that occurs most often counts."""
@@ -79,9 +84,17 @@ def text(cell: Any) -> str | None:
         return None
     if isinstance(cell, list):
         cell = ", ".join(_strings(cell))
-    plain = html.unescape(str(cell))
+    cell = str(cell)
+    plain = _unescaped(cell)
     plain = " ".join(_without_control(plain).split())
-    return None if plain.lower() in NULL_WORDS else plain
+    return None if len(plain) <= LONGEST_NULL_WORD and plain.lower() in NULL_WORDS else plain
+
+
+def is_empty(cell: Any) -> bool:
+    """Return whether a cell has no value."""
+    if isinstance(cell, str):
+        return not cell or (len(cell) < 16 and cell.strip().lower() in NULL_WORDS) or cell.isspace()
+    return cell is None or cell == [] or (isinstance(cell, float) and cell != cell)
 
 
 def identifier(cell: Any) -> str:
@@ -98,7 +111,7 @@ def identifier(cell: Any) -> str:
 
 def is_rounded(identifier: str) -> bool:
     """Return whether a spreadsheet has replaced an id by a rounded number, such as 8.90E+12."""
-    return re.fullmatch(r"\d(?:[.,]\d+)?E\+?\d{1,3}", identifier, re.IGNORECASE) is not None and "+" in identifier
+    return "+" in identifier and _ROUNDED.fullmatch(identifier) is not None
 
 
 def price(cell: Any, decimal: str = ".", currency: str = "") -> float | None:
@@ -261,7 +274,7 @@ def category_paths(cell: Any, separator: str = ">>", path_separator: str = "") -
     """
     found = _parts(cell)
     if found and all(isinstance(part, list) for part in found):
-        return _deepest_first(_levels(map(html.unescape, _strings(part))) for part in found)
+        return _deepest_first([_levels(map(_unescaped, _strings(part))) for part in found])
     trees = _strings(found)
     if not trees:
         return []
@@ -273,13 +286,19 @@ def category_paths(cell: Any, separator: str = ">>", path_separator: str = "") -
     elif is_list and not path_separator:
         cells = trees  # a list has one path per element
     else:
-        cells = _several_paths(html.unescape(trees[0]), separator, path_separator)
-    return _deepest_first(_levels(html.unescape(part).split(separator) if separator else [part]) for part in cells)
+        cells = _several_paths(_unescaped(trees[0]), separator, path_separator)
+    return _deepest_first([_levels(_unescaped(part).split(separator) if separator else [part]) for part in cells])
+
+
+def _unescaped(text: str) -> str:
+    return html.unescape(text) if "&" in text else text
 
 
 def _deepest_first(paths: Iterable[list[str]]) -> list[list[str]]:
-    unique = [list(path) for path in dict.fromkeys(tuple(path) for path in paths if path)]
-    return sorted(unique, key=len, reverse=True)
+    listed = [path for path in paths if path]
+    if len(listed) < 2:
+        return listed
+    return sorted(map(list, dict.fromkeys(map(tuple, listed))), key=len, reverse=True)
 
 
 def category_path(cell: Any, separator: str = ">>", path_separator: str = "") -> list[str]:
@@ -330,9 +349,13 @@ def addresses(cell: Any, separator: str = "", base: str = "") -> list[str]:
     """
     found: dict[str, None] = {}
     for element in _elements(cell):
-        for part in _split_addresses(_ENTITY.sub(lambda match: html.unescape(match[0]), element), separator):
-            address = part.strip().strip("\"'") if part.strip()[:1] in "\"'" else part.strip()
-            if address.lower() in NO_IMAGE or address.lower().startswith("data:"):
+        if "&" in element:
+            element = _ENTITY.sub(lambda match: html.unescape(match[0]), element)
+        for part in _split_addresses(element, separator):
+            address = part.strip()
+            if address[:1] in ('"', "'"):
+                address = address.strip("\"'")
+            if address.lower() in NO_IMAGE or address[:5].lower() == "data:":
                 continue
             if address.startswith("//"):
                 address = f"https:{address}"
@@ -349,7 +372,7 @@ def is_web_address(address: str) -> bool:
 
 def _split_addresses(element: str, separator: str) -> list[str]:
     element = element.strip()
-    if re.match(_URL_START, element, re.IGNORECASE):
+    if _FIRST_URL.match(element):
         return [part.rstrip(" ,;|") for part in _NEXT_URL.split(element)]
     if separator:
         return element.split(separator)
@@ -370,10 +393,19 @@ def _parts(cell: Any) -> list[Any]:
         if not stripped.startswith("["):
             return [stripped] if stripped.lower() not in NULL_WORDS else []
         try:
-            cell = json.loads(stripped)
-        except (ValueError, RecursionError):
-            return _loose_list(stripped)
+            cell = orjson.loads(stripped)
+        except ValueError:
+            return _lenient_list(stripped)
     return cell if isinstance(cell, list) else [cell]
+
+
+def _lenient_list(cell: str) -> list[Any]:
+    """Return the elements of a list that is not strict JSON."""
+    try:
+        parsed = json.loads(cell)  # with half surrogate pairs and NaN
+    except (ValueError, RecursionError):
+        return _loose_list(cell)
+    return parsed if isinstance(parsed, list) else [parsed]
 
 
 def _strings(parts: Iterable[Any]) -> list[str]:

@@ -207,7 +207,7 @@ class _CatalogueReader:
             raise CatalogueError(f"catalogue {self.name} has a header and no products; export it again")
         rejects = [reject for reader in self._readers for reject in reader.rejects]
         mapping = self._readers[0].mapping
-        valid, faults = _validated(products, mapping)
+        valid, faults = _validated(products, mapping) if self.grouped else (products, [])  # rows are validated
         rejects += faults
         id_column = mapping.name_of("id")
         duplicates = [Reject(row.line, id_column, row.id, DUPLICATE) for row in repeated]
@@ -338,12 +338,16 @@ def _frame(products: list[Product]) -> pd.DataFrame:
         "in_stock": [row.in_stock for row in rows],
         "row_digest": [_row_digest(product) for product in products],
         "currency": [row.currency or None for row in rows],
-        "further_paths": [[" > ".join(path) for path in row.paths[1:]] for row in rows],
+        "further_paths": [[" > ".join(path) for path in row.paths[1:]] if len(row.paths) > 1 else [] for row in rows],
         "variants": [product.variants for product in products],
-        "attributes": [[{"name": name, "value": value} for name, value in row.attributes] for row in rows],
+        "attributes": [_named(row.attributes) if row.attributes else [] for row in rows],
     }
     frame = pd.DataFrame({name: pd.Series(values, dtype=DTYPES[name]) for name, values in columns.items()})
     return frame.sort_values("position", ignore_index=True)
+
+
+def _named(attributes: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in attributes]
 
 
 def _row_digest(product: Product) -> str:

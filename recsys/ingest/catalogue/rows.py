@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from recsys.core.errors import CatalogueError
@@ -144,6 +145,10 @@ class RowReader:
         self.warnings.unit = self.table.unit
         preset = self.mapping.recognition.preset
         self._index = {column: number for number, column in enumerate(self.mapping.columns)}
+        self._getters = {
+            key: tuple((spec[0], self._getter(spec)) for spec in specs) for key, specs in self.mapping.fields.items()
+        }
+        self._settings = dict(self.mapping.settings)
         self._skip, self._untracked = (self._values_of(each) for each in (preset.skip, preset.untracked))
         rules = preset.rows
         self._parent, self._members, self._kind = (
@@ -190,8 +195,8 @@ class RowReader:
     def _detect(self, sample: Sequence[Sequence[Any]]) -> None:
         """Choose the decimal sign and the separator of category levels, if they are not set."""
         settings = self.mapping.settings
-        columns = [self._index[name] for key in ("price", "retail_price") for spec in self._specs(key) for name in spec]
-        self.decimal = settings["decimal"] or self._decimal([row[column] for row in sample for column in columns])
+        prices = (cell for row in sample for key in ("price", "retail_price") for _, cell in self._cells(row, key))
+        self.decimal = settings["decimal"] or self._decimal(list(prices))
         trees = [self._first(row, "category_tree") for row in sample]
         self.tree_separator = settings["tree_separator"].strip() or cells.tree_separator(tree for tree in trees if tree)
 
@@ -212,24 +217,33 @@ class RowReader:
             )
         return "."
 
-    def _specs(self, key: str) -> tuple[Spec, ...]:
-        return self.mapping.fields.get(key, ())
+    def _cells(self, row: Sequence[Any], key: str) -> Iterator[tuple[str, Any]]:
+        """Yield the column and the cell of each column of a field."""
+        for column, get in self._getters.get(key, ()):
+            yield column, get(row)
 
     def _first(self, row: Sequence[Any], key: str) -> Any:
         """Return the first cell of a field that is not empty."""
-        for spec in self._specs(key):
-            if not _is_empty(cell := self._cell(row, spec)):
+        for _, get in self._getters.get(key, ()):
+            if not cells.is_empty(cell := get(row)):
                 return cell
         return None
 
-    def _cell(self, row: Sequence[Any], spec: Spec) -> Any:
-        return row[self._index[spec[0]]] if len(spec) == 1 else self._joined(row, spec)
+    def _getter(self, spec: Spec) -> Callable[[Sequence[Any]], Any]:
+        """Return a function that returns the cell of one column of a row, or the joined cells of several."""
+        indexes = [self._index[name] for name in spec]
+        if len(indexes) == 1:
+            return itemgetter(indexes[0])
 
-    def _joined(self, row: Sequence[Any], spec: Spec) -> str | None:
-        parts = [row[self._index[name]] for name in spec]
-        return None if any(map(_is_empty, parts)) else "-".join(cells.identifier(part) for part in parts)
+        def joined(row: Sequence[Any]) -> str | None:
+            parts = [row[index] for index in indexes]
+            return None if any(map(cells.is_empty, parts)) else "-".join(map(cells.identifier, parts))
+
+        return joined
 
     def _is_of_ignored_kind(self, row: Sequence[Any]) -> bool:
+        if self._kind is None:
+            return False
         kind, rules = self._kind_of(row), self.mapping.recognition.preset.rows
         return bool(kind) and kind not in rules.first_kinds and any(fnmatch(kind, word) for word in rules.ignored_kinds)
 
@@ -268,16 +282,15 @@ class RowReader:
         self, row: Row, position: int, price: float | None, currency: str, *, for_sale: bool = True
     ) -> CatalogueRow:
         values = row.cells
-        tracked = not any(_word(values[column]).lower() in words for column, words in self._untracked.items())
-        parent = values[self._parent] if self._parent is not None else None
+        tracked = not self._untracked or self._is_tracked(values)
         return CatalogueRow(
             line=row.number,
             position=position,
-            id=cells.identifier(self._first(values, "id")),
-            group=cells.identifier(self._first(values, "group")),
-            parent=cells.identifier(parent).removeprefix("id:"),
-            aliases=tuple(cells.identifier(values[column]) for column in self._aliases),
-            variant_id=cells.identifier(self._first(values, "variant_id")),
+            id=self._id(values, "id"),
+            group=self._id(values, "group"),
+            parent="" if self._parent is None else cells.identifier(values[self._parent]).removeprefix("id:"),
+            aliases=tuple([cells.identifier(values[column]) for column in self._aliases]),
+            variant_id=self._id(values, "variant_id"),
             kind=self._kind_of(values),
             members=self._members_of(values),
             name=cells.text(self._first(values, "name")),
@@ -285,7 +298,7 @@ class RowReader:
             paths=self._paths(values),
             price=price,
             retail_price=self._retail_price(row, price),
-            currency=currency or cells.currency_code(cells.text(self._first(values, "currency"))),
+            currency=currency or self._currency(values),
             images=self._images(values),
             in_stock=self._in_stock(row) if tracked else None,
             options=self._options(values),
@@ -294,21 +307,32 @@ class RowReader:
             tracked=tracked,
         )
 
+    def _id(self, row: Sequence[Any], key: str) -> str:
+        return cells.identifier(self._first(row, key)) if key in self._getters else ""
+
+    def _currency(self, row: Sequence[Any]) -> str:
+        return cells.currency_code(cells.text(self._first(row, "currency"))) if "currency" in self._getters else ""
+
+    def _is_tracked(self, row: Sequence[Any]) -> bool:
+        """Return whether the pieces in stock are counted."""
+        return not any(_word(row[column]).lower() in words for column, words in self._untracked.items())
+
     def _price(self, row: Row) -> tuple[float | None, str]:
         """Return the first price that is not empty; a 0 counts as empty if there is another one."""
-        for number, spec in enumerate(specs := self._specs("price"), start=1):
-            cell = row.cells[self._index[spec[0]]]
+        others = len(self._getters.get("price", ()))
+        for column, cell in self._cells(row.cells, "price"):
+            others -= 1
             try:
-                parsed = cells.amount(_scalar(cell), self.decimal, self.mapping.settings["currency"])
+                parsed = cells.amount(_scalar(cell), self.decimal, self._settings["currency"])
             except (ValueError, TypeError) as error:
                 reason = f"not a price (catalogue.decimal is '{self.decimal}')"
                 if isinstance(cell, str) and re.search(r"\d", cell) and re.search(r"[^\W\d_]", cell):
                     reason += "; catalogue.currency can name the word of a currency"
-                raise _CellError(spec[0], cell, reason) from error
-            if parsed is None or (parsed.value == 0 and number < len(specs)):
+                raise _CellError(column, cell, reason) from error
+            if parsed is None or (parsed.value == 0 and others):
                 continue
             if not 0 < parsed.value < PRICE_BELOW:
-                raise _CellError(spec[0], cell, f"not above 0 and below {PRICE_BELOW:.0e}")
+                raise _CellError(column, cell, f"not above 0 and below {PRICE_BELOW:.0e}")
             if parsed.is_range:
                 self.warnings.add("of a range of prices, the lowest is used", row.number, cell)
             return parsed.value, parsed.currency
@@ -316,18 +340,20 @@ class RowReader:
 
     def _retail_price(self, row: Row, price: float | None) -> float | None:
         """Return the price before a reduction; None if there is none, or it cannot be read."""
-        for spec in self._specs("retail_price"):
-            cell = _scalar(row.cells[self._index[spec[0]]])
+        for column, value in self._cells(row.cells, "retail_price"):
+            cell = _scalar(value)
             try:
-                parsed = cells.amount(cell, self.decimal, self.mapping.settings["currency"])
+                parsed = cells.amount(cell, self.decimal, self._settings["currency"])
             except (ValueError, TypeError):
-                self.warnings.add(f"{spec[0]} is no price and is ignored", row.number, cell)
+                self.warnings.add(f"{column} is no price and is ignored", row.number, cell)
                 continue
             if parsed is not None and 0 < parsed.value < PRICE_BELOW:
                 return None if self._retail_is_price and parsed.value == price else parsed.value
         return None
 
     def _in_stock(self, row: Row) -> bool | None:
+        if "in_stock" not in self._getters:
+            return None
         cell = _scalar(self._first(row.cells, "in_stock"))
         try:
             return cells.in_stock(cell)
@@ -337,22 +363,21 @@ class RowReader:
             return None
 
     def _paths(self, row: Sequence[Any]) -> list[list[str]]:
-        if levels := self._specs("category_levels"):
-            texts = (cells.text(row[self._index[spec[0]]]) for spec in levels)
+        if "category_levels" in self._getters:
+            texts = (cells.text(cell) for _, cell in self._cells(row, "category_levels"))
             path = [text for text in texts if text]
             return [path] if path else []
-        separator = self.mapping.settings["path_separator"]
-        for spec in self._specs("category_tree"):
-            paths = cells.category_paths(self._cell(row, spec), self.tree_separator, separator)
+        separator = self._settings["path_separator"]
+        for _, cell in self._cells(row, "category_tree"):
+            paths = cells.category_paths(cell, self.tree_separator, separator)
             if found := [path for path in (path[path[0] in self._no_category :] for path in paths) if path]:
                 return found
         return []
 
     def _images(self, row: Sequence[Any]) -> list[str]:
-        settings = self.mapping.settings
+        settings = self._settings
         found: dict[str, None] = {}
-        for spec in self._specs("images"):
-            cell = row[self._index[spec[0]]]
+        for _, cell in self._cells(row, "images"):
             found |= dict.fromkeys(cells.addresses(cell, settings["image_separator"], settings["image_base"]))
         if not found and settings["image_files"] and self.image_folder:
             found[f"{self.image_folder}/{self._image_file(row, settings['image_files'])}"] = None
@@ -370,10 +395,14 @@ class RowReader:
         return re.sub(r"{(?P<column>[^}:]+)(?::(?P<length>\d+))?}", fill, template)
 
     def _named(self, row: Sequence[Any], key: str) -> tuple[tuple[str, str], ...]:
-        named = ((spec[0], cells.text(row[self._index[spec[0]]])) for spec in self._specs(key))
+        if key not in self._getters:
+            return ()
+        named = ((column, cells.text(cell)) for column, cell in self._cells(row, key))
         return tuple((name, text) for name, text in named if text)
 
     def _options(self, row: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+        if "variant" not in self._getters:
+            return ()
         named = ((name, self._option_texts(text)) for name, text in self._named(row, "variant"))
         return tuple((name, text) for name, text in named if text)
 
@@ -381,7 +410,9 @@ class RowReader:
         return " / ".join(self._options_pattern.findall(text)) if self._options_pattern else text
 
     def _members_of(self, row: Sequence[Any]) -> dict[str, str]:
-        cell = row[self._members] if self._members is not None else None
+        if self._members is None:
+            return {}
+        cell = row[self._members]
         found = self._member_pattern.findall(cell) if isinstance(cell, str) else []
         pairs = (part if isinstance(part, tuple) else (part, "") for part in found)
         return {member.strip(): self._option_texts(options) for member, options in pairs}
@@ -420,12 +451,6 @@ class _CellError(Exception):
     def __init__(self, column: str, value: Any, reason: str) -> None:
         super().__init__(reason)
         self.column, self.value, self.reason = column, value, reason
-
-
-def _is_empty(cell: Any) -> bool:
-    if isinstance(cell, str):
-        return not cell or cell.strip().lower() in cells.NULL_WORDS
-    return cell is None or cell == [] or (isinstance(cell, float) and cell != cell)
 
 
 def _word(cell: Any) -> str:
