@@ -205,7 +205,8 @@ def decimal_sign(cells: Iterable[Any]) -> str:
         for number in re.findall(r"\d[\d.,'’\s]*|[.,]\d+", cell[:LONGEST_PRICE]) if isinstance(cell, str) else ():
             if sign := _decimal_sign_of(number.strip()):
                 counts[sign] += 1
-    if min(counts.values()) > 0.02 * max(counts.values()):
+    most = max(counts.values())
+    if min(counts.values()) > max(0.02 * most, most >= 20):  # a single bad price among many rejects its row
         return "?"
     return max(counts, key=lambda sign: counts[sign]) if any(counts.values()) else ""
 

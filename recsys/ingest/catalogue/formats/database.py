@@ -61,6 +61,8 @@ class DatabaseTable(RawTable):
 
         try:
             url = sqlalchemy.make_url(self._url)
+            if url.drivername == "postgres":  # the older name, in the URLs of hosting services
+                url = url.set(drivername="postgresql")
             if url.get_backend_name() == "sqlite":
                 self._check_file(url)
             engine = sqlalchemy.create_engine(url, hide_parameters=True)

@@ -122,7 +122,7 @@ class JsonTable(RawTable):
                 continue
             counts[path] += 1
             if counts[path] > SAMPLE_RECORDS:
-                break
+                continue
             with contextlib.suppress(ValueError, RecursionError):
                 record = self._parsed(text)
                 names[path] |= {folded(name) for name in flatten(record)} & known_names
