@@ -74,9 +74,10 @@ class DatabaseTable(RawTable):
             remedy = "check its port, and write special characters of the password as %40 for @"
             raise self._error("has a URL that is not valid", remedy) from error
         try:
-            with engine.connect().execution_options(stream_results=True, yield_per=BATCH) as connection:
+            with engine.connect() as connection:
                 if statement := READ_ONLY.get(url.get_backend_name()):
                     connection.exec_driver_sql(statement)
+                connection.execution_options(stream_results=True, yield_per=BATCH)  # a server-side cursor
                 result = connection.execute(sqlalchemy.text(self._query.replace(":", r"\:")))
                 if not result.returns_rows:
                     raise self._error("has a query without a result", "set catalogue.query to a SELECT")
