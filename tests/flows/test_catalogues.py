@@ -58,7 +58,7 @@ def test_a_query_of_postgresql_is_a_catalogue_and_a_refresh_fetches_only_what_ch
             "UPDATE products SET image = replace(image, '\"]', '?v=2\"]') WHERE uniq_id = ANY(:ids)"
         )
         with engine.begin() as connection:
-            connection.execute(sqlalchemy.text(update), {"ids": ok})
+            connection.execute(change, {"ids": ok})
         engine.dispose()
         before = host.stats()
         state = refreshed(home, url, **query)
