@@ -245,7 +245,10 @@ class _CatalogueReader:
 
     def _skipped(self) -> list[str]:
         skipped = sum((reader.skipped for reader in self._readers), Counter[str]())
-        return [f"{count:,} rows are not for sale and left out: {value}" for value, count in skipped.items()]
+        return [
+            f"{count:,} {'row is' if count == 1 else 'rows are'} not for sale and left out: {value}"
+            for value, count in skipped.items()
+        ]
 
     def _on_duplicates(self, duplicates: list[Reject], rows: int) -> list[str]:
         if not duplicates:
@@ -375,12 +378,17 @@ def _note_or_refuse(rejects: list[Reject], rows: int, settings: Catalogue, name:
 
 
 def _first_faults(rejects: list[Reject], unit: str, count: int = 5) -> str:
-    """Return `line 7, discounted_price: 'x' is not a price; ...` for the first faults."""
+    """Return `line 7, discounted_price: 'x' not a price (3 rows); ...`: the first row of each of the first faults."""
+    numbers = Counter((reject.column, reject.reason) for reject in rejects)
+    first: dict[tuple[str, str], Reject] = {}
+    for reject in sorted(rejects, key=lambda reject: reject.line):
+        first.setdefault((reject.column, reject.reason), reject)
     messages = []
-    for reject in sorted(rejects, key=lambda reject: reject.line)[:count]:
+    for key, reject in list(first.items())[:count]:
         location = f"{unit} {reject.line}" + (f", {reject.column}" if reject.column else "")
-        messages.append(f"{location}: {shorten(reject.value, 60)!r} {reject.reason}")
-    return "; ".join(messages) + (f"; and {len(rejects) - count} more" if len(rejects) > count else "")
+        rows = f" ({numbers[key]:,} rows)" if numbers[key] > 1 else ""
+        messages.append(f"{location}: {shorten(reject.value, 60)!r} {reject.reason}{rows}")
+    return "; ".join(messages) + (f"; and {len(first) - count} other faults" if len(first) > count else "")
 
 
 def _rejects_frame(rejects: list[Reject]) -> pd.DataFrame:

@@ -199,9 +199,9 @@ CASES = [
             "print-tote": Expected("Printed Tote", "Bags", 24.0, "tote.jpg", None, "Tamsin"),
         },
         notes=(
-            "1 rows are not for sale and left out: Status is draft",
-            "1 rows are not for sale and left out: Status is archived",
-            "1 rows are not for sale and left out: Published is FALSE",
+            "1 row is not for sale and left out: Status is draft",
+            "1 row is not for sale and left out: Status is archived",
+            "1 row is not for sale and left out: Published is FALSE",
         ),
     ),
     Export(
@@ -241,7 +241,7 @@ CASES = [
             ),
             "rush-mat": Expected("Rush Mat", "Home & Garden > Decor > Rugs", 35.0, "mat.jpg", None, "Norra", True),
         },
-        notes=("1 rows are not for sale and left out: Status is Draft",),
+        notes=("1 row is not for sale and left out: Status is Draft",),
     ),
     Export(
         *("woocommerce.csv", "woocommerce", "https://woo.shop.example/wp-content/uploads/2024/05/"),
@@ -272,8 +272,8 @@ CASES = [
         },
         notes=(
             "2 rows are not for sale and left out: Published is -1",
-            "1 rows are not for sale and left out: Published is 0",
-            "1 rows are not for sale and left out: Visibility in catalogue is hidden",
+            "1 row is not for sale and left out: Published is 0",
+            "1 row is not for sale and left out: Visibility in catalogue is hidden",
         ),
     ),
     Export(
@@ -370,7 +370,7 @@ CASES = [
             "8": Expected("Mug; today is a good day", "Home Accessories", 14.28, "8/mug.jpg", None, None, True),
             "15": Expected("Pack mug + framed poster", "Home Accessories", 42.0, "15/mug.jpg", None, None, True),
         },
-        notes=("1 rows are not for sale and left out: Status is 0",),
+        notes=("1 row is not for sale and left out: Status is 0",),
     ),
     Export(
         *("prestashop_import.csv", "prestashop", "https://ps.shop.example/img/p/"),
@@ -383,8 +383,8 @@ CASES = [
             "25": Expected("Plateau", "Kitchen > Trays", 30.0, "4/4.jpg", None, "Atelier Dubois", True),
         },
         notes=(
-            "1 rows are not for sale and left out: Visibility is none",
-            "1 rows are not for sale and left out: Active (0/1) is 0",
+            "1 row is not for sale and left out: Visibility is none",
+            "1 row is not for sale and left out: Active (0/1) is 0",
         ),
     ),
     Export(
@@ -404,17 +404,17 @@ CASES = [
             ),
             "112": Expected("Spoon Set", "31", 18.0, "112/images/391/spoons.386.513.jpg?c=1", 25.0),
         },
-        notes=("1 rows are not for sale and left out: Is Visible is FALSE",),
+        notes=("1 row is not for sale and left out: Is Visible is FALSE",),
     ),
     Export(
         *("bigcommerce_v2.csv", "bigcommerce_v2", "https://cdn11.bc.example/s-abc/products/v2/"),
         products=hearth("{}.1280.1280.jpg?c=2&imbypass=on"),
-        notes=("1 rows are not for sale and left out: Product Visible? is N",),
+        notes=("1 row is not for sale and left out: Product Visible? is N",),
     ),
     Export(
         *("bigcommerce_v2_import.csv", "bigcommerce_v2", "https://cdn11.bc.example/s-abc/products/v2/"),
         products=hearth("{}.jpg"),
-        notes=("1 rows are not for sale and left out: Product Visible? is N",),
+        notes=("1 row is not for sale and left out: Product Visible? is N",),
     ),
     Export(
         *("etsy.csv", "etsy", "https://i.etsy.example/1/r/il/"),
