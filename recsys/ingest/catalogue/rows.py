@@ -19,6 +19,8 @@ from recsys.ingest.catalogue.preset import matching
 
 SAMPLE_ROWS = 20_000
 """Rows from which the decimal sign and the separators are detected."""
+MAX_REJECTS = 500_000
+"""Number of bad rows of a file after which it is refused at any allowed share."""
 EXAMPLES = 3
 """Number of rows that a warning names."""
 LONGEST_ID = 256
@@ -176,6 +178,10 @@ class RowReader:
             self.rows += 1
             if row.fault:
                 self.rejects.append(Reject(row.number, "", row.content, row.fault))
+                if len(self.rejects) > MAX_REJECTS:
+                    raise CatalogueError(
+                        f"more than {MAX_REJECTS:,} rows are bad, the last at line {row.number}: {row.fault}"
+                    )
             elif self._is_of_ignored_kind(row.cells):
                 continue
             elif self._is_skipped(row.cells):

@@ -303,7 +303,7 @@ def _unzip(path: Path, name: str) -> Iterator[bytes]:
                 )
             with archive.open(tables[0]) as stream:
                 yield from _chunks(stream)
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # Runtime: encrypted
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise CatalogueError(f"catalogue {name} is a zip file that cannot be unpacked ({error})") from error
 
 

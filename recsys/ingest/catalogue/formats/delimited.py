@@ -13,6 +13,8 @@ from recsys.ingest.catalogue.formats.dialect import detect
 from recsys.ingest.catalogue.formats.encoding import NOT_TEXT, WINDOWS_1252
 from recsys.ingest.catalogue.formats.table import Layout, RawTable, Row
 
+SHOWN = 1_000
+"""Length of the part of a bad row that is kept, characters."""
 _NOT_BLANK = re.compile(r"[^\x00-\x20\x7f-\xa0]")
 
 
@@ -51,7 +53,7 @@ class DelimitedTable(RawTable):
                     fault = self._fault(record, first, last)
                 if fault:
                     if len(record) > 1 or _NOT_BLANK.search("".join(record)):
-                        yield Row(first, (), fault, dialect.delimiter.join(record))
+                        yield Row(first, (), fault, dialect.delimiter.join(record)[:SHOWN])
                     continue
                 longer += len(record) > width
                 yield Row(first, pick(record))

@@ -19,7 +19,7 @@ from recsys.ingest.catalogue.formats.json_splitting import BLANK, MAX_RECORD, Sp
 from recsys.ingest.catalogue.formats.table import Layout, RawTable, Row, flatten, folded, of_record
 
 SAMPLE_RECORDS = 200
-SCAN = 64 << 20
+SCAN = 16 << 20
 """Length of the part in which the array of the records is looked for, bytes."""
 
 
@@ -34,10 +34,13 @@ class JsonTable(RawTable):
         self.unit, self.format = ("line", "JSON Lines") if self._is_lines else ("record", "JSON")
         self._is_sequence = not self._is_lines and self._has_several_objects()
         self._array, self._inner = ((), "") if self._is_lines or self._is_sequence else self._find(layout.known_names)
-        names: dict[str, None] = {}
-        for _, record, _ in islice(self._records(), SAMPLE_RECORDS):
-            names |= dict.fromkeys(record)
-        self.names = list(names)
+        sample = list(islice(self._records(), SAMPLE_RECORDS))
+        self.names = list(dict.fromkeys(name for _, record, _ in sample for name in record))
+        if not self.names:
+            first = next(
+                ((f"{self.unit} {number}", *fault) for number, _, fault in sample if fault), ("", "it is empty")
+            )
+            raise self._damaged(": ".join(filter(None, first[:2])))
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
         self._decoded = 0
@@ -140,6 +143,9 @@ class JsonTable(RawTable):
 
     def _has_several_objects(self) -> bool:
         """Return whether a file is a sequence of objects, or one object without a list of others."""
+        with self._open() as file:
+            if not file.read(64).lstrip(BLANK).startswith(b"{"):
+                return False
         with contextlib.suppress(CatalogueError):
             first = list(islice((text for _, _, text in self._split(roots=True) if text.startswith(b"{")), 2))
             if len(first) == 2:

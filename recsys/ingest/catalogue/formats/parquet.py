@@ -15,6 +15,8 @@ BATCH = 1024
 """Rows decoded at once."""
 MAX_CELL = 16 << 20
 """Maximum length of a text, bytes."""
+MAX_GROUPS = 100_000
+"""Maximum number of groups of rows, of which each has usually some 100,000."""
 DEPTH = 3
 """Number of levels of inner records that are read."""
 
@@ -49,8 +51,7 @@ class ParquetTable(RawTable):
         try:
             texts = self._text_columns(columns)
             with pq.ParquetFile(self._path, read_dictionary=texts, page_checksum_verification=True) as file:
-                stated = _stated_size(file.metadata, {column.partition(".")[0] for column in columns})
-                if stated > self._max_bytes:
+                if _stated_size(file.metadata) > self._max_bytes:
                     raise self._too_large()
                 for batch in file.iter_batches(BATCH, columns=list(columns)):
                     table = _flattened(pa.Table.from_batches([batch])).select(list(columns))
@@ -108,15 +109,14 @@ def _flattened(table: pa.Table) -> pa.Table:
     return table
 
 
-def _stated_size(metadata: pq.FileMetaData, columns: set[str]) -> int:
-    """Return the unpacked size of some columns according to the file; repeated texts count once."""
-    size = 0
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            column = metadata.row_group(group).column(index)
-            if column.path_in_schema.partition(".")[0] in columns:
-                size += max(0, column.total_uncompressed_size)
-    return size
+def _stated_size(metadata: pq.FileMetaData) -> int:
+    """Return the unpacked size according to the file; repeated texts count once.
+
+    The metadata of single columns are not used: pyarrow 25 ends the process if they are damaged.
+    """
+    if metadata.num_row_groups > MAX_GROUPS:
+        raise ValueError(f"more than {MAX_GROUPS:,} groups of rows")
+    return sum(max(0, metadata.row_group(group).total_byte_size) for group in range(metadata.num_row_groups))
 
 
 def _cell(value: Any) -> Any:
