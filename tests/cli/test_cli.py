@@ -268,7 +268,12 @@ def test_help_shows_text_in_brackets() -> None:
         ("nowhere.csv", None, ["nowhere.csv", "does not exist"]),
         ("folder", "", ["folder", "directory"]),
         ("empty.csv", b"", ["empty.csv", "empty"]),
-        ("header.csv", b"uniq_id,product_name,image,product_category_tree\n", ["discounted_price"]),
+        ("header.csv", b"uniq_id,product_name,image,product_category_tree\n", ["header.csv", "no products"]),
+        (
+            "column.csv",
+            b"uniq_id,product_name,product_category_tree\n",
+            ["no column 'image'", "catalogue.columns.images"],
+        ),
         ("binary.csv", bytes(range(256)) * 40, ["binary.csv"]),
     ],
 )

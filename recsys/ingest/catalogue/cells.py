@@ -54,7 +54,7 @@ krone share `kr`."""
 FROM_WORDS = r"from|starting at|as low as|ab|von|à partir de|a partir de|desde|vanaf|da|od"
 _WORDS = "|".join(sorted(map(re.escape, CURRENCIES), key=len, reverse=True))
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u2060\ufeff\ufffe\uffff]")
-_ROUNDED = re.compile(r"\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
+_ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
 _PLAIN_PRICE = re.compile(r"\d+(?:\.\d{1,2})?")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _URL_START = r"(?:https?:)?//|data:|file://"
@@ -106,7 +106,8 @@ def identifier(cell: Any) -> str:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell) if abs(cell) < EXACT else f"{cell:.14e}"
-    return _without_control(str(cell))
+    plain = cell if isinstance(cell, str) else str(cell)
+    return plain.strip() if plain.isprintable() else " ".join(_without_control(plain).split())
 
 
 def is_rounded(identifier: str) -> bool:
@@ -271,8 +272,19 @@ def category_paths(cell: Any, separator: str = ">>", path_separator: str = "") -
 
     `["A >> B"]`, `A >> B`, `["A", "B"]` and `[["A", "B"]]` are equal. A cell has several paths where `path_separator`
     separates them. Without that setting `;` and `|` do if two of the parts have levels, and a comma does if two of the
-    parts begin with the same level: `Hats, Scarves >> Hats` is one path.
+    parts begin with the same level: `Hats, Scarves >> Hats` is one path. Shared objects; treat the paths as read-only.
     """
+    if isinstance(cell, str):
+        return list(_paths_in(cell, separator, path_separator))
+    return _category_paths(cell, separator, path_separator)
+
+
+@lru_cache(maxsize=1 << 14)  # products share their paths
+def _paths_in(cell: str, separator: str, path_separator: str) -> tuple[list[str], ...]:
+    return tuple(_category_paths(cell, separator, path_separator))
+
+
+def _category_paths(cell: Any, separator: str, path_separator: str) -> list[list[str]]:
     found = _parts(cell)
     if found and all(isinstance(part, list) for part in found):
         return _deepest_first([_levels(map(_unescaped, _strings(part))) for part in found])

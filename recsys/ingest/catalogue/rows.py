@@ -376,18 +376,20 @@ class RowReader:
         separator = self._settings["path_separator"]
         for _, cell in self._cells(row, "category_tree"):
             paths = cells.category_paths(cell, self.tree_separator, separator)
-            if found := [path for path in (path[path[0] in self._no_category :] for path in paths) if path]:
-                return found
+            if self._no_category:
+                paths = [path for path in (path[path[0] in self._no_category :] for path in paths) if path]
+            if paths:
+                return paths
         return []
 
     def _images(self, row: Sequence[Any]) -> list[str]:
         settings = self._settings
-        found: dict[str, None] = {}
+        found: list[str] = []
         for _, cell in self._cells(row, "images"):
-            found |= dict.fromkeys(cells.addresses(cell, settings["image_separator"], settings["image_base"]))
+            found += cells.addresses(cell, settings["image_separator"], settings["image_base"])
         if not found and settings["image_files"] and self.image_folder:
-            found[f"{self.image_folder}/{self._image_file(row, settings['image_files'])}"] = None
-        return list(found)
+            return [f"{self.image_folder}/{self._image_file(row, settings['image_files'])}"]
+        return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     def _image_file(self, row: Sequence[Any], template: str) -> str:
         """Return the path of a product's image file, with a safe name for each part of the template."""
