@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def write_shopify_export(shop: SampleShop, to: Path, sizes: tuple[str, ...]) -> 
         writer.writeheader()
         for row in rows.to_dict("records"):
             path = row["product_category_tree"].strip('[]"').replace(" >> ", " > ")
+            images = re.findall(r"http[^\"]+", row["image"])
             first = {
                 "Title": row["product_name"],
                 "Body (HTML)": '<p>Soft, "warm",\nwashable</p>',
@@ -122,7 +124,7 @@ def write_shopify_export(shop: SampleShop, to: Path, sizes: tuple[str, ...]) -> 
                 "Product Category": path,
                 "Published": "true",
                 "Option1 Name": "Size",
-                "Image Src": row["image"].strip('[]"'),
+                "Image Src": images[0],
                 "Image Position": "1",
                 "Status": "active",
             }

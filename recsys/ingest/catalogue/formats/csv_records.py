@@ -122,9 +122,8 @@ class _Lines:
         self._next = partial(file.readline, MAX_RECORD)
         self._again = deque[str]()
         self._length = 0
-        self._escapes = (
-            f"\\\r\n{arguments['delimiter']}{arguments['quotechar'] or ''}" if arguments["escapechar"] else ""
-        )
+        special = "\\\r\n" + arguments["delimiter"] + (arguments["quotechar"] or '"')
+        self._escapes = special if arguments["escapechar"] else ""
         self.number = 0
         self.current: list[str] = []
         for self.number in range(1, first_line):

@@ -180,8 +180,10 @@ def _quote_rules(text: str, delimiter: str) -> Iterable[QuoteRule]:
     blank = r"[ \t]" if delimiter != "\t" else " "
     if re.search(rf'{sign}{blank}+"', text):
         yield QuoteRule(skip_blanks=True)
-    if re.search(rf"(^|{sign})'[^'\r\n]*'({sign}|\r|\n|$)", text, re.MULTILINE):
-        yield QuoteRule("'", "\\" if "\\'" in text else "")
+    if re.search(rf"(^|{sign})'(?:[^'\r\n]|'')*'({sign}|\r|\n|$)", text, re.MULTILINE):
+        yield QuoteRule("'")
+        if "\\'" in text:
+            yield QuoteRule("'", "\\")
     if _has_literal_quotes(text, sign):
         yield QuoteRule("", "\\" if escapes else "")
 
@@ -217,7 +219,7 @@ def _candidate(text: str, delimiter: str, quotes: QuoteRule, known_names: frozen
     known = len({folded(name) for name in header} & known_names)
     if width == 1:
         share = 0.0  # one column is the last choice
-    stray = sum(map(_stray, rows[:50]))
+    stray = _stray(rows[:50])
     return _Candidate(
         delimiter,
         quotes,
@@ -230,11 +232,12 @@ def _candidate(text: str, delimiter: str, quotes: QuoteRule, known_names: frozen
     )
 
 
-def _stray(record: list[str]) -> int:
-    """Return the number of characters in a record that look like quotes and escapes of another rule."""
-    return sum(
-        cell.count('"') + cell.count("\\") + 2 * (len(cell) > 1 and cell[0] == cell[-1] == "'") for cell in record
-    )
+def _stray(rows: list[list[str]]) -> int:
+    """Return the number of characters in some records that look like quotes of another rule."""
+    cells = [cell for row in rows for cell in row]
+    signs = sum(cell.count('"') + cell.count('\\"') for cell in cells)
+    around = sum(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in cells)
+    return signs + (2 * around if around >= max(3, len(rows) // 4) else 0)
 
 
 def _without_empty_end(header: list[str], rows: list[list[str]]) -> list[str]:

@@ -152,6 +152,11 @@ def zstd(content: bytes) -> bytes:
     return bytes(pa.compress(content, "zstd", asbytes=True))
 
 
+ENTITIES = (
+    '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">'
+    + "".join(f'<!ENTITY lol{n} "{f"&lol{n - 1 if n > 1 else str()};" * 10}">' for n in range(1, 10))
+    + "]>"
+)
 BOMBS: dict[str, Callable[[], bytes]] = {
     "1 GB.csv.gz": lambda: gzip.compress(ZEROS) * 100,
     "1 GB of rows.csv.gz": lambda: gzip.compress(b"id,name,image\n" + b"1,a,http://a\n" * 500_000) * 200,
@@ -208,11 +213,6 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         pa.table({"id": ["x" * 40 * MB], "image": ["http://a"]}), use_dictionary=False, compression="zstd"
     ),
 }
-ENTITIES = (
-    '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">'
-    + "".join(f'<!ENTITY lol{n} "{f"&lol{n - 1 if n > 1 else str()};" * 10}">' for n in range(1, 10))
-    + "]>"
-)
 CHILD = """
 import json, re, sys
 from pathlib import Path
@@ -239,7 +239,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The outcome of each file that expands, and the peak memory up to then."""
     folder = tmp_path_factory.mktemp("bombs") / "files"
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for part in range(0, len(BOMBS), 8):  # some at once, since the files take some space
         folder.mkdir()
         for name in list(BOMBS)[part : part + 8]:
