@@ -188,7 +188,7 @@ class Batch:
 
         The host's slot is held until the picture has its place in the pool's queue, which bounds what waits in memory.
         """
-        if is_file(trial.url):
+        if self.folder and is_file(trial.url):
             return await self._read_file(trial)
         address = parse(trial.url)
         host = self.client.host(address)
