@@ -180,7 +180,7 @@ def _quote_rules(text: str, delimiter: str) -> Iterable[QuoteRule]:
     blank = r"[ \t]" if delimiter != "\t" else " "
     if re.search(rf'{sign}{blank}+"', text):
         yield QuoteRule(skip_blanks=True)
-    if re.search(rf"(^|{sign})'(?:[^'\r\n]|'')*'({sign}|\r|\n|$)", text, re.MULTILINE):
+    if re.search(rf"(^|{sign})'", text, re.MULTILINE) and re.search(rf"'({sign}|\r|$)", text, re.MULTILINE):
         yield QuoteRule("'")
         if "\\'" in text:
             yield QuoteRule("'", "\\")
