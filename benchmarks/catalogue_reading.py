@@ -176,7 +176,7 @@ def read(side: str, file: Path) -> dict[str, float]:
 def read_ours(file: Path) -> int:
     """Return the number of products that this project reads."""
     from recsys.core.configuration import load
-    from recsys.ingest.catalogue import read_catalogue
+    from recsys.ingest.catalogue.reading import read_catalogue
 
     return len(read_catalogue(str(file), load(environ={}), file.parent / "scratch").products)
 

@@ -53,7 +53,7 @@ def check(
         recsys catalogue check feed.xml --rows 1000
         recsys catalogue check products_export.csv --home my-shop --write
     """
-    from recsys.ingest.catalogue import read_catalogue
+    from recsys.ingest.catalogue.reading import read_catalogue
 
     configuration = load(home)
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,7 +7,8 @@ from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 
 from recsys.core.configuration import Configuration
-from recsys.ingest.catalogue import CatalogueChange, intake
+from recsys.ingest.catalogue import intake
+from recsys.ingest.catalogue.products import CatalogueChange
 from recsys.ingest.catalogue.source import display_name
 from recsys.storage.store import Store
 from tasks import policy

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from cli.app import app
 from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError, ConfigurationError
-from recsys.ingest.catalogue import read_catalogue
 from recsys.ingest.catalogue.intake import take_in
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.storage.store import Store
 
 SHOPIFY = [

@@ -11,15 +11,3 @@ reading.py    all of these → `Reading`: the products, the rejected rows, the d
 products.py   a `Reading` → the store's `products` table, and back
 intake.py     the stage: all of the above in order
 """
-
-from recsys.ingest.catalogue.products import CatalogueChange, active_products, update_products
-from recsys.ingest.catalogue.reading import Reading, read_catalogue, write_rejects
-
-__all__ = [
-    "CatalogueChange",
-    "Reading",
-    "active_products",
-    "read_catalogue",
-    "update_products",
-    "write_rejects",
-]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from recsys.core.configuration import Configuration
-from recsys.ingest.catalogue import read_catalogue
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.models.grouping import TRAINING, assign_folds, assign_groups, draw_holdout, split_sides
 from recsys.models.labels.merge_table import assign_labels
 

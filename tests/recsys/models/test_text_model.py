@@ -11,7 +11,7 @@ import pytest
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from recsys.core.configuration import Configuration
-from recsys.ingest.catalogue import read_catalogue
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.models.classifier.calibration import Calibration, coverage_at, threshold_for
 from recsys.models.labels.merge_table import assign_labels
 from recsys.models.text_model import LONGEST_TEXT, TextModel, has_text

@@ -23,8 +23,10 @@ from hypothesis import strategies as st
 
 from recsys.core.configuration import Configuration, load
 from recsys.core.errors import CatalogueError, ConfigurationError, HomeError
-from recsys.ingest.catalogue import Reading, active_products, cells, read_catalogue, update_products, write_rejects
+from recsys.ingest.catalogue import cells
 from recsys.ingest.catalogue import source as catalogue_source
+from recsys.ingest.catalogue.products import active_products, update_products
+from recsys.ingest.catalogue.reading import Reading, read_catalogue, write_rejects
 from recsys.storage.store import Store
 
 HEADER = ["uniq_id", "product_name", "product_category_tree", "retail_price", "discounted_price", "image", "brand"]

@@ -17,7 +17,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError, ConfigurationError
-from recsys.ingest.catalogue import Reading, read_catalogue
+from recsys.ingest.catalogue.reading import Reading, read_catalogue
 
 HEADER = ["id", "name", "brand", "category", "price", "image"]
 NAMES = {

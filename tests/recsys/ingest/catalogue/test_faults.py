@@ -16,7 +16,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError
-from recsys.ingest.catalogue import Reading, read_catalogue
+from recsys.ingest.catalogue.reading import Reading, read_catalogue
 
 FOLDERS = (
     "01_every_row_longer", "02_shopify_continuation_row", "03_optional_zero_retail_price", "04_optional_stock_word",

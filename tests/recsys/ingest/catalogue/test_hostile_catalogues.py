@@ -27,7 +27,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError, FetchError, RecsysError
-from recsys.ingest.catalogue import Reading, read_catalogue
+from recsys.ingest.catalogue.reading import Reading, read_catalogue
 from recsys.ingest.images.files import read_image_file
 
 MB = 1 << 20
@@ -218,7 +218,7 @@ import json, re, sys
 from pathlib import Path
 from recsys.core.configuration import load
 from recsys.core.errors import RecsysError
-from recsys.ingest.catalogue import read_catalogue
+from recsys.ingest.catalogue.reading import read_catalogue
 
 for path in sorted(Path(sys.argv[1]).iterdir()):
     limit = {} if path.suffix in (".csv", ".json", ".jsonl", ".xml") else {"max_bytes": int(sys.argv[2])}

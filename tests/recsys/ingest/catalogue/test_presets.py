@@ -12,8 +12,9 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError
-from recsys.ingest.catalogue import Reading, cells, read_catalogue
+from recsys.ingest.catalogue import cells
 from recsys.ingest.catalogue.preset import GENERIC, presets
+from recsys.ingest.catalogue.reading import Reading, read_catalogue
 
 EXPORTS = Path(__file__).parent / "exports"
 DOCUMENTATION = Path(__file__).parents[4] / "docs" / "catalogue.md"

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError, RecsysError
-from recsys.ingest.catalogue import Reading, cells, read_catalogue
+from recsys.ingest.catalogue import cells
+from recsys.ingest.catalogue.reading import Reading, read_catalogue
 
 EXAMPLES = int(os.environ.get("CATALOGUE_EXAMPLES", "200"))
 CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much]

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from recsys.core.configuration import Configuration, load
-from recsys.ingest.catalogue import read_catalogue, update_products
+from recsys.ingest.catalogue.products import update_products
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.models.labels import ledger
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store

@@ -11,7 +11,7 @@ import pytest
 
 from recsys.core.configuration import Configuration, Original, load
 from recsys.core.errors import ConfigurationError
-from recsys.ingest.catalogue import read_catalogue
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.models.labels.balance import balance, grow, plan_growth
 from recsys.models.labels.merge_table import assign_labels
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from recsys.core.configuration import Configuration, Original
-from recsys.ingest.catalogue import read_catalogue, update_products
+from recsys.ingest.catalogue.products import update_products
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.models.labels import ledger, merge_table
 from recsys.storage.store import Store
 from tests.recsys.models.labels.small_shop import TABLE, Shop, settings

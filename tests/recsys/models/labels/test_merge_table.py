@@ -10,8 +10,8 @@ import pytest
 
 from recsys.core.configuration import FLIPKART_LABELS, Configuration, load
 from recsys.core.errors import ConfigurationError
-from recsys.ingest.catalogue import read_catalogue
 from recsys.ingest.catalogue.intake import take_in
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.models.labels import ledger
 from recsys.models.labels.merge_table import (
     MergeTable,

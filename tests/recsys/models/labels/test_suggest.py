@@ -12,7 +12,7 @@ import pytest
 
 from recsys.core.configuration import FLIPKART_LABELS, Configuration, load
 from recsys.core.errors import ExportError
-from recsys.ingest.catalogue import read_catalogue
+from recsys.ingest.catalogue.reading import read_catalogue
 from recsys.models.labels.merge_table import assign_labels
 from recsys.models.labels.suggest import COLUMNS, suggest_merges, write_suggestions
 
