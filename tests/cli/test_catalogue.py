@@ -44,7 +44,7 @@ def check(*arguments: str | Path, home: Path) -> Result:
 def test_the_recognised_export_its_columns_and_first_products_are_shown(export: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     text = check(export, home=home).stdout
-    for words in ("Shopify product export", "delimited by a comma", "Variant Price", "2 variants: S; L", "Mugs", "7"):
+    for words in ("Shopify product export", "delimited by a comma", "Variant Price", "2 variants: S; L", "Mugs"):
         assert words in text
     assert "3 rows, 2 products, 2 variants, 0 bad rows, 0 repeated ids" in text
     assert max(map(len, text.splitlines())) <= 80
