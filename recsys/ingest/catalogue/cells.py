@@ -8,7 +8,6 @@ import json
 import math
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -434,8 +433,3 @@ def _loose_list(cell: str) -> list[str]:
     if quote not in ("'", '"'):
         return [inner]
     return re.split(rf"{quote}\s*,\s*{quote}", inner.removeprefix(quote).removesuffix(quote))
-
-
-def folded(text: str) -> str:
-    """Return a text for comparisons without regard to case and composition."""
-    return unicodedata.normalize("NFC", text).casefold()

@@ -13,8 +13,6 @@ from recsys.ingest.catalogue.preset import GENERIC, Preset, Recognition, matchin
 Spec = tuple[str, ...]
 """Columns whose texts are joined by a hyphen; mostly one."""
 
-ALL = ("images", "category_levels", "variant", "attributes")
-"""Fields for which all columns count; for the others the first one that is not empty does."""
 NEEDED = ("id", "images", "category_tree")
 """Fields whose configured column must exist."""
 FORMAT_SETTINGS = (
@@ -80,18 +78,8 @@ def map_columns(names: Sequence[str], recognition: Recognition, settings: Catalo
     for field in ("id", "images"):
         if field not in fields and not (field == "images" and file_settings["image_files"]):
             raise _missing(field, usual[field] if preset.name != GENERIC else (), names, name)
-    extra = [
-        column
-        for column in (
-            preset.rows.parent,
-            *preset.rows.parent_keys,
-            preset.rows.members,
-            preset.rows.kind,
-            *preset.skip,
-            *preset.untracked,
-        )
-        if column
-    ]
+    rules = preset.rows
+    extra = [rules.parent, *rules.parent_keys, rules.members, rules.kind, *preset.skip, *preset.untracked]
     extra += re.findall(r"{([^}:]+)", file_settings["image_files"])
     columns = [column for specs in fields.values() for spec in specs for column in spec]
     columns += [found for column in extra if column for found in matching(column, names)[:1]]

@@ -117,7 +117,7 @@ def read_catalogue(
     settings = configuration.catalogue
     reader = _CatalogueReader(source, settings, max_rows)
     with inputs(source, scratch, settings.max_bytes, timeout_s) as files:
-        products, repeated = join_rows(reader.rows(files), reader.rules(), grouped=reader.grouped)
+        products, repeated = join_rows(reader.rows(files), reader.preset.rows, grouped=reader.grouped)
     return reader.result(products, repeated)
 
 
@@ -127,9 +127,8 @@ class _CatalogueReader:
     def __init__(self, source: str, settings: Catalogue, max_rows: int | None) -> None:
         self.name, self.settings, self._max_rows = display_name(source), settings, max_rows
         self._readers: list[RowReader] = []
-        self._format, self._notes = "", list[str]()
+        self._format = ""
         self._recognition: Recognition | None = None
-        self._file_of: list[str] = []
         self._image_folder = ""
 
     def rows(self, files: Iterator[Input]) -> Iterator[CatalogueRow]:
@@ -165,7 +164,6 @@ class _CatalogueReader:
         reader = RowReader(table, mapping, self._folder_url(file, mapping), first_position=self._count())
         self._readers.append(reader)
         reader.is_product = not self.grouped
-        self._file_of.append(file.name)
         return reader
 
     def _table(self, file: Input, layout: Layout) -> RawTable:
@@ -184,18 +182,16 @@ class _CatalogueReader:
         self._image_folder = str(folder) if self.settings.image_folder else ""
         return ""
 
-    def rules(self) -> Any:
-        return self._preset.rows
-
     @property
-    def _preset(self) -> Preset:
+    def preset(self) -> Preset:
+        """Preset of the first file; known once `rows` was called."""
         assert self._recognition is not None
         return self._recognition.preset
 
     @property
     def grouped(self) -> bool:
         """Whether rows may belong together."""
-        mapping, rules = self._readers[0].mapping, self._preset.rows
+        mapping, rules = self._readers[0].mapping, self.preset.rows
         return "group" in mapping.fields or any(
             matching(column, mapping.columns) for column in (rules.parent, rules.members, rules.kind) if column
         )
@@ -214,13 +210,13 @@ class _CatalogueReader:
         notes = [note for reader in self._readers for note in (*reader.table.notes, *reader.mapping.notes)]
         notes += _note_or_refuse(rejects, rows, self.settings, self.name, self._readers[0].table.unit)
         notes += [note for reader in self._readers for note in reader.warnings.notes()]
-        notes += self._skipped() + self._on_duplicates(duplicates, rows)
+        notes += self._skipped() + self._on_duplicates(duplicates)
         currency, currency_notes = _one_currency(valid)
         if not valid:
             raise CatalogueError(f"catalogue {self.name} has no valid row")
         frame = _frame(valid)
         if not mapping.fields.get("price"):
-            hint = suggestion(next(iter(self._preset.columns.price), "price"), "price", self._readers[0].table.names)
+            hint = suggestion(next(iter(self.preset.columns.price), "price"), "price", self._readers[0].table.names)
             notes.append(f"the catalogue has no price column{hint}: price levels are neutral, and no price is shown")
         if not (mapping.fields.get("category_tree") or mapping.fields.get("category_levels")):
             notes.append(
@@ -234,11 +230,11 @@ class _CatalogueReader:
             rejects=_rejects_frame(rejects + duplicates),
             digest=digest(sorted(frame["row_digest"])),
             notes=notes + currency_notes,
-            recognition=self._recognition or Recognition(self._preset, 0.0),
+            recognition=self._recognition or Recognition(self.preset, 0.0),
             format=self._format,
             settings=settings,
             columns={key: mapping.name_of(key) for key in mapping.fields},
-            currency=self.settings.currency or self._preset.settings.currency or currency,
+            currency=self.settings.currency or self.preset.settings.currency or currency,
             grouped=self.grouped,
             image_folder=self._image_folder,
         )
@@ -250,7 +246,7 @@ class _CatalogueReader:
             for value, count in skipped.items()
         ]
 
-    def _on_duplicates(self, duplicates: list[Reject], rows: int) -> list[str]:
+    def _on_duplicates(self, duplicates: list[Reject]) -> list[str]:
         if not duplicates:
             return []
         unit = self._readers[0].table.unit

@@ -38,14 +38,12 @@ class Reject:
         column: column of the file; empty for a fault of the whole row.
         value: content of the cell.
         reason: what is wrong.
-        file: name of the file, if the catalogue has several; else empty.
     """
 
     line: int
     column: str
     value: Any
     reason: str
-    file: str = ""
 
 
 @dataclass

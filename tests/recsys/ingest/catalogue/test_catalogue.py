@@ -8,7 +8,6 @@ import io
 import json
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +27,7 @@ from recsys.ingest.catalogue import source as catalogue_source
 from recsys.ingest.catalogue.products import active_products, update_products
 from recsys.ingest.catalogue.reading import Reading, read_catalogue, write_rejects
 from recsys.storage.store import Store
+from tests.recsys.ingest.catalogue.conftest import zipped
 
 HEADER = ["uniq_id", "product_name", "product_category_tree", "retail_price", "discounted_price", "image", "brand"]
 PRINTABLE = st.characters(exclude_categories=("Cs", "Cc", "Cf", "Cn"))
@@ -57,18 +57,6 @@ def csv_text(rows: list[dict[str, str]], header: list[str] = HEADER, delimiter: 
 
 def settings(**catalogue: Any) -> Configuration:
     return load(None, {"catalogue": catalogue}, environ={})
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Any:
-    """Write text or bytes to a file and read it as a catalogue."""
-
-    def read(content: str | bytes, name: str = "catalogue.csv", **catalogue: Any) -> Reading:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_catalogue(str(path), settings(**catalogue), tmp_path / "scratch")
-
-    return read
 
 
 def ten(**changes_of_first: str) -> list[dict[str, str]]:
@@ -128,14 +116,6 @@ def test_the_export_of_another_shop_is_read_with_configured_columns(read: Any) -
     assert reading.products["category_path"].tolist() == [["Mode", "Jacken"], ["Mode", "Mützen"]]
     assert reading.products["image_urls"][0] == ["https://b.example/1.jpg", "https://b.example/2.jpg"]
     assert reading.products["name"].tolist() == ["Regenjacke", "Mütze"]
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
 
 
 def parquet(frame: pd.DataFrame) -> bytes:

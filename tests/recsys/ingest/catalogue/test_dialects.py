@@ -10,14 +10,12 @@ import io
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError, ConfigurationError
-from recsys.ingest.catalogue.reading import Reading, read_catalogue
+from recsys.ingest.catalogue.reading import Reading
 
 HEADER = ["id", "name", "brand", "category", "price", "image"]
 NAMES = {
@@ -199,18 +197,6 @@ DIALECTS: dict[str, tuple[str | bytes, list[list[str]]]] = {
         WESTERN,
     ),
 }  # fmt: skip
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Any:
-    """Write text or bytes to a file and read it as a catalogue."""
-
-    def read(content: str | bytes, name: str = "catalogue.csv", **catalogue: Any) -> Reading:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_catalogue(str(path), load(None, {"catalogue": catalogue}, environ={}), tmp_path / "scratch")
-
-    return read
 
 
 def products(reading: Reading) -> list[list[Any]]:

@@ -28,18 +28,6 @@ HOST = "http://127.0.0.1:8977"
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Any:
-    """Write text or bytes to a file and read it as a catalogue."""
-
-    def read(content: str | bytes, name: str = "catalogue.csv", **catalogue: Any) -> Reading:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_catalogue(str(path), load(None, {"catalogue": catalogue}, environ={}), tmp_path / "scratch")
-
-    return read
-
-
-@pytest.fixture
 def read_shared(shared_data: Path, tmp_path: Path) -> Any:
     """Read the catalogue of a folder with the settings in it, or without any."""
     if not (shared_data / "faults").is_dir():

@@ -15,7 +15,6 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError, FetchError, RecsysError
 from recsys.ingest.catalogue.reading import Reading, read_catalogue
 from recsys.ingest.images.files import read_image_file
+from tests.recsys.ingest.catalogue.conftest import zipped
 
 MB = 1 << 20
 MAX_BYTES = 50 * MB
@@ -36,18 +36,6 @@ MAX_BYTES = 50 * MB
 PEAK_MB = 700
 """Largest accepted peak memory of the whole process, of which the libraries take some 250."""
 ZEROS = bytes(10 * MB)
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Any:
-    """Write text or bytes to a file and read it as a catalogue."""
-
-    def read(content: str | bytes, name: str = "catalogue.csv", **catalogue: Any) -> Reading:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_catalogue(str(path), load(None, {"catalogue": catalogue}, environ={}), tmp_path / "scratch")
-
-    return read
 
 
 # --- files that expand --------------------------------------------------------------------------------------------
@@ -78,14 +66,6 @@ def workbook(sheet: str, **parts: str) -> bytes:
         **{f"xl/{name}.xml": part for name, part in parts.items()},
     }
     return zipped({name: part.encode() for name, part in files.items()})
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in files.items():
-            archive.writestr(name, part)
-    return content.getvalue()
 
 
 def row(number: int, *cells: str) -> str:
