@@ -80,8 +80,13 @@ def product_contents(frame: pd.DataFrame, configuration: Configuration) -> NDArr
 def gallery_versions(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
     """Return the versions and settings that a gallery depends on, besides its products."""
     versions = dict.fromkeys((features.model_version(configuration), serves.version))
-    groups = ["groups of the catalogue"] if read_facts(store.home).grouped else []
+    groups = ["groups of the catalogue"] if is_grouped(store) else []
     return [*versions, configuration.price.model_dump_json(), *groups]
+
+
+def is_grouped(store: Store) -> bool:
+    """Return whether the catalogue says which rows are variants of one product."""
+    return _last_grouped.get(table_versions(store, "records"), lambda: read_facts(store.home).grouped)
 
 
 def table_versions(store: Store, *tables: str) -> tuple[Hashable, ...]:
@@ -107,3 +112,4 @@ class LastResult(Generic[T]):
 
 
 _last_keys = LastResult[pd.Series]()
+_last_grouped = LastResult[bool]()

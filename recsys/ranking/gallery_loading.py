@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import NoImagesError
-from recsys.ingest.catalogue.facts import read_facts
 from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.cache_keys import (
     LastResult,
     gallery_versions,
+    is_grouped,
     product_contents,
     products_with_image,
     table_versions,
@@ -89,7 +89,7 @@ def _read_gallery(store: Store, configuration: Configuration, frame: pd.DataFram
     embeddings = _matrix(embedded, "embedding", vector_rows[comparable])
     histograms = _matrix(described, "histogram", feature_rows)
     groups = None
-    if configuration.recommend.collapses and read_facts(store.home).grouped:
+    if configuration.recommend.collapses and is_grouped(store):
         groups = np.arange(len(frame))  # the catalogue has joined the variants of each product already
     elif configuration.recommend.collapses:
         column = described["fingerprint"]
