@@ -96,7 +96,6 @@ def _planned_change(home: Path, reading: Reading) -> PlannedChange | None:
 
 
 def _summary(reading: Reading, change: PlannedChange | None) -> dict[str, Any]:
-    products = reading.products.head(SHOWN_PRODUCTS).astype(object)
     return {
         "format": reading.format,
         "preset": reading.recognition.preset.name,
@@ -104,10 +103,10 @@ def _summary(reading: Reading, change: PlannedChange | None) -> dict[str, Any]:
         "columns": reading.columns,
         "settings": reading.settings,
         "rows": reading.rows,
-        "products": len(reading.products),
+        "products": reading.table.num_rows,
         "rejected": reading.rejected,
         "duplicates": reading.duplicates,
-        "first_products": products.where(products.notna(), None).to_dict("records"),
+        "first_products": reading.table.slice(0, SHOWN_PRODUCTS).to_pylist(),
         "notes": reading.notes,
         "change": vars(change) if change else None,
     }
@@ -125,8 +124,8 @@ def _print(source: str, reading: Reading, change: PlannedChange | None, configur
     out.print(
         table("Products as they will be read", ["product", "category", "price"], _product_rows(reading, currency))
     )
-    counts = f"{reading.rows:,} rows, {len(reading.products):,} products"
-    variants = int(reading.products["variants"].map(len).sum())
+    counts = f"{reading.rows:,} rows, {reading.table.num_rows:,} products"
+    variants = reading.variants
     counts += f", {variants:,} variants" if variants else ""
     out.print(f"\n{counts}, {reading.rejected:,} bad rows, {reading.duplicates:,} repeated ids")
     for note in reading.notes:
@@ -139,18 +138,17 @@ def _print(source: str, reading: Reading, change: PlannedChange | None, configur
 
 def _product_rows(reading: Reading, currency: str) -> list[tuple[str, str, str]]:
     rows = []
-    for product in reading.products.head(SHOWN_PRODUCTS).to_dict("records"):
+    for product in reading.table.slice(0, SHOWN_PRODUCTS).to_pylist():
         images = product["image_urls"]
         more = f" (and {len(images) - 1} more)" if len(images) > 1 else ""
         variants = [str(variant["options"] or variant["id"]) for variant in product["variants"]]
         listed = f"\n{len(variants)} variants: {shorten('; '.join(variants), 60)}" if variants else ""
-        name = product["name"] if isinstance(product["name"], str) else "no name"
-        price = None if product["price"] != product["price"] else product["price"]
+        name = product["name"] or "no name"
         rows.append(
             (
                 printable(f"{name}\n{product['product_id']}\n{images[0]}{more}{listed}"),
                 printable(" > ".join(product["category_path"]) or "none"),
-                money(price, currency),
+                money(product["price"], currency),
             )
         )
     return rows

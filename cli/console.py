@@ -94,7 +94,7 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def begin(self, stage: str, total: int) -> None:
+    def begin(self, stage: str, total: int | None) -> None:
         """Add a bar."""
         self._tasks[stage] = self._progress.add_task(stage, total=total, rate="", tally="")
         self._tallies[stage] = progress.Tally()
@@ -119,7 +119,7 @@ class Bars:
 
 @dataclass
 class _StageProgress:
-    total: int
+    total: int | None
     started: float = field(default_factory=time.monotonic)
     done: int = 0
     tally: progress.Tally = field(default_factory=progress.Tally)
@@ -133,11 +133,12 @@ class Lines:
         self._stages: dict[str, _StageProgress] = {}
         self._printed_at = 0.0
 
-    def begin(self, stage: str, total: int) -> None:
+    def begin(self, stage: str, total: int | None) -> None:
         """Print how many items the stage has."""
         with self._lock:
             self._stages[stage] = _StageProgress(total)
-            self._print(f"{stage}: {total:,} to do")
+            if total is not None:
+                self._print(f"{stage}: {total:,} to do")
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
         """Count items, and print the progress if the last line is old enough."""
@@ -150,11 +151,14 @@ class Lines:
             timestamp = time.monotonic()
             if timestamp - self._printed_at > LINE_INTERVAL_S:
                 rate = state.done / (timestamp - state.started)
-                remaining = (state.total - state.done) / rate if rate else 0.0
-                self._print(
-                    f"{stage}: {state.done:,} of {state.total:,}, {rate:,.0f}/s, "
-                    f"about {remaining:,.0f} s left{state.tally}"
-                )
+                line = f"{stage}: {state.done:,}, {rate:,.0f}/s{state.tally}"
+                if state.total is not None:
+                    remaining = (state.total - state.done) / rate if rate else 0.0
+                    line = (
+                        f"{stage}: {state.done:,} of {state.total:,}, {rate:,.0f}/s, "
+                        f"about {remaining:,.0f} s left{state.tally}"
+                    )
+                self._print(line)
 
     def finish(self, stage: str, outcome: str) -> None:
         """Print what the stage did and how long it took."""

@@ -10,7 +10,7 @@ class Steps(progress.Tally):
         super().__init__()
         self.total, self.done = 0, 0
 
-    def begin(self, stage: str, total: int) -> None:
+    def begin(self, stage: str, total: int | None) -> None:
         self.total += total
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:

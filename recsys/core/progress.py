@@ -10,8 +10,8 @@ from typing import Protocol
 class Listener(Protocol):
     """Receiver of progress; its methods are called from several threads."""
 
-    def begin(self, stage: str, total: int) -> None:
-        """A stage with `total` items starts."""
+    def begin(self, stage: str, total: int | None) -> None:
+        """A stage with `total` items starts; None if their number is not known."""
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
         """Some of its items are done; `outcome` is their result, if there are several kinds."""
@@ -30,7 +30,7 @@ class Tally:
         self.outcomes: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def begin(self, stage: str, total: int) -> None:
+    def begin(self, stage: str, total: int | None) -> None:
         """Ignored."""
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
@@ -64,7 +64,7 @@ def listen(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def begin(stage: str, total: int) -> None:
+def begin(stage: str, total: int | None) -> None:
     """Report the start of a stage."""
     for listener in _listeners:
         listener.begin(stage, total)

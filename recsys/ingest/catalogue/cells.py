@@ -54,10 +54,11 @@ FROM_WORDS = r"from|starting at|as low as|ab|von|à partir de|a partir de|desde|
 _WORDS = "|".join(sorted(map(re.escape, CURRENCIES), key=len, reverse=True))
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u2060\ufeff\ufffe\uffff]")
 _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
-_PLAIN_PRICE = re.compile(r"\d+(?:\.\d{1,2})?")
+_PLAIN_PRICE = re.compile(r"\d{1,15}(?:\.\d{1,2})?", re.ASCII)
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _URL_START = r"(?:https?:)?//|data:|file://"
 _FIRST_URL = re.compile(_URL_START, re.IGNORECASE)
+_ONE_URL = re.compile(r"https?://[^\s,;|&\"']+")
 _NEXT_URL = re.compile(rf"[\s,;|]+(?={_URL_START})", re.IGNORECASE)
 TREE_SEPARATORS = (">>", "›", "→", "»", ">", "::", "|", "/")
 """Separators of category levels that are detected; in a cell the first one that occurs most often counts."""
@@ -142,9 +143,9 @@ def amount(cell: Any, decimal: str = ".", currency: str = "") -> Amount | None:
     if not isinstance(cell, str):
         number = _number(cell)
         return None if math.isnan(number) else Amount(number)
-    stripped = cell.strip() if cell.isascii() and cell.isprintable() else " ".join(_without_control(cell).split())
-    if decimal == "." and len(stripped) <= LONGEST_PRICE and stripped.isascii() and _PLAIN_PRICE.fullmatch(stripped):
-        return Amount(float(stripped))
+    if decimal == "." and _PLAIN_PRICE.fullmatch(cell):
+        return Amount(float(cell))
+    stripped = " ".join(_without_control(cell).split())
     if stripped.lower() in NO_PRICE:
         return None
     match = _price_pattern(decimal, currency).fullmatch(stripped) if len(stripped) <= LONGEST_PRICE else None
@@ -361,6 +362,9 @@ def addresses(cell: Any, separator: str = "", base: str = "") -> list[str]:
     """
     found: dict[str, None] = {}
     for element in _elements(cell):
+        if _ONE_URL.fullmatch(element):
+            found[element] = None
+            continue
         if "&" in element:
             element = _ENTITY.sub(lambda match: html.unescape(match[0]), element)
         for part in _split_addresses(element, separator):
@@ -422,8 +426,13 @@ def _lenient_list(cell: str) -> list[Any]:
 
 def _strings(parts: Iterable[Any]) -> list[str]:
     """Return the elements of a list as strings; of a record, such as `{"src": ...}`, its address or name."""
-    strings = (part if isinstance(part, str) else str(part) for part in map(of_record, parts) if part is not None)
-    return [_without_control(string) for string in strings]
+    strings = []
+    for part in parts:
+        if isinstance(part, str):
+            strings.append(_without_control(part))
+        elif (value := of_record(part)) is not None:
+            strings.append(_without_control(str(value)))
+    return strings
 
 
 def _loose_list(cell: str) -> list[str]:

@@ -42,7 +42,7 @@ class PlannedChange:
 def planned_change(store: Store, reading: Reading) -> PlannedChange:
     """Return what a reading would change in a home."""
     stored = store.read("products", ["product_id", "name"], ACTIVE).to_pandas().set_index("product_id")["name"]
-    names = reading.products.set_index("product_id")["name"]
+    names = reading.table.select(["product_id", "name"]).to_pandas().set_index("product_id")["name"]
     kept = stored.index.intersection(names.index)
     before, after = stored[kept], names[kept]
     renamed = int((before.notna() & after.notna() & (before != after)).sum())

@@ -1,6 +1,6 @@
 """Join the rows of one product: name, category and price from the row that has them, images and variants from all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,52 +16,51 @@ class Product:
         id: its id: the group's, or the parent row's, if it has several rows.
         row: its values; of several rows, joined.
         variants: id, options, price and in_stock of each variant; empty if it has only one.
-        rows: number of its rows.
     """
 
     id: str
     row: CatalogueRow
-    variants: list[dict[str, Any]]
-    rows: int
+    variants: Sequence[dict[str, Any]] = ()
 
 
-def join_rows(rows: Iterable[CatalogueRow], rules: Rows, *, grouped: bool) -> tuple[list[Product], list[CatalogueRow]]:
-    """Return the products of some rows in the order of their first rows, and the rows that repeat an id.
+def join_rows(
+    rows: Iterable[CatalogueRow], rules: Rows, repeated: list[CatalogueRow], *, grouped: bool
+) -> Iterator[Product]:
+    """Yield the products of some rows in the order of their first rows.
 
     Args:
-        rows: all rows of the catalogue.
+        rows: all rows of the catalogue; if they are grouped, all are held in memory, since any may belong to any.
         rules: how rows belong together besides `CatalogueRow.group`.
+        repeated: gets the rows that repeat an id.
         grouped: whether rows have groups, parents or kinds; if not, a row is a product.
     """
-    if not grouped:
-        return _separate(rows)
+    if grouped:
+        yield from sorted(_grouped(rows, rules, repeated), key=lambda product: product.row.position)
+        return
+    ids = set()
+    for row in rows:
+        if row.id in ids:
+            repeated.append(row)
+        else:
+            ids.add(row.id)
+            yield Product(row.id, row)
+
+
+def _grouped(rows: Iterable[CatalogueRow], rules: Rows, repeated: list[CatalogueRow]) -> Iterator[Product]:
     listed = list(_of_first_kinds(rows, rules))
     groups: dict[str, list[CatalogueRow]] = {}
     keys = _parents(listed)
     for row in listed:
         groups.setdefault(keys.get(id(row)) or row.group or row.id, []).append(row)
-    products, repeated = [], []
     for key, everything in groups.items():
         members = _for_sale(key, everything, keys)
         if not members:
             continue
         if len(members) > 1 and not any(_belongs(row, key) for row in members):
-            products.append(Product(members[0].id, members[0], [], 1))
+            yield Product(members[0].id, members[0])
             repeated += members[1:]
         else:
-            products.append(_joined(key, members, keys))
-    return products, repeated
-
-
-def _separate(rows: Iterable[CatalogueRow]) -> tuple[list[Product], list[CatalogueRow]]:
-    products: dict[str, Product] = {}
-    repeated = []
-    for row in rows:
-        if row.id in products and row.id:
-            repeated.append(row)
-        else:
-            products[row.id or f"\0{row.line}"] = Product(row.id, row, [], 1)
-    return list(products.values()), repeated
+            yield _joined(key, members, keys)
 
 
 def _for_sale(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> list[CatalogueRow]:
@@ -100,7 +99,7 @@ def _parents(rows: list[CatalogueRow]) -> dict[int, str]:
     A member gets the options that its product lists for it.
     """
     keys: dict[int, str] = {}
-    member_of = {member: (row.id, options) for row in rows for member, options in row.members.items()}
+    member_of = {member: (row.id, options) for row in rows for member, options in row.members}
     named = {alias: row.id for row in reversed(rows) if not row.parent for alias in (*row.aliases, row.id) if alias}
     for row in rows:
         if row.parent:
@@ -117,6 +116,7 @@ def _joined(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> Product
     rows = [first, *(row for row in rows if row is not first)]
     first_line, position = min(row.line for row in rows), min(row.position for row in rows)
     sold = _variants(key, rows, keys)
+    _keep_one_currency(sold)
     priced = [row for row in sold if row.price is not None and row.price > 0]
     cheapest = min(priced, key=lambda row: row.price or 0.0, default=first)
     stocks = [row.in_stock for row in (sold if any(row.in_stock is not None for row in sold) else rows)]
@@ -125,11 +125,7 @@ def _joined(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> Product
         position=position,
         id=key,
         group=key,
-        parent="",
-        aliases=(),
-        variant_id="",
         kind=first.kind,
-        members={},
         name=_first_of(row.name for row in rows),
         brand=_first_of(row.brand for row in rows),
         paths=next((row.paths for row in rows if row.paths), []),
@@ -138,11 +134,10 @@ def _joined(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> Product
         currency=cheapest.currency,
         images=_images(rows, sold),
         in_stock=any(stocks) if any(stock is not None for stock in stocks) else None,
-        options=(),
         attributes=next((row.attributes for row in rows if row.attributes), ()),
     )
     variants = [_variant(row) for row in sold if row.options or (row.id != key and row.price is not None)]
-    return Product(key, row, variants if len(variants) > 1 else [], len(rows))
+    return Product(key, row, variants if len(variants) > 1 else ())
 
 
 def _variants(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> list[CatalogueRow]:
@@ -160,6 +155,14 @@ def _variants(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> list[
         if not first.tracked:
             row.in_stock = None
     return variants
+
+
+def _keep_one_currency(variants: list[CatalogueRow]) -> None:
+    """Remove the prices that are not in the currency of the first one, with which they cannot be compared."""
+    currency = next((row.currency for row in variants if row.price is not None), "")
+    for row in variants:
+        if row.price is not None and row.currency != currency:
+            row.price = row.retail_price = None
 
 
 def _images(rows: list[CatalogueRow], sold: list[CatalogueRow]) -> list[str]:

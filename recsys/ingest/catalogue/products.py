@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.ingest.catalogue.reading import Reading
+from recsys.storage.frames import frame_of
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 
@@ -58,7 +59,8 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
     stored = stored.rename(
         columns={"row_digest": "stored_digest", "in_stock": "stored_stock", "variants": "stored_variants"}
     )
-    rows = reading.products.merge(stored, on="product_id", how="left", validate="one_to_one")
+    rows = frame_of(reading.table.select(["product_id", "row_digest", "in_stock", "variants"]))
+    rows = rows.merge(stored, on="product_id", how="left", validate="one_to_one")
     new = rows["stored_digest"].isna()
     returned = rows["removed"].notna()
     differs = rows["stored_digest"] != rows["row_digest"]
@@ -71,7 +73,7 @@ def update_products(store: Store, reading: Reading, now: datetime) -> CatalogueC
     rows.loc[new, "first_seen"] = moment
     rows.loc[differs, "changed"] = moment
     rows["removed"] = pd.NaT
-    written = _table(rows[new | differs | returned | restocked])
+    written = _table(reading.table, rows[new | differs | returned | restocked])
 
     gone = stored.loc[stored["removed"].isna() & ~stored["product_id"].isin(rows["product_id"]), "product_id"]
     if not gone.empty:
@@ -117,16 +119,10 @@ def active_products(store: Store, columns: Sequence[str] | None = None, where: s
     return frame_of(table.select(selected))
 
 
-def frame_of(table: pa.Table) -> pd.DataFrame:
-    """Convert an Arrow table to a frame whose list columns hold Python lists, not arrays."""
-    lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
-    frame = table.drop_columns(lists).to_pandas()
-    for name in lists:
-        frame[name] = pd.Series(table[name].to_pylist(), dtype="object", index=frame.index)
-    return frame[table.schema.names]
-
-
-def _table(rows: pd.DataFrame) -> pa.Table:
-    """Convert rows to the schema of the `products` table."""
+def _table(table: pa.Table, rows: pd.DataFrame) -> pa.Table:
+    """Return rows of a reading's table, by the index of the frame, with the frame's times of their changes."""
     schema = SCHEMAS["products"]
-    return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(None)
+    table = table.take(pa.array(rows.index, pa.int64()))
+    for name in ("first_seen", "changed", "removed"):
+        table = table.append_column(schema.field(name), pa.array(rows[name], schema.field(name).type, from_pandas=True))
+    return table.select(schema.names)

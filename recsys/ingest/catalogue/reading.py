@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from recsys.core import progress
 from recsys.core.configuration import Catalogue, Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import CatalogueError
@@ -22,22 +24,16 @@ from recsys.ingest.catalogue.formats.table import folded
 from recsys.ingest.catalogue.joining import Product, join_rows
 from recsys.ingest.catalogue.mapping import ColumnMapping, map_columns, suggestion
 from recsys.ingest.catalogue.preset import Preset, Recognition, known_names, matching, recognise
+from recsys.ingest.catalogue.product_table import product_table
 from recsys.ingest.catalogue.rows import CatalogueRow, Reject, RowReader, id_faults, image_faults
 from recsys.ingest.catalogue.source import HTTP_TIMEOUT_S, Input, display_name, inputs
+from recsys.storage.frames import frame_of
 from recsys.storage.home import home_error
 from recsys.storage.spreadsheet import write_csv
 
 DUPLICATE = "duplicate id"
-DTYPES: dict[str, Any] = {
-    **dict.fromkeys(("product_id", "name", "brand", "currency", "row_digest"), "str"),
-    **dict.fromkeys(("price", "retail_price"), "float64"),
-    **dict.fromkeys(
-        ("category_path", "image_urls", "in_stock", "further_paths", "variants", "attributes"),
-        "object",
-    ),
-    "position": "int64",
-}
-"""dtypes of `Reading.products`."""
+PROGRESS_ROWS = 20_000
+"""Number of rows from which progress is reported, and after which it is reported again."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +41,13 @@ class Reading:
     """Contents of a catalogue.
 
     Attributes:
-        products: the valid products, in the order of the file: product_id, position (int64, its first row from 0),
-            name, brand, category_path (list of str), price, retail_price (float64, null where unknown), image_urls
-            (list of str), in_stock (bool, None where unknown), currency (of the price, null where unknown),
-            further_paths (list of str), variants (list of dict: id, options, price, in_stock), attributes (list of
-            dict: name, value), row_digest (of all columns but stock, which changes every hour and on which no computed
-            result depends).
+        table: the valid products in the order of the file, with the columns of `product_table.SCHEMA`: position (its
+            first row, from 0), price and currency (null where unknown), in_stock (null where unknown), row_digest (of
+            all columns but stock, which changes every hour and on which no computed result depends), and others.
         rows: number of rows.
-        rejects: the rejected rows: line (int64, from 1; of a format without lines the row), column (its name in the
-            file), value (shortened), reason. A row with two faults is listed twice.
+        rejects: the rejected rows: file (empty if the catalogue is one file), line (int64, from 1; of a format without
+            lines the row), column (its name in the file), value (shortened), reason. A row with two faults is listed
+            twice.
         digest: 32 hex digits over all products, independent of their order.
         notes: sentences for the user.
         recognition: the preset.
@@ -65,7 +59,7 @@ class Reading:
         image_folder: folder of the image files; empty if the catalogue has URLs.
     """
 
-    products: pd.DataFrame
+    table: pa.Table
     rows: int
     rejects: pd.DataFrame
     digest: str
@@ -78,6 +72,16 @@ class Reading:
     grouped: bool = False
     image_folder: str = ""
 
+    @cached_property
+    def products(self) -> pd.DataFrame:
+        """The table as a frame, with Python lists in the columns of lists."""
+        return frame_of(self.table)
+
+    @property
+    def variants(self) -> int:
+        """Number of variants of all products."""
+        return pc.sum(pc.list_value_length(self.table["variants"])).as_py() or 0
+
     @property
     def duplicates(self) -> int:
         """Number of rows that repeat the id of an earlier row."""
@@ -86,7 +90,8 @@ class Reading:
     @property
     def rejected(self) -> int:
         """Number of bad rows, without rows that repeat an id."""
-        return int(self.rejects.loc[self.rejects["reason"] != DUPLICATE, "line"].nunique())
+        bad = self.rejects["reason"] != DUPLICATE
+        return len(self.rejects.loc[bad, ["file", "line"]].drop_duplicates())
 
 
 def read_catalogue(
@@ -117,8 +122,7 @@ def read_catalogue(
     settings = configuration.catalogue
     reader = _CatalogueReader(source, settings, max_rows)
     with inputs(source, scratch, settings.max_bytes, timeout_s) as files:
-        products, repeated = join_rows(reader.rows(files), reader.preset.rows, grouped=reader.grouped)
-    return reader.result(products, repeated)
+        return reader.read(files)
 
 
 class _CatalogueReader:
@@ -131,19 +135,38 @@ class _CatalogueReader:
         self._recognition: Recognition | None = None
         self._image_folder = ""
 
-    def rows(self, files: Iterator[Input]) -> Iterator[CatalogueRow]:
-        """Return the valid rows of all files; the first one is opened at once."""
+    def read(self, files: Iterator[Input]) -> Reading:
+        """Return the content of all files."""
         first = self._open(next(files))
-        return self._all(first, files)
+        rows = self._with_progress(self._rows(first, files))
+        repeated: list[CatalogueRow] = []
+        products: Iterable[Product] = join_rows(rows, self.preset.rows, repeated, grouped=self.grouped)
+        if self.grouped:  # other rows were validated as they were read
+            products = self._valid(products)
+        return self._result(*product_table(products), repeated)
 
-    def _all(self, reader: RowReader, files: Iterator[Input]) -> Iterator[CatalogueRow]:
-        yield from self._read(reader)
+    def _rows(self, reader: RowReader, files: Iterator[Input]) -> Iterator[CatalogueRow]:
+        """Yield the valid rows of all files, of which the first one is open."""
+        yield from self._rows_of(reader)
         for file in files:
-            yield from self._read(self._open(file))
+            yield from self._rows_of(self._open(file))
 
-    def _read(self, reader: RowReader) -> Iterator[CatalogueRow]:
+    def _rows_of(self, reader: RowReader) -> Iterator[CatalogueRow]:
         limit = None if self._max_rows is None else max(0, self._max_rows - reader.first_position)
         return islice(reader.read(), limit)
+
+    @staticmethod
+    def _with_progress(rows: Iterator[CatalogueRow]) -> Iterator[CatalogueRow]:
+        """Yield the rows; report progress if they are many."""
+        count = 0
+        for count, row in enumerate(rows, 1):
+            if count == PROGRESS_ROWS:
+                progress.begin("catalogue rows", None)
+            if count % PROGRESS_ROWS == 0:
+                progress.advance("catalogue rows", PROGRESS_ROWS)
+            yield row
+        if count >= PROGRESS_ROWS:
+            progress.finish("catalogue rows", f"{count:,} valid rows")
 
     def _count(self) -> int:
         return sum(reader.rows for reader in self._readers)
@@ -161,7 +184,9 @@ class _CatalogueReader:
         recognition = self._recognition or recognise(table.names, settings, self.name)
         mapping = map_columns(table.names, recognition, settings, file.name)
         self._recognition, self._format = recognition, table.format
-        reader = RowReader(table, mapping, self._folder_url(file, mapping), first_position=self._count())
+        reader = RowReader(
+            table, mapping, name=file.name, image_folder=self._folder_url(file, mapping), first_position=self._count()
+        )
         self._readers.append(reader)
         reader.is_product = not self.grouped
         return reader
@@ -196,25 +221,42 @@ class _CatalogueReader:
             matching(column, mapping.columns) for column in (rules.parent, rules.members, rules.kind) if column
         )
 
-    def result(self, products: list[Product], repeated: list[CatalogueRow]) -> Reading:
+    def _valid(self, products: Iterable[Product]) -> Iterator[Product]:
+        """Yield the valid products; reject the others."""
+        for product in products:
+            reader = self._reader_at(product.row.position)
+            faults = id_faults(product.id, reader.mapping) + image_faults(product.row, reader.mapping)
+            reader.rejects += [Reject(product.row.line, *fault) for fault in faults]
+            if not faults:
+                yield product
+
+    def _reader_at(self, position: int) -> RowReader:
+        """Return the reader of the row with this position among all rows."""
+        return next(reader for reader in reversed(self._readers) if reader.first_position <= position)
+
+    def _result(self, table: pa.Table, currency: str, notes: list[str], repeated: list[CatalogueRow]) -> Reading:
         """Return the reading; refuse the catalogue if too many rows are bad."""
         rows = self._count()
         if rows == 0:
             raise CatalogueError(f"catalogue {self.name} has a header and no products; export it again")
-        rejects = [reject for reader in self._readers for reject in reader.rejects]
         mapping = self._readers[0].mapping
-        valid, faults = _validated(products, mapping) if self.grouped else (products, [])  # rows are validated
-        rejects += faults
-        id_column = mapping.name_of("id")
-        duplicates = [Reject(row.line, id_column, row.id, DUPLICATE) for row in repeated]
-        notes = [note for reader in self._readers for note in (*reader.table.notes, *reader.mapping.notes)]
-        notes += _note_or_refuse(rejects, rows, self.settings, self.name, self._readers[0].table.unit)
-        notes += [note for reader in self._readers for note in reader.warnings.notes()]
-        notes += self._skipped() + self._on_duplicates(duplicates)
-        currency, currency_notes = _one_currency(valid)
-        if not valid:
+        rejects = [(reader.name, reject) for reader in self._readers for reject in reader.rejects]
+        duplicates = []
+        for row in repeated:
+            reader = self._reader_at(row.position)
+            duplicates.append((reader.name, Reject(row.line, reader.mapping.name_of("id"), row.id, DUPLICATE)))
+        if len(self._readers) == 1:  # a file needs no name
+            rejects, duplicates = ([("", reject) for _, reject in listed] for listed in (rejects, duplicates))
+        notes = [
+            *(note for reader in self._readers for note in (*reader.table.notes, *reader.mapping.notes)),
+            *_note_or_refuse(rejects, rows, self.settings, self.name, self._readers[0].table.unit),
+            *(note for reader in self._readers for note in reader.warnings.notes()),
+            *self._skipped(),
+            *self._on_duplicates(duplicates),
+            *notes,
+        ]
+        if not table.num_rows:
             raise CatalogueError(f"catalogue {self.name} has no valid row")
-        frame = _frame(valid)
         if not mapping.fields.get("price"):
             hint = suggestion(next(iter(self.preset.columns.price), "price"), "price", self._readers[0].table.names)
             notes.append(f"the catalogue has no price column{hint}: price levels are neutral, and no price is shown")
@@ -225,11 +267,11 @@ class _CatalogueReader:
         settings = dict(mapping.settings)
         settings |= {"decimal": self._readers[0].decimal, "tree_separator": self._readers[0].tree_separator}
         return Reading(
-            products=frame,
+            table=table,
             rows=rows,
             rejects=_rejects_frame(rejects + duplicates),
-            digest=digest(sorted(frame["row_digest"])),
-            notes=notes + currency_notes,
+            digest=digest(sorted(table["row_digest"].to_pylist())),
+            notes=notes,
             recognition=self._recognition or Recognition(self.preset, 0.0),
             format=self._format,
             settings=settings,
@@ -246,14 +288,11 @@ class _CatalogueReader:
             for value, count in skipped.items()
         ]
 
-    def _on_duplicates(self, duplicates: list[Reject]) -> list[str]:
+    def _on_duplicates(self, duplicates: list[tuple[str, Reject]]) -> list[str]:
         if not duplicates:
             return []
-        unit = self._readers[0].table.unit
-        return [
-            f"{len(duplicates)} rows are rejected because they repeat an earlier id, the first at {unit} "
-            f"{duplicates[0].line}"
-        ]
+        place = _place(*duplicates[0], self._readers[0].table.unit)
+        return [f"{len(duplicates)} rows are rejected because they repeat an earlier id, the first at {place}"]
 
 
 def digest_of(source: str, configuration: Configuration, scratch: Path) -> str:
@@ -294,76 +333,21 @@ def write_rejects(reading: Reading, path: Path) -> None:
         raise home_error(path.parent, error) from error
 
 
-def _validated(products: Iterable[Product], mapping: ColumnMapping) -> tuple[list[Product], list[Reject]]:
-    """Return the valid products and the faults of the others."""
-    valid, rejects = [], []
-    for product in products:
-        faults = id_faults(product.id, mapping) + image_faults(product.row, mapping)
-        rejects += [Reject(product.row.line, *fault) for fault in faults]
-        if not faults:
-            valid.append(product)
-    return valid, rejects
+def _note_or_refuse(
+    rejects: list[tuple[str, Reject]], rows: int, settings: Catalogue, name: str, unit: str
+) -> list[str]:
+    """Return a note with the number of bad rows and the first of them; refuse the catalogue when there are too many.
 
-
-def _one_currency(products: list[Product]) -> tuple[str, list[str]]:
-    """Return the most frequent currency; remove the prices in others, which cannot be compared, with a note."""
-    counts = Counter(product.row.currency for product in products if product.row.price is not None)
-    named = Counter({code: count for code, count in counts.items() if code})
-    if not named:
-        return "", []
-    main = named.most_common(1)[0][0]
-    others = {code: count for code, count in named.items() if code != main}
-    for product in products:
-        if product.row.currency in others:
-            product.row.price = product.row.retail_price = None
-    if not others:
-        return main, []
-    listed = ", ".join(f"{count:,} in {code}" for code, count in others.items())
-    return main, [f"most prices are in {main}; those in another currency are left empty: {listed}"]
-
-
-def _frame(products: list[Product]) -> pd.DataFrame:
-    """Return the frame of `Reading.products`."""
-    rows = [product.row for product in products]
-    columns: dict[str, list[Any]] = {
-        "product_id": [product.id for product in products],
-        "position": [row.position for row in rows],
-        "name": [row.name for row in rows],
-        "brand": [row.brand for row in rows],
-        "category_path": [row.paths[0] if row.paths else [] for row in rows],
-        "price": [row.price for row in rows],
-        "retail_price": [row.retail_price for row in rows],
-        "image_urls": [row.images for row in rows],
-        "in_stock": [row.in_stock for row in rows],
-        "row_digest": [_row_digest(product) for product in products],
-        "currency": [row.currency or None for row in rows],
-        "further_paths": [[" > ".join(path) for path in row.paths[1:]] if len(row.paths) > 1 else [] for row in rows],
-        "variants": [product.variants for product in products],
-        "attributes": [_named(row.attributes) if row.attributes else [] for row in rows],
-    }
-    frame = pd.DataFrame({name: pd.Series(values, dtype=DTYPES[name]) for name, values in columns.items()})
-    return frame.sort_values("position", ignore_index=True)
-
-
-def _named(attributes: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in attributes]
-
-
-def _row_digest(product: Product) -> str:
-    """Return the digest of a product's content; it has no more parts than a catalogue of one row per product gives."""
-    row = product.row
-    path = row.paths[0] if row.paths else []
-    parts: list[Any] = [product.id, row.name, row.brand, path, row.price, row.retail_price, row.images]
-    variants = [[variant["id"], variant["options"], variant["price"]] for variant in product.variants]
-    extra = [variants, row.attributes, row.paths[1:]]
-    return digest([json.dumps([*parts, *extra] if any(extra) else parts)])
-
-
-def _note_or_refuse(rejects: list[Reject], rows: int, settings: Catalogue, name: str, unit: str) -> list[str]:
-    """Return a note with the number of bad rows and the first of them; refuse the catalogue when there are too many."""
+    Args:
+        rejects: name of the file and fault.
+        rows: number of rows.
+        settings: `rejected_share`.
+        name: the catalogue's name for messages.
+        unit: what the lines of the faults count.
+    """
     if not rejects:
         return []
-    bad = len({reject.line for reject in rejects})
+    bad = len({(file, reject.line) for file, reject in rejects})
     first = _first_faults(rejects, unit)
     if bad / rows > settings.rejected_share:
         raise CatalogueError(
@@ -373,27 +357,32 @@ def _note_or_refuse(rejects: list[Reject], rows: int, settings: Catalogue, name:
     return [f"{bad} of {rows} rows are bad and rejected: {first}"]
 
 
-def _first_faults(rejects: list[Reject], unit: str, count: int = 5) -> str:
+def _first_faults(rejects: list[tuple[str, Reject]], unit: str, count: int = 5) -> str:
     """Return `line 7, discounted_price: 'x' not a price (3 rows); ...`: the first row of each of the first faults."""
-    numbers = Counter((reject.column, reject.reason) for reject in rejects)
-    first: dict[tuple[str, str], Reject] = {}
-    for reject in sorted(rejects, key=lambda reject: reject.line):
-        first.setdefault((reject.column, reject.reason), reject)
+    numbers = Counter((reject.column, reject.reason) for _, reject in rejects)
+    first: dict[tuple[str, str], tuple[str, Reject]] = {}
+    for file, reject in sorted(rejects, key=lambda pair: pair[1].line):
+        first.setdefault((reject.column, reject.reason), (file, reject))
     messages = []
-    for key, reject in list(first.items())[:count]:
-        location = f"{unit} {reject.line}" + (f", {reject.column}" if reject.column else "")
+    for key, (file, reject) in list(first.items())[:count]:
+        place = _place(file, reject, unit) + (f", {reject.column}" if reject.column else "")
         rows = f" ({numbers[key]:,} rows)" if numbers[key] > 1 else ""
-        messages.append(f"{location}: {shorten(reject.value, 60)!r} {reject.reason}{rows}")
+        messages.append(f"{place}: {shorten(reject.value, 60)!r} {reject.reason}{rows}")
     return "; ".join(messages) + (f"; and {len(first) - count} other faults" if len(first) > count else "")
 
 
-def _rejects_frame(rejects: list[Reject]) -> pd.DataFrame:
-    ordered = sorted(rejects, key=lambda reject: reject.line)
+def _place(file: str, reject: Reject, unit: str) -> str:
+    return f"{file} {unit} {reject.line}".lstrip()
+
+
+def _rejects_frame(rejects: list[tuple[str, Reject]]) -> pd.DataFrame:
+    ordered = sorted(rejects, key=lambda pair: (pair[0], pair[1].line))
     return pd.DataFrame(
         {
-            "line": pd.Series([reject.line for reject in ordered], dtype="int64"),
-            "column": pd.Series([reject.column for reject in ordered], dtype="str"),
-            "value": pd.Series([shorten(reject.value) for reject in ordered], dtype="str"),
-            "reason": pd.Series([reject.reason for reject in ordered], dtype="str"),
+            "file": pd.Series([file for file, _ in ordered], dtype="str"),
+            "line": pd.Series([reject.line for _, reject in ordered], dtype="int64"),
+            "column": pd.Series([reject.column for _, reject in ordered], dtype="str"),
+            "value": pd.Series([shorten(reject.value) for _, reject in ordered], dtype="str"),
+            "reason": pd.Series([reject.reason for _, reject in ordered], dtype="str"),
         }
     )

@@ -94,23 +94,23 @@ class CatalogueRow:
 
     line: int
     position: int
-    id: str
-    group: str
-    parent: str
-    aliases: tuple[str, ...]
-    variant_id: str
-    kind: str
-    members: dict[str, str]
-    name: str | None
-    brand: str | None
-    paths: list[list[str]]
-    price: float | None
-    retail_price: float | None
-    currency: str
-    images: list[str]
-    in_stock: bool | None
-    options: tuple[tuple[str, str], ...]
-    attributes: tuple[tuple[str, str], ...]
+    id: str = ""
+    group: str = ""
+    parent: str = ""
+    aliases: tuple[str, ...] = ()
+    variant_id: str = ""
+    kind: str = ""
+    members: tuple[tuple[str, str], ...] = ()
+    name: str | None = None
+    brand: str | None = None
+    paths: list[list[str]] = field(default_factory=list)
+    price: float | None = None
+    retail_price: float | None = None
+    currency: str = ""
+    images: list[str] = field(default_factory=list)
+    in_stock: bool | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
     for_sale: bool = True
     tracked: bool = True
 
@@ -122,6 +122,7 @@ class RowReader:
     Attributes:
         table: the table.
         mapping: its columns.
+        name: name of its file.
         image_folder: folder for `image_files`, as a file:// URL; empty if there is none.
         first_position: index of its first row among all rows of the catalogue.
         rejects: faults, complete after the rows are read.
@@ -133,6 +134,7 @@ class RowReader:
 
     table: RawTable
     mapping: ColumnMapping
+    name: str = ""
     image_folder: str = ""
     first_position: int = 0
     is_product: bool = True
@@ -148,6 +150,9 @@ class RowReader:
         self._getters = {
             key: tuple((spec[0], self._getter(spec)) for spec in specs) for key, specs in self.mapping.fields.items()
         }
+        self._prices, self._retail_prices, self._trees, self._image_columns = (
+            self._getters.get(key, ()) for key in ("price", "retail_price", "category_tree", "images")
+        )
         self._settings = dict(self.mapping.settings)
         self._skip, self._untracked = (self._values_of(each) for each in (preset.skip, preset.untracked))
         rules = preset.rows
@@ -161,6 +166,39 @@ class RowReader:
         self._retail_is_price = bool(
             set(self.mapping.fields.get("retail_price", ())) & set(self.mapping.fields.get("price", ()))
         )
+        self._parsers = tuple((name, parse) for name, parse in self._parsers_by_field().items() if parse is not None)
+
+    def _parsers_by_field(self) -> dict[str, Callable[[Row], Any] | None]:
+        """Return a function for each field of a row, except its prices; None if the table has no column for it."""
+        known = self._getters
+        return {
+            "id": self._identifier("id"),
+            "group": self._identifier("group"),
+            "parent": self._parent_of if self._parent is not None else None,
+            "aliases": self._aliases_of if self._aliases else None,
+            "variant_id": self._identifier("variant_id"),
+            "kind": (lambda row: self._kind_of(row.cells)) if self._kind is not None else None,
+            "members": self._members_of if self._members is not None else None,
+            "name": self._text("name"),
+            "brand": self._text("brand"),
+            "paths": self._paths if {"category_levels", "category_tree"} & known.keys() else None,
+            "currency": self._currency if "currency" in known else None,
+            "images": self._images,
+            "tracked": (lambda row: self._is_tracked(row.cells)) if self._untracked else None,
+            "in_stock": self._in_stock if "in_stock" in known else None,
+            "options": self._options if "variant" in known else None,
+            "attributes": (lambda row: self._named(row.cells, "attributes")) if "attributes" in known else None,
+        }
+
+    def _identifier(self, key: str) -> Callable[[Row], str] | None:
+        return (lambda row: cells.identifier(self._first(row.cells, key))) if key in self._getters else None
+
+    def _text(self, key: str) -> Callable[[Row], str | None] | None:
+        getters = self._getters.get(key, ())
+        if len(getters) == 1:
+            get = getters[0][1]
+            return lambda row: cells.text(get(row.cells))
+        return (lambda row: cells.text(self._first(row.cells, key))) if getters else None
 
     def read(self) -> Iterator[CatalogueRow]:
         """Yield the valid rows.
@@ -184,7 +222,7 @@ class RowReader:
                 continue
             elif self._is_skipped(row.cells):
                 if not self.is_product:
-                    yield self._values(row, position, None, "", for_sale=False)
+                    yield self._values(row, position, for_sale=False)
             elif parsed := self._parse(row, position):
                 yield parsed
 
@@ -267,55 +305,39 @@ class RowReader:
 
         Of a product with several rows, a faulty one is not for sale: without its first row it has no name.
         """
+        parsed = self._values(row, position)
         faults: list[Fault] = []
-        price, currency = None, ""
         try:
-            price, currency = self._price(row)
+            parsed.price, currency = self._price(row)
+            parsed.currency = currency or parsed.currency
         except _CellError as fault:
             faults.append((fault.column, fault.value, fault.reason))
-        parsed = self._values(row, position, price, currency)
+        parsed.retail_price = self._retail_price(row, parsed.price)
         if self.is_product or cells.is_rounded(parsed.id):
             faults += id_faults(parsed.id, self.mapping)
         if self.is_product:
             faults += image_faults(parsed, self.mapping)
-        self.rejects += [Reject(row.number, *fault) for fault in faults]
-        parsed.for_sale = not faults
+        if faults:
+            self.rejects += [Reject(row.number, *fault) for fault in faults]
+            parsed.for_sale = False
         return None if faults and self.is_product else parsed
 
-    def _values(
-        self, row: Row, position: int, price: float | None, currency: str, *, for_sale: bool = True
-    ) -> CatalogueRow:
-        values = row.cells
-        tracked = not self._untracked or self._is_tracked(values)
-        return CatalogueRow(
-            line=row.number,
-            position=position,
-            id=self._id(values, "id"),
-            group=self._id(values, "group"),
-            parent="" if self._parent is None else cells.identifier(values[self._parent]).removeprefix("id:"),
-            aliases=tuple([cells.identifier(values[column]) for column in self._aliases]),
-            variant_id=self._id(values, "variant_id"),
-            kind=self._kind_of(values),
-            members=self._members_of(values),
-            name=cells.text(self._first(values, "name")),
-            brand=cells.text(self._first(values, "brand")),
-            paths=self._paths(values),
-            price=price,
-            retail_price=self._retail_price(row, price),
-            currency=currency or self._currency(values),
-            images=self._images(values),
-            in_stock=self._in_stock(row) if tracked else None,
-            options=self._options(values),
-            attributes=self._named(values, "attributes"),
-            for_sale=for_sale,
-            tracked=tracked,
-        )
+    def _values(self, row: Row, position: int, *, for_sale: bool = True) -> CatalogueRow:
+        """Return the values of a row without its prices."""
+        parsed = CatalogueRow(row.number, position, for_sale=for_sale)
+        for name, parse in self._parsers:
+            setattr(parsed, name, parse(row))
+        return parsed
 
-    def _id(self, row: Sequence[Any], key: str) -> str:
-        return cells.identifier(self._first(row, key)) if key in self._getters else ""
+    def _parent_of(self, row: Row) -> str:
+        assert self._parent is not None
+        return cells.identifier(row.cells[self._parent]).removeprefix("id:")
 
-    def _currency(self, row: Sequence[Any]) -> str:
-        return cells.currency_code(cells.text(self._first(row, "currency"))) if "currency" in self._getters else ""
+    def _aliases_of(self, row: Row) -> tuple[str, ...]:
+        return tuple([cells.identifier(row.cells[column]) for column in self._aliases])
+
+    def _currency(self, row: Row) -> str:
+        return cells.currency_code(cells.text(self._first(row.cells, "currency")))
 
     def _is_tracked(self, row: Sequence[Any]) -> bool:
         """Return whether the pieces in stock are counted."""
@@ -323,9 +345,10 @@ class RowReader:
 
     def _price(self, row: Row) -> tuple[float | None, str]:
         """Return the first price that is not empty; a 0 counts as empty if there is another one."""
-        others = len(self._getters.get("price", ()))
-        for column, cell in self._cells(row.cells, "price"):
+        others = len(self._prices)
+        for column, get in self._prices:
             others -= 1
+            cell = get(row.cells)
             try:
                 parsed = cells.amount(_scalar(cell), self.decimal, self._settings["currency"])
             except (ValueError, TypeError) as error:
@@ -344,8 +367,8 @@ class RowReader:
 
     def _retail_price(self, row: Row, price: float | None) -> float | None:
         """Return the price before a reduction; None if there is none, or it cannot be read."""
-        for column, value in self._cells(row.cells, "retail_price"):
-            cell = _scalar(value)
+        for column, get in self._retail_prices:
+            cell = _scalar(get(row.cells))
             try:
                 parsed = cells.amount(cell, self.decimal, self._settings["currency"])
             except (ValueError, TypeError):
@@ -356,7 +379,7 @@ class RowReader:
         return None
 
     def _in_stock(self, row: Row) -> bool | None:
-        if "in_stock" not in self._getters:
+        if self._untracked and not self._is_tracked(row.cells):
             return None
         cell = _scalar(self._first(row.cells, "in_stock"))
         try:
@@ -366,27 +389,27 @@ class RowReader:
             self.warnings.add(word, row.number)
             return None
 
-    def _paths(self, row: Sequence[Any]) -> list[list[str]]:
+    def _paths(self, row: Row) -> list[list[str]]:
         if "category_levels" in self._getters:
-            texts = (cells.text(cell) for _, cell in self._cells(row, "category_levels"))
+            texts = (cells.text(cell) for _, cell in self._cells(row.cells, "category_levels"))
             path = [text for text in texts if text]
             return [path] if path else []
         separator = self._settings["path_separator"]
-        for _, cell in self._cells(row, "category_tree"):
-            paths = cells.category_paths(cell, self.tree_separator, separator)
+        for _, get in self._trees:
+            paths = cells.category_paths(get(row.cells), self.tree_separator, separator)
             if self._no_category:
                 paths = [path for path in (path[path[0] in self._no_category :] for path in paths) if path]
             if paths:
                 return paths
         return []
 
-    def _images(self, row: Sequence[Any]) -> list[str]:
+    def _images(self, row: Row) -> list[str]:
         settings = self._settings
         found: list[str] = []
-        for _, cell in self._cells(row, "images"):
-            found += cells.addresses(cell, settings["image_separator"], settings["image_base"])
+        for _, get in self._image_columns:
+            found += cells.addresses(get(row.cells), settings["image_separator"], settings["image_base"])
         if not found and settings["image_files"] and self.image_folder:
-            return [f"{self.image_folder}/{self._image_file(row, settings['image_files'])}"]
+            return [f"{self.image_folder}/{self._image_file(row.cells, settings['image_files'])}"]
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     def _image_file(self, row: Sequence[Any], template: str) -> str:
@@ -401,27 +424,22 @@ class RowReader:
         return re.sub(r"{(?P<column>[^}:]+)(?::(?P<length>\d+))?}", fill, template)
 
     def _named(self, row: Sequence[Any], key: str) -> tuple[tuple[str, str], ...]:
-        if key not in self._getters:
-            return ()
         named = ((column, cells.text(cell)) for column, cell in self._cells(row, key))
         return tuple((name, text) for name, text in named if text)
 
-    def _options(self, row: Sequence[Any]) -> tuple[tuple[str, str], ...]:
-        if "variant" not in self._getters:
-            return ()
-        named = ((name, self._option_texts(text)) for name, text in self._named(row, "variant"))
+    def _options(self, row: Row) -> tuple[tuple[str, str], ...]:
+        named = ((name, self._option_texts(text)) for name, text in self._named(row.cells, "variant"))
         return tuple((name, text) for name, text in named if text)
 
     def _option_texts(self, text: str) -> str:
         return " / ".join(self._options_pattern.findall(text)) if self._options_pattern else text
 
-    def _members_of(self, row: Sequence[Any]) -> dict[str, str]:
-        if self._members is None:
-            return {}
-        cell = row[self._members]
+    def _members_of(self, row: Row) -> tuple[tuple[str, str], ...]:
+        assert self._members is not None
+        cell = row.cells[self._members]
         found = self._member_pattern.findall(cell) if isinstance(cell, str) else []
         pairs = (part if isinstance(part, tuple) else (part, "") for part in found)
-        return {member.strip(): self._option_texts(options) for member, options in pairs}
+        return tuple((member.strip(), self._option_texts(options)) for member, options in pairs)
 
 
 Fault = tuple[str, Any, str]

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
-from recsys.ingest.catalogue.products import ACTIVE, active_products, frame_of
+from recsys.ingest.catalogue.products import ACTIVE, active_products
 from recsys.models.labels.merge_table import assign_labels, stored_merge_table, top_level
+from recsys.storage.frames import frame_of
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.shards import Shard, shards
 from recsys.storage.store import Store, among, literal

@@ -22,8 +22,9 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ExportError, ReviewError
 from recsys.core.text import shorten
 from recsys.ingest.addresses import without_credentials
-from recsys.ingest.catalogue.products import ACTIVE, active_products, frame_of
+from recsys.ingest.catalogue.products import ACTIVE, active_products
 from recsys.models.labels.merge_table import stored_merge_table, top_level
+from recsys.storage.frames import frame_of
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.spreadsheet import cell, read_csv, write_csv
 from recsys.storage.store import Store, among

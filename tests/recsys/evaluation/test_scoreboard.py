@@ -59,7 +59,7 @@ def test_progress_is_reported_for_each_model(frame: pd.DataFrame) -> None:
             super().__init__()
             self.events: list[str] = []
 
-        def begin(self, stage: str, total: int) -> None:
+        def begin(self, stage: str, total: int | None) -> None:
             self.events.append(f"{stage} {total}")
 
         def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
