@@ -148,6 +148,7 @@ def test_models_and_training_know_no_backend() -> None:
             assert not backends, f"{module} imports a backend"
 
 
+@pytest.mark.slow
 def test_asking_what_is_missing_loads_no_network() -> None:
     """It takes seconds, and a run that has nothing to do needs none."""
     asking = (

@@ -14,6 +14,8 @@ import yaml
 
 from cli.servers import DELETE_OLD_RUNS
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 BIN = Path(sys.executable).parent

@@ -17,6 +17,8 @@ import recsys
 from recsys.core.errors import ConfigurationError, HomeError, PhotoError, UnknownProductError
 from tests.recsys.conftest import PRODUCTS, DrawnShop
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
 

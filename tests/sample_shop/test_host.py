@@ -16,6 +16,8 @@ from recsys.core.errors import ServerError
 from sample_shop import SampleHost, SampleShop
 from sample_shop.faults import FLAKY, PERMANENT
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def host(shop: SampleShop) -> Iterator[SampleHost]:

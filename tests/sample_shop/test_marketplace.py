@@ -18,6 +18,8 @@ from sample_shop.assortment import LABELS, product
 from sample_shop.faults import FAILURES_BEFORE_OK
 from sample_shop.marketplace import PAGES, PRODUCTS, Marketplace
 
+pytestmark = pytest.mark.server
+
 LARGEST = 480
 
 

@@ -22,6 +22,8 @@ from sample_shop.faults import FLAKY, PERMANENT, plan_faults
 from sample_shop.shop import ALONE_BELOW
 from tests.listening import Steps
 
+pytestmark = pytest.mark.slow
+
 REAL_COLUMNS = [
     "uniq_id",
     "crawl_timestamp",

@@ -26,6 +26,8 @@ from recsys.models import features
 from recsys.storage.shards import shards
 from recsys.storage.store import Store
 
+pytestmark = pytest.mark.server
+
 
 @pytest.mark.parametrize(
     ("error", "is_retried"),
@@ -155,6 +157,7 @@ def test_every_cached_task_names_functions_of_the_library(prefect_url: str) -> N
         assert functions and all(function.__module__.startswith("recsys.") for function in functions)
 
 
+@pytest.mark.slow
 def test_the_files_that_a_module_depends_on_are_those_that_it_imports(prefect_url: str) -> None:
     """Python itself loads no module of the library that the search in the source text does not find."""
     from tasks.code_digest import LIBRARY, dependencies

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SET_UP = "from recsys.core.process import set_up_process; set_up_process()\n"
 SHOW_POOL = "import pyarrow; print(pyarrow.default_memory_pool().backend_name)\n"
 

@@ -11,6 +11,8 @@ import pytest
 
 from recsys.core import process
 
+pytestmark = pytest.mark.slow
+
 EARLY_NOTE = re.compile(
     r"WARNING: All log messages before absl::InitializeLog\(\)|I0000 .* (oneDNN custom operations|Could not find cuda)"
 )

@@ -12,6 +12,8 @@ import pytest
 from cli import execute
 from tests.recsys.conftest import DrawnShop
 
+pytestmark = pytest.mark.slow
+
 Recsys = Callable[..., tuple[int, str, str]]
 
 

@@ -18,6 +18,8 @@ from recsys.storage import records
 from recsys.storage.schemas import schema_of
 from recsys.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = load(flags={"upkeep": {"models": 2, "classifiers": 1}}, environ={})
 NOW = features.model_version(CONFIGURATION)
 OTHER = "another-backbone-0f0f-hsv-print1"

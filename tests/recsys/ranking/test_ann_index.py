@@ -25,6 +25,8 @@ from recsys.storage import records
 from recsys.storage.schemas import embeddings_schema
 from recsys.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS, NUMBERS = 3_000, 32
 SERVES = Serving("drawn", None, "embeddings-drawn", "recommendations-drawn")
 CONFIGURATION = load(environ={})

@@ -12,6 +12,8 @@ from recsys.reporting.labels import ClassGrowth
 from recsys.reporting.report_data import gather
 from tests.recsys.reporting.conftest import BROKEN, NOW, Fill, guessed, rows_of, settings
 
+pytestmark = pytest.mark.slow
+
 
 def test_labels_are_sorted_by_size_with_their_price_quantiles(fill: Fill) -> None:
     prices = (10.0, 20.0, 30.0, 40.0)

@@ -8,6 +8,8 @@ from recsys.reporting.report_data import gather
 from recsys.storage import records
 from tests.recsys.reporting.conftest import BROKEN, NOW, Fill, guessed, rows_of, settings, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_filled_labels_are_sorted_by_confidence_with_the_catalogues_value(fill: Fill) -> None:
     products = [

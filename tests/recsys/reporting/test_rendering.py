@@ -24,6 +24,8 @@ from recsys.reporting.report_data import gather
 from recsys.storage.store import Store
 from tests.recsys.reporting.conftest import Fill, guessed, train
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = """<script>alert(1)</script>" onerror='alert(2)' {{ 7 * 7 }} &lt;b&gt; </style></title>"""
 CONFIGURATION = Configuration()
 

@@ -12,6 +12,8 @@ from recsys.reporting.labels import MAX_GUESSES
 from recsys.reporting.report_data import gather
 from tests.recsys.reporting.conftest import BROKEN, Fill, guessed, settings
 
+pytestmark = pytest.mark.slow
+
 
 def test_removed_products_are_not_in_the_report(fill: Fill) -> None:
     removed: dict[str, Any] = {"removed": datetime(2026, 1, 4, tzinfo=UTC), "label": "Removed"}

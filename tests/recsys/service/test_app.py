@@ -103,6 +103,7 @@ def test_dots_in_a_path_are_a_404(service: Service, path: str) -> None:
     assert service.get(path).status == 404
 
 
+@pytest.mark.slow
 def test_each_of_1000_random_ids_gets_an_answer(service: Service) -> None:
     random = np.random.default_rng(0)
     for number in range(1_000):
@@ -140,6 +141,7 @@ def test_openapi_contains_every_path_and_error(service: Service) -> None:
     assert {"200", "413", "415", "422"} <= set(paths["/similar"]["post"]["responses"])
 
 
+@pytest.mark.slow
 def test_generated_requests_never_cause_an_internal_error(store: Store) -> None:
     description = create_service(store.home, CONFIGURATION).openapi()
     description["paths"].pop("/similar")  # see test_photos.py
@@ -158,6 +160,7 @@ def test_generated_requests_never_cause_an_internal_error(store: Store) -> None:
             send()
 
 
+@pytest.mark.slow
 def test_starting_the_service_loads_no_network() -> None:
     program = "import sys, recsys.service; sys.exit(bool({'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", program], check=True)

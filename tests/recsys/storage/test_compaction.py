@@ -17,6 +17,8 @@ from recsys.storage.disk_use import disk_use, size_of
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store, among
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Upkeep()
 AT_ONCE = Upkeep(grace_s=1e-3)
 """A grace period that is over at once."""

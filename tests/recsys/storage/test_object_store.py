@@ -21,6 +21,8 @@ from recsys.storage.lock import lock
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:

@@ -104,6 +104,7 @@ def _write_for_ever(home: Path) -> None:
         store.write("labels", labels(*((f"{number}-{row}", "Pens") for row in range(50))))
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_whole_commits(tmp_path: Path) -> None:
     writer = multiprocessing.get_context("spawn").Process(target=_write_for_ever, args=(tmp_path,))
     writer.start()

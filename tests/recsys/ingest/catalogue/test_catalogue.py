@@ -384,6 +384,7 @@ def test_the_rejects_file_is_safe_in_a_spreadsheet_and_removed_without_rejects(r
         rejects = list(csv.DictReader(file))
     assert rejects == [
         {
+            "file": "",
             "line": "2",
             "column": "discounted_price",
             "value": '\'=HYPERLINK("http://x")',

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,8 @@ from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError, RecsysError
 from recsys.ingest.catalogue import cells
 from recsys.ingest.catalogue.reading import Reading, read_catalogue
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("CATALOGUE_EXAMPLES", "200"))
 CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much]

@@ -20,6 +20,8 @@ from recsys.ingest.images.fetch import fetch_images
 from recsys.ingest.images.item import Item, Outcome
 from recsys.vision.square import SquaredImage, decode_squared, square_photo
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture
 def settings(configuration) -> Images:

@@ -17,6 +17,8 @@ from recsys.ingest.images.fetch import fetch_images
 from recsys.ingest.images.hosts import DOWN_AFTER, KNOWN_AFTER, LEAST_PATIENCE_S, START, Host
 from recsys.ingest.images.item import Item
 
+pytestmark = pytest.mark.server
+
 
 def settings(**changes: object) -> Images:
     return Images(allow_hosts=("127.0.0.1",), processes=1, **changes)  # type: ignore[arg-type]

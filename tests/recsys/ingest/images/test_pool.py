@@ -22,6 +22,8 @@ from recsys.ingest.images.fetch import close_idle_fetchers, fetch_images
 from recsys.ingest.images.item import Item
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 RUN = """
 import sys
 from recsys.core.configuration import Images

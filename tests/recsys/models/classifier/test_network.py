@@ -10,6 +10,8 @@ from recsys.models.classifier.network import build_classifier, build_head
 from recsys.models.classifier.recipe import load_recipe
 from recsys.vision import backbones
 
+pytestmark = pytest.mark.slow
+
 LABELS = 3
 
 

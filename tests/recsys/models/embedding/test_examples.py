@@ -22,6 +22,8 @@ from recsys.storage.store import Store
 from recsys.vision.augmentation import augment
 from recsys.vision.square import decode_squared, encode
 
+pytestmark = pytest.mark.slow
+
 SIZE = 8
 
 

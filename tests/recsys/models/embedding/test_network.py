@@ -6,9 +6,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from recsys.models.embedding.network import build_embedder, build_head, principal_start, random_start
 from recsys.vision import backbones
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_embedder_takes_pixels_and_gives_unit_vectors() -> None:

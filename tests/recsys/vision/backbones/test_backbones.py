@@ -16,6 +16,8 @@ import pytest
 from recsys.core.errors import ConfigurationError, WeightsError
 from recsys.vision import backbones
 
+pytestmark = pytest.mark.slow
+
 SIDE = 96
 
 

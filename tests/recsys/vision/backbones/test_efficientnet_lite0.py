@@ -14,6 +14,8 @@ from recsys.vision.backbones.efficientnet_lite0 import load_state_dict
 from recsys.vision.backbones.torch_pickle import read_state_dict
 from recsys.vision.backbones.weights import locate
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = "reference_efficientnet_lite0.npz"
 
 

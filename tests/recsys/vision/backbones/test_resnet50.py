@@ -9,6 +9,8 @@ import pytest
 from recsys.vision import backbones
 from recsys.vision.backbones.batch_norm_folding import fold_batch_norms
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
