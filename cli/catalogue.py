@@ -15,7 +15,7 @@ from cli.console import out, print_json, printable, table
 from cli.options import HomeOption, JsonOption, add_command
 from recsys.core.configuration import HOME_DEFAULT, Configuration, load
 from recsys.core.errors import CatalogueError, ConfigurationError
-from recsys.core.text import money, shorten
+from recsys.core.text import counted, money, shorten
 
 if TYPE_CHECKING:
     from recsys.ingest.catalogue.guard import PlannedChange
@@ -124,10 +124,10 @@ def _print(source: str, reading: Reading, change: PlannedChange | None, configur
     out.print(
         table("Products as they will be read", ["product", "category", "price"], _product_rows(reading, currency))
     )
-    counts = f"{reading.rows:,} rows, {reading.table.num_rows:,} products"
+    counts = f"{counted(reading.rows, 'row')}, {counted(reading.table.num_rows, 'product')}"
     variants = reading.variants
-    counts += f", {variants:,} variants" if variants else ""
-    out.print(f"\n{counts}, {reading.rejected:,} bad rows, {reading.duplicates:,} repeated ids")
+    counts += f", {counted(variants, 'variant')}" if variants else ""
+    out.print(f"\n{counts}, {counted(reading.rejected, 'bad row')}, {counted(reading.duplicates, 'repeated id')}")
     for note in reading.notes:
         out.print(Text(printable(f"- {note}")))
     if change is not None:

@@ -10,6 +10,11 @@ def shorten(cell: Any, length: int = 80) -> str:
     return written if len(written) <= length else f"{written[: length - 1]}…"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 row`, `2,000 rows`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def money(price: float | None, currency: str) -> str:
     """Return a price as people read it: ₹1,899, or ₹1,899.50 where there is a fraction."""
     if price is None:

@@ -86,7 +86,7 @@ def test_the_written_settings_read_the_same_products(export: Path, tmp_path: Pat
     ("content", "message"),
     [
         ("<!DOCTYPE html><html></html>", "is a web page"),
-        ("a;b\n1;2\n", r"no column for the field 'id'.*found: a, b"),
+        ("a;b\n1;2\n", r"no column for 'id' and 'images'.*found: a, b"),
         ("id,name,price,image\n1,Mug,1.299,http://a/1.jpg\n", r"can be read in two ways: set catalogue.decimal = "),
     ],
 )

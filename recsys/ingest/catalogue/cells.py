@@ -22,17 +22,21 @@ LONGEST_NULL_WORD = max(map(len, NULL_WORDS))
 NO_PRICE = NULL_WORDS | {"na"}
 NO_IMAGE = NULL_WORDS | {"no_selection"}
 
+ESCAPED = ("=", "+", "-", "@")
+"""First characters of a text that a spreadsheet takes for a formula."""
+
 EXACT = 1e15
 """Lower bound of the numbers in which a spreadsheet, which keeps 15 digits, rounds the last digit."""
 LONGEST_PRICE = 64
 """Maximum length of a price cell, characters."""
 
 IN_STOCK = frozenset(
-    {"true", "yes", "y", "in stock", "instock", "available", "limited availability", "available for order", "active"}
+    {"true", "yes", "y", "si", "sí", "oui", "ja", "in stock", "instock", "available", "limited availability"}
+    | {"available for order", "active", "unlimited"}
 )
 OUT_OF_STOCK = frozenset(
-    {"false", "no", "n", "out of stock", "outofstock", "sold out", "soldout", "unavailable", "discontinued"}
-    | {"preorder", "pre order", "backorder", "back order", "on backorder", "onbackorder"}
+    {"false", "no", "n", "non", "nein", "nee", "out of stock", "outofstock", "sold out", "soldout", "unavailable"}
+    | {"discontinued", "preorder", "pre order", "backorder", "back order", "on backorder", "onbackorder"}
 )
 """Words for stock in shops' exports and product feeds (Google's, schema.org's), in lower case."""
 
@@ -57,9 +61,11 @@ _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{1,3}", re.IGNORECASE)
 _PLAIN_PRICE = re.compile(r"\d{1,15}(?:\.\d{1,2})?", re.ASCII)
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _URL_START = r"(?:https?:)?//|data:|file://"
+_RELATIVE = re.compile(r"(?![a-zA-Z][a-zA-Z0-9+.-]*:)(?:\S.*)?[./]\S*")
+"""A relative path: it has a slash, or a dot before its last blank; `TRUE` and `front view` are no files."""
 _FIRST_URL = re.compile(_URL_START, re.IGNORECASE)
-_ONE_URL = re.compile(r"https?://[^\s,;|&\"']+")
-_NEXT_URL = re.compile(rf"[\s,;|]+(?={_URL_START})", re.IGNORECASE)
+_ONE_URL = re.compile(r"https?://[^\s,;|&\"'~^]+")
+_NEXT_URL = re.compile(rf"[\s,;|~^]+(?={_URL_START})", re.IGNORECASE)
 TREE_SEPARATORS = (">>", "›", "→", "»", ">", "::", "|", "/")
 """Separators of category levels that are detected; in a cell the first one that occurs most often counts."""
 
@@ -85,9 +91,13 @@ def text(cell: Any) -> str | None:
     if isinstance(cell, list):
         cell = ", ".join(_strings(cell))
     cell = str(cell)
-    plain = _unescaped(cell)
-    plain = " ".join(_without_control(plain).split())
+    plain = without_escape(" ".join(_without_control(_unescaped(cell)).split()))
     return None if len(plain) <= LONGEST_NULL_WORD and plain.lower() in NULL_WORDS else plain
+
+
+def without_escape(text: str) -> str:
+    """Return a text without the `'` that exports write before one which a spreadsheet would take for a formula."""
+    return text[1:] if text[:1] == "'" and text[1:2] in ESCAPED else text
 
 
 def is_empty(cell: Any) -> bool:
@@ -107,7 +117,7 @@ def identifier(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell) if abs(cell) < EXACT else f"{cell:.14e}"
     plain = cell if isinstance(cell, str) else str(cell)
-    return plain.strip() if plain.isprintable() else " ".join(_without_control(plain).split())
+    return without_escape(plain.strip() if plain.isprintable() else " ".join(_without_control(plain).split()))
 
 
 def is_rounded(identifier: str) -> bool:
@@ -145,7 +155,7 @@ def amount(cell: Any, decimal: str = ".", currency: str = "") -> Amount | None:
         return None if math.isnan(number) else Amount(number)
     if decimal == "." and _PLAIN_PRICE.fullmatch(cell):
         return Amount(float(cell))
-    stripped = " ".join(_without_control(cell).split())
+    stripped = without_escape(" ".join(_without_control(cell).split()))
     if stripped.lower() in NO_PRICE:
         return None
     match = _price_pattern(decimal, currency).fullmatch(stripped) if len(stripped) <= LONGEST_PRICE else None
@@ -267,24 +277,27 @@ def in_stock(cell: Any) -> bool | None:
     return None if math.isnan(number) else number > 0
 
 
-def category_paths(cell: Any, separator: str = ">>", path_separator: str = "") -> list[list[str]]:
+def category_paths(
+    cell: Any, separator: str = ">>", path_separator: str = "", roots: frozenset[str] = frozenset()
+) -> list[list[str]]:
     """Return the category paths in a cell, the deepest first, the levels of each broadest first.
 
     `["A >> B"]`, `A >> B`, `["A", "B"]` and `[["A", "B"]]` are equal. A cell has several paths where `path_separator`
-    separates them. Without that setting `;` and `|` do if two of the parts have levels, and a comma does if two of the
-    parts begin with the same level: `Hats, Scarves >> Hats` is one path. Shared objects; treat the paths as read-only.
+    separates them. Without that setting a tab, a line end, `;` and `|` do if two of the parts have levels, and a comma
+    does if two of the parts begin with the same level, or with one of `roots`: `Hats, Scarves >> Hats` is one path.
+    Shared objects; treat the paths as read-only.
     """
     if isinstance(cell, str):
-        return list(_paths_in(cell, separator, path_separator))
-    return _category_paths(cell, separator, path_separator)
+        return list(_paths_in(cell, separator, path_separator, roots))
+    return _category_paths(cell, separator, path_separator, roots)
 
 
 @lru_cache(maxsize=1 << 14)  # products share their paths
-def _paths_in(cell: str, separator: str, path_separator: str) -> tuple[list[str], ...]:
-    return tuple(_category_paths(cell, separator, path_separator))
+def _paths_in(cell: str, separator: str, path_separator: str, roots: frozenset[str]) -> tuple[list[str], ...]:
+    return tuple(_category_paths(cell, separator, path_separator, roots))
 
 
-def _category_paths(cell: Any, separator: str, path_separator: str) -> list[list[str]]:
+def _category_paths(cell: Any, separator: str, path_separator: str, roots: frozenset[str]) -> list[list[str]]:
     found = _parts(cell)
     if found and all(isinstance(part, list) for part in found):
         return _deepest_first([_levels(map(_unescaped, _strings(part))) for part in found])
@@ -299,7 +312,7 @@ def _category_paths(cell: Any, separator: str, path_separator: str) -> list[list
     elif is_list and not path_separator:
         cells = trees  # a list has one path per element
     else:
-        cells = _several_paths(_unescaped(trees[0]), separator, path_separator)
+        cells = _several_paths(_unescaped(trees[0]), separator, path_separator, roots)
     return _deepest_first([_levels(_unescaped(part).split(separator) if separator else [part]) for part in cells])
 
 
@@ -329,17 +342,28 @@ def tree_separator(cells: Iterable[Any]) -> str:
     return ""
 
 
-def _several_paths(tree: str, separator: str, path_separator: str) -> list[str]:
+def roots_of(cells: Iterable[Any], separator: str) -> frozenset[str]:
+    """Return the first levels of the category paths in cells that have no comma."""
+    if not separator:
+        return frozenset()
+    texts = (_unescaped(tree) for cell in cells for tree in _elements(cell)[:1])
+    return frozenset(tree.partition(separator)[0].strip() for tree in texts if "," not in tree and separator in tree)
+
+
+def _several_paths(tree: str, separator: str, path_separator: str, roots: frozenset[str]) -> list[str]:
     if path_separator:
         parts = re.split(rf"(?<!\\){re.escape(path_separator)}", tree)
         return [part.replace(f"\\{path_separator}", path_separator) for part in parts]
-    for sign in (",", ";", "|"):
+    for sign in (",", ";", "|", "\t", "\n"):
         parts = tree.split(sign)
-        if not separator or sign in separator or separator not in tree:
+        if not separator or sign in separator or separator not in tree or len(parts) == 1:
             continue
-        rooted = [part for part in parts if part.partition(separator)[0].strip()]
-        roots = {part.partition(separator)[0].strip() for part in rooted}
-        if len(roots) < len(rooted) if sign == "," else sum(separator in part for part in rooted) > 1:
+        firsts = [first for part in parts if (first := part.partition(separator)[0].strip())]
+        several = sum(separator in part for part in parts) > 1
+        if sign != ",":
+            if several:
+                return parts
+        elif len(set(firsts)) < len(firsts) or (several and roots.issuperset(firsts)):
             return parts
     return [tree]
 
@@ -375,7 +399,7 @@ def addresses(cell: Any, separator: str = "", base: str = "") -> list[str]:
                 continue
             if address.startswith("//"):
                 address = f"https:{address}"
-            elif base and not re.match(r"[a-z][a-z0-9+.-]*:", address, re.IGNORECASE):
+            elif base and _RELATIVE.fullmatch(address):
                 address = f"{base.rstrip('/')}/{address.lstrip('/')}"
             found[address] = None
     return list(found)

@@ -1,7 +1,7 @@
 """Join the rows of one product: name, category and price from the row that has them, images and variants from all."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.ingest.catalogue.preset import Rows
@@ -16,60 +16,106 @@ class Product:
         id: its id: the group's, or the parent row's, if it has several rows.
         row: its values; of several rows, joined.
         variants: id, options, price and in_stock of each variant; empty if it has only one.
+        rows: number of its rows.
     """
 
     id: str
     row: CatalogueRow
     variants: Sequence[dict[str, Any]] = ()
+    rows: int = 1
 
 
-def join_rows(
-    rows: Iterable[CatalogueRow], rules: Rows, repeated: list[CatalogueRow], *, grouped: bool
-) -> Iterator[Product]:
-    """Yield the products of some rows in the order of their first rows.
+@dataclass
+class RowJoiner:
+    """Joins the rows of each product.
 
-    Args:
-        rows: all rows of the catalogue; if they are grouped, all are held in memory, since any may belong to any.
+    Attributes:
         rules: how rows belong together besides `CatalogueRow.group`.
-        repeated: gets the rows that repeat an id.
         grouped: whether rows have groups, parents or kinds; if not, a row is a product.
+        repeated: rows that repeat the id of an earlier row, or a variant; complete after the products are read.
+        left_out: number of variants of products that are not for sale.
+        orphans: lines of variants whose product is not in the catalogue.
     """
-    if grouped:
-        yield from sorted(_grouped(rows, rules, repeated), key=lambda product: product.row.position)
-        return
-    ids = set()
-    for row in rows:
-        if row.id in ids:
-            repeated.append(row)
-        else:
-            ids.add(row.id)
-            yield Product(row.id, row)
 
+    rules: Rows
+    grouped: bool
+    repeated: list[CatalogueRow] = field(default_factory=list)
+    left_out: int = 0
+    orphans: list[int] = field(default_factory=list)
 
-def _grouped(rows: Iterable[CatalogueRow], rules: Rows, repeated: list[CatalogueRow]) -> Iterator[Product]:
-    listed = list(_of_first_kinds(rows, rules))
-    groups: dict[str, list[CatalogueRow]] = {}
-    keys = _parents(listed)
-    for row in listed:
-        groups.setdefault(keys.get(id(row)) or row.group or row.id, []).append(row)
-    for key, everything in groups.items():
-        members = _for_sale(key, everything, keys)
-        if not members:
-            continue
-        if len(members) > 1 and not any(_belongs(row, key) for row in members):
-            yield Product(members[0].id, members[0])
-            repeated += members[1:]
-        else:
-            yield _joined(key, members, keys)
+    def products(self, rows: Iterable[CatalogueRow]) -> Iterator[Product]:
+        """Yield the products of all rows of a catalogue in the order of their first rows.
 
+        If the rows are grouped, all are held in memory, since any may belong to any.
+        """
+        if self.grouped:
+            yield from sorted(self._joined_products(rows), key=lambda product: product.row.position)
+            return
+        ids = set()
+        for row in rows:
+            if row.id in ids:
+                self.repeated.append(row)
+            else:
+                ids.add(row.id)
+                yield Product(row.id, row)
 
-def _for_sale(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> list[CatalogueRow]:
-    """Return the rows that are for sale; those of a product that is not for sale are not."""
-    head = next((row for row in rows if row.id == key and id(row) not in keys), None)
-    sold = [row for row in rows if row.for_sale]
-    if head is None or head.for_sale:
-        return sold
-    return [row for row in sold if row.id != key and id(row) not in keys and not row.kind]
+    def _joined_products(self, rows: Iterable[CatalogueRow]) -> Iterator[Product]:
+        listed = list(_of_first_kinds(rows, self.rules))
+        groups: dict[str, list[CatalogueRow]] = {}
+        keys = self._parents(listed)
+        for row in listed:
+            groups.setdefault(keys.get(id(row)) or row.group or row.id, []).append(row)
+        for key, everything in groups.items():
+            members = self._for_sale(key, everything, keys)
+            if not members:
+                continue
+            if len(members) > 1 and not any(_belongs(row, key) for row in members):
+                yield Product(members[0].id, members[0])
+                self.repeated += members[1:]
+            else:
+                yield _joined(key, self._without_repeated(key, members), keys)
+
+    def _parents(self, rows: list[CatalogueRow]) -> dict[int, str]:
+        """Return the id of the product of each row that has a parent, or is a member of one, by the row's identity.
+
+        A member gets the options that its product lists for it.
+        """
+        keys: dict[int, str] = {}
+        member_of = {member: (row.id, options) for row in rows for member, options in row.members}
+        named = {alias: row.id for row in reversed(rows) if not row.parent for alias in (*row.aliases, row.id) if alias}
+        for row in rows:
+            if row.parent:
+                keys[id(row)] = named.get(row.parent, row.parent)
+                if row.parent not in named:
+                    self.orphans.append(row.line)
+            elif row.id in member_of:
+                keys[id(row)], options = member_of[row.id]
+                row.options = row.options or ((("options", options),) if options else ())
+        return keys
+
+    def _for_sale(self, key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> list[CatalogueRow]:
+        """Return the rows that are for sale; those of a product that is not for sale are not."""
+        head = next((row for row in rows if row.id == key and id(row) not in keys), None)
+        sold = [row for row in rows if row.for_sale]
+        if head is None or head.for_sale:
+            return sold
+        members = [row for row in sold if row.id != key and id(row) not in keys and not row.kind]
+        self.left_out += len(sold) - len(members)
+        return members
+
+    def _without_repeated(self, key: str, rows: list[CatalogueRow]) -> list[CatalogueRow]:
+        """Return the rows of a product without those that repeat a variant, as two exports in one folder do."""
+        first: dict[tuple[str, Any], tuple[int, int]] = {}
+        kept = []
+        for row in rows:
+            ids = (row.variant_id, row.id)
+            named = next((one for one in ids if one and one != key), "" if row.options else row.name or "")
+            place = (row.file, row.line)  # rows of one record do not repeat each other
+            if (named or row.options) and first.setdefault((named, row.options), place) != place:
+                self.repeated.append(row)
+            else:
+                kept.append(row)
+        return kept
 
 
 def _belongs(row: CatalogueRow, key: str) -> bool:
@@ -78,36 +124,19 @@ def _belongs(row: CatalogueRow, key: str) -> bool:
 
 
 def _of_first_kinds(rows: Iterable[CatalogueRow], rules: Rows) -> Iterable[CatalogueRow]:
-    """Yield the rows; a row of another kind than the first ones gets the group of the row above it."""
-    if not rules.kind:
+    """Yield the rows; a row without an id, or of another kind than the first ones, gets the group of the row above."""
+    if not (rules.kind or rules.continued):
         yield from rows
         return
     above = ""
     for row in rows:
-        if row.kind in rules.first_kinds or not row.kind.strip():
+        if row.id if rules.continued else (row.kind in rules.first_kinds or not row.kind.strip()):
             above = row.group or row.id
             row.group = row.group or above
             yield row
         elif above:
             row.group = above
             yield row
-
-
-def _parents(rows: list[CatalogueRow]) -> dict[int, str]:
-    """Return the id of the product of each row that has a parent, or is a member of one, by the row's identity.
-
-    A member gets the options that its product lists for it.
-    """
-    keys: dict[int, str] = {}
-    member_of = {member: (row.id, options) for row in rows for member, options in row.members}
-    named = {alias: row.id for row in reversed(rows) if not row.parent for alias in (*row.aliases, row.id) if alias}
-    for row in rows:
-        if row.parent:
-            keys[id(row)] = named.get(row.parent, row.parent)
-        elif row.id in member_of:
-            keys[id(row)], options = member_of[row.id]
-            row.options = row.options or ((("options", options),) if options else ())
-    return keys
 
 
 def _joined(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> Product:
@@ -137,7 +166,7 @@ def _joined(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> Product
         attributes=next((row.attributes for row in rows if row.attributes), ()),
     )
     variants = [_variant(row) for row in sold if row.options or (row.id != key and row.price is not None)]
-    return Product(key, row, variants if len(variants) > 1 else ())
+    return Product(key, row, variants if len(variants) > 1 else (), len(rows))
 
 
 def _variants(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> list[CatalogueRow]:

@@ -1,6 +1,5 @@
 """Find the columns of a file that have a product's fields: those of the configuration, else of the preset."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from recsys.core.configuration import Catalogue, Columns
 from recsys.core.errors import CatalogueError
 from recsys.core.text import shorten
+from recsys.ingest.catalogue.advice import advice, suggestion
+from recsys.ingest.catalogue.formats.table import VARIANT_PREFIXES, RawTable
 from recsys.ingest.catalogue.preset import GENERIC, Preset, Recognition, matching
 
 Spec = tuple[str, ...]
@@ -44,11 +45,11 @@ class ColumnMapping:
         return _joined(self.fields.get(field, ())) or field
 
 
-def map_columns(names: Sequence[str], recognition: Recognition, settings: Catalogue, name: str) -> ColumnMapping:
+def map_columns(table: RawTable, recognition: Recognition, settings: Catalogue, name: str) -> ColumnMapping:
     """Return the columns of a file.
 
     Args:
-        names: names of the file's columns.
+        table: the file.
         recognition: the file's preset.
         settings: configured columns, which take precedence over the preset's.
         name: the catalogue's name for messages.
@@ -58,6 +59,7 @@ def map_columns(names: Sequence[str], recognition: Recognition, settings: Catalo
     """
     preset = recognition.preset
     configured, usual = settings.columns.model_dump(), preset.columns.model_dump()
+    names = table.names
     fields: dict[str, tuple[Spec, ...]] = {}
     notes = []
     for field in Columns.model_fields:
@@ -65,7 +67,7 @@ def map_columns(names: Sequence[str], recognition: Recognition, settings: Catalo
         if configured[field] and not specs:
             found = _usual_specs(preset, field, names)
             if field in NEEDED and not found:
-                raise _missing(field, configured[field], names, name)
+                raise _missing([field], configured[field], table, name)
             used = (
                 f"'{_joined(found)}' is used"
                 if found
@@ -75,11 +77,19 @@ def map_columns(names: Sequence[str], recognition: Recognition, settings: Catalo
         if specs := specs or _usual_specs(preset, field, names):
             fields[field] = specs
     file_settings = {key: getattr(settings, key) or getattr(preset.settings, key) for key in FORMAT_SETTINGS}
-    for field in ("id", "images"):
-        if field not in fields and not (field == "images" and file_settings["image_files"]):
-            raise _missing(field, usual[field] if preset.name != GENERIC else (), names, name)
+    file_settings["decimal"] = settings.decimal  # what the prices show counts more than what is usual
+    lacking = [field for field in ("id", "images") if field not in fields]
+    if file_settings["image_files"]:
+        lacking = [field for field in lacking if field != "images"]
+    if lacking:
+        raise _missing(lacking, usual[lacking[0]] if preset.name != GENERIC else (), table, name)
+    if "group" not in fields and any(name.startswith(VARIANT_PREFIXES) for name in names):
+        fields["group"] = fields["id"]  # the rows of one record are variants of one product
     rules = preset.rows
     extra = [rules.parent, *rules.parent_keys, rules.members, rules.kind, *preset.skip, *preset.untracked]
+    extra += [name for conditions in preset.only_if.values() for name in conditions]
+    extra += [preset.discount.mode, preset.discount.value] if preset.discount else []
+    file_settings["image_files"] = _with_columns(file_settings["image_files"], fields, names)
     extra += re.findall(r"{([^}:]+)", file_settings["image_files"])
     columns = [column for specs in fields.values() for spec in specs for column in spec]
     columns += [found for column in extra if column for found in matching(column, names)[:1]]
@@ -116,18 +126,37 @@ def _specs(wanted: Iterable[str], names: Sequence[str], *, first_only: bool = Fa
     return tuple(specs)
 
 
-def _missing(field: str, wanted: Sequence[str], names: Sequence[str], name: str) -> CatalogueError:
-    """Return the error about a field without a column, with the nearest columns of the file."""
-    listed = ", ".join(shorten(column, 40) for column in names[:40])
-    what = " or ".join(f"'{column}'" for column in wanted) or f"for the field '{field}'"
-    hint = suggestion(wanted[0] if wanted else field, field, names)
-    return CatalogueError(
-        f"catalogue {name} has no column {what}{hint}; set catalogue.columns.{field}; found: {listed}"
-    )
+def _missing(fields: Sequence[str], wanted: Sequence[str], table: RawTable, name: str) -> CatalogueError:
+    """Return the error about fields without a column, with the columns of the file whose content fits.
+
+    Args:
+        fields: keys of `catalogue.columns`.
+        wanted: columns of the first one that were looked for.
+        table: the file.
+        name: the catalogue's name for messages.
+    """
+    columns = " or ".join(f"'{column}'" for column in wanted)
+    hint = suggestion(wanted[0], fields[0], table.names) if wanted else ""
+    listed = " and ".join(f"'{field}'" for field in fields)
+    what = f"no column {columns}{hint}" if columns else f"no column for {listed}"
+    return CatalogueError(f"catalogue {name} has {what}: {advice(table, fields)}")
 
 
-def suggestion(column: str, field: str, names: Sequence[str]) -> str:
-    """Return ` (did you mean 'x'?)` with the name nearest to the wanted column or to its field, else nothing."""
-    folded = {name.casefold().replace(" ", "_"): name for name in names}
-    close = difflib.get_close_matches(column.casefold(), folded, 1) or difflib.get_close_matches(field, folded, 1)
-    return f" (did you mean '{shorten(folded[close[0]], 40)}'?)" if close else ""
+def _with_columns(template: str, fields: Mapping[str, tuple[Spec, ...]], names: Sequence[str]) -> str:
+    """Return the template of image files with the columns of the file; `{id}` may also be the field.
+
+    Raises:
+        CatalogueError: it names a column that the file does not have.
+    """
+
+    def column(match: re.Match[str]) -> str:
+        if found := matching(match[1], names):
+            return "{" + found[0]
+        if len(fields.get(match[1], ((), ()))) == 1 and len(fields[match[1]][0]) == 1:
+            return "{" + fields[match[1]][0][0]
+        raise CatalogueError(
+            f"catalogue.image_files is '{template}', and the file has no column '{match[1]}'; "
+            f"found: {', '.join(shorten(name, 40) for name in names[:40])}"
+        )
+
+    return re.sub(r"{([^}:]+)", column, template)

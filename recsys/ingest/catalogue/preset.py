@@ -5,6 +5,8 @@
     columns     as `catalogue.columns` of the configuration
     settings    as the other keys of `catalogue`
     skip        column: values of rows that are not for sale, such as drafts; nor are their variants
+    only_if     column: conditions (column: values) under which it counts, such as a sale price that can be switched off
+    discount    columns with the kind (PERCENT or AMOUNT) and the size of a reduction of the price
     untracked   column: values of rows whose quantity is not counted, so that 0 does not mean out of stock
     no_category names of categories that say nothing, such as `Uncategorized`; left out at the start of a path
     parent      column that names another row's id or SKU, whose variant the row is; or a row's kind, see `Rows`
@@ -15,12 +17,13 @@ A shop's own preset is the same kind of file: `catalogue.preset = "my-shop.toml"
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,6 +34,8 @@ from recsys.core.text import shorten
 from recsys.ingest.catalogue.formats.table import folded
 
 FOLDER = Path(__file__).parent / "presets"
+OWN_COLUMNS = 3
+"""Number of columns of its own by which a preset is recognised although a required one is missing."""
 GENERIC = "generic"
 """Name of the preset that knows only common names of columns; used if no other one fits."""
 
@@ -44,6 +49,8 @@ class Rows(BaseModel):
         members_pattern: its first group is an id, its second one, if any, the options of that variant.
         options_pattern: finds the options in a text such as `Name=Size|Value=M`; its group is one of them.
         kind: column with the kind of a row; a row whose kind is not in `first_kinds` belongs to the one above it.
+        continued: whether a row without an id belongs to the row above it.
+        head_decides: whether only the first row of a product says that it is not for sale.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +63,22 @@ class Rows(BaseModel):
     kind: str = ""
     first_kinds: tuple[str, ...] = ()
     ignored_kinds: tuple[str, ...] = ()
+    continued: bool = False
+    head_decides: bool = False
+
+
+class Discount(BaseModel):
+    """Columns of a reduction of the price.
+
+    Attributes:
+        mode: column with `PERCENT` or `AMOUNT`.
+        value: column with its size.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: str
+    value: str
 
 
 class Preset(BaseModel):
@@ -71,6 +94,8 @@ class Preset(BaseModel):
     columns: Columns = Columns()
     settings: Catalogue = Catalogue()
     skip: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    only_if: Mapping[str, Mapping[str, tuple[str, ...]]] = Field(default_factory=dict)
+    discount: Discount | None = None
     untracked: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     no_category: tuple[str, ...] = ()
     rows: Rows = Rows()
@@ -94,15 +119,18 @@ class Recognition:
     Attributes:
         preset: the preset.
         share: share of the preset's required and typical columns that the file has, 0 to 1.
+        missing: required columns that it lacks.
     """
 
     preset: Preset
     share: float
+    missing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.preset.name == GENERIC:
             return "no known export; its columns were found by their names"
-        return f"{self.preset.title} ({self.share:.0%} of its usual columns)"
+        lacks = f", without {' and '.join(self.missing)}" if self.missing else ""
+        return f"{self.preset.title} ({self.share:.0%} of its usual columns{lacks})"
 
 
 @functools.cache
@@ -151,7 +179,7 @@ def recognise(columns: Sequence[str], settings: Catalogue, name: str) -> Recogni
         return _selected(settings.preset, present)
     fitting = [preset for preset in presets() if preset.requires and _requirements_met(preset, present)]
     if not fitting:
-        return Recognition(_named(GENERIC), 0.0)
+        return _nearest(present) or Recognition(_named(GENERIC), 0.0)
 
     def rank(preset: Preset) -> tuple[int, int]:
         return len(preset.column_names & present), len(preset.requires)
@@ -164,12 +192,36 @@ def recognise(columns: Sequence[str], settings: Catalogue, name: str) -> Recogni
     return Recognition(best, _share(best, present))
 
 
+def _nearest(present: frozenset[str]) -> Recognition | None:
+    """Return the preset of which a file has at least three columns that no other preset has, though not all required.
+
+    Choosing columns is a usual step of an export: read by names alone, its drafts and variants would be products.
+    """
+    best = max(presets(), key=lambda preset: len(_own_names()[preset.name] & present))
+    if len(_own_names()[best.name] & present) < OWN_COLUMNS:
+        return None
+    missing = tuple(names.split("|")[0] for names in best.requires if not _is_present(names, present))
+    if len(missing) > 0.4 * len(best.requires):
+        return None
+    return Recognition(best, _share(best, present), missing)
+
+
+@functools.cache
+def _own_names() -> dict[str, frozenset[str]]:
+    """Return the names of columns that only one preset has, by its name."""
+    counts = Counter(name for preset in presets() for name in preset.column_names)
+    return {
+        preset.name: frozenset(name for name in preset.column_names if counts[name] == 1 and preset.requires)
+        for preset in presets()
+    }
+
+
 def matching(pattern: str, columns: Sequence[str]) -> list[str]:
     """Return the columns that a name or a pattern with `*` matches, folded; those with numbers in their order."""
     exact = [column for column in columns if column == pattern]
     matches = exact or [column for column in columns if folded(column) == folded(pattern)]
     if not matches and "*" in pattern:
-        matches = [column for column in columns if fnmatch(folded(column), folded(pattern).replace("[", "[[]"))]
+        matches = [column for column in columns if fnmatch.fnmatch(folded(column), folded(pattern).replace("[", "[[]"))]
         matches.sort(key=lambda column: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", column)])
     return matches
 
@@ -196,7 +248,10 @@ def _requirements_met(preset: Preset, present: frozenset[str]) -> bool:
 
 
 def _is_present(names: str, present: frozenset[str]) -> bool:
-    return any(folded(name) in present for name in names.split("|"))
+    return any(
+        folded(name) in present or ("*" in name and bool(fnmatch.filter(present, folded(name))))
+        for name in names.split("|")
+    )
 
 
 def _share(preset: Preset, present: frozenset[str]) -> float:

@@ -18,12 +18,14 @@ from recsys.core import progress
 from recsys.core.configuration import Catalogue, Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import CatalogueError
-from recsys.core.text import shorten
+from recsys.core.text import counted, shorten
+from recsys.ingest.catalogue.advice import advice
 from recsys.ingest.catalogue.formats import Layout, RawTable, open_table
 from recsys.ingest.catalogue.formats.table import folded
-from recsys.ingest.catalogue.joining import Product, join_rows
-from recsys.ingest.catalogue.mapping import ColumnMapping, map_columns, suggestion
-from recsys.ingest.catalogue.preset import Preset, Recognition, known_names, matching, recognise
+from recsys.ingest.catalogue.joining import Product, RowJoiner
+from recsys.ingest.catalogue.mapping import ColumnMapping, map_columns
+from recsys.ingest.catalogue.notes import notes_on_content, notes_on_gaps, notes_on_variants
+from recsys.ingest.catalogue.preset import GENERIC, Preset, Recognition, known_names, matching, recognise
 from recsys.ingest.catalogue.product_table import product_table
 from recsys.ingest.catalogue.rows import CatalogueRow, Reject, RowReader, id_faults, image_faults
 from recsys.ingest.catalogue.source import HTTP_TIMEOUT_S, Input, display_name, inputs
@@ -134,16 +136,19 @@ class _CatalogueReader:
         self._format = ""
         self._recognition: Recognition | None = None
         self._image_folder = ""
+        self._notes: list[str] = []
+        self._rows_of_rejected = 0  # besides the row that is named
 
     def read(self, files: Iterator[Input]) -> Reading:
         """Return the content of all files."""
         first = self._open(next(files))
         rows = self._with_progress(self._rows(first, files))
-        repeated: list[CatalogueRow] = []
-        products: Iterable[Product] = join_rows(rows, self.preset.rows, repeated, grouped=self.grouped)
+        joiner = RowJoiner(self.preset.rows, self.grouped)
+        products = joiner.products(rows)
         if self.grouped:  # other rows were validated as they were read
             products = self._valid(products)
-        return self._result(*product_table(products), repeated)
+        table, currency, notes = product_table(products)
+        return self._result(table, currency, notes, joiner)
 
     def _rows(self, reader: RowReader, files: Iterator[Input]) -> Iterator[CatalogueRow]:
         """Yield the valid rows of all files, of which the first one is open."""
@@ -181,15 +186,32 @@ class _CatalogueReader:
             settings.max_bytes,
         )
         table = self._table(file, layout)
-        recognition = self._recognition or recognise(table.names, settings, self.name)
-        mapping = map_columns(table.names, recognition, settings, file.name)
+        recognition = self._recognition_of(table, file)
+        mapping = map_columns(table, recognition, settings, file.name)
         self._recognition, self._format = recognition, table.format
         reader = RowReader(
-            table, mapping, name=file.name, image_folder=self._folder_url(file, mapping), first_position=self._count()
+            table,
+            mapping,
+            name=file.name,
+            file=len(self._readers),
+            image_folder=self._folder_url(file, mapping),
+            first_position=self._count(),
         )
         self._readers.append(reader)
         reader.is_product = not self.grouped
         return reader
+
+    def _recognition_of(self, table: RawTable, file: Input) -> Recognition:
+        """Return the preset of the first file; refuse another file if it is of another known kind."""
+        if self._recognition is None:
+            return recognise(table.names, self.settings, self.name)
+        own = recognise(table.names, self.settings, file.name).preset
+        if own.name not in (GENERIC, self.preset.name):
+            raise CatalogueError(
+                f"catalogue {file.name} looks like a {own.title}, and the file before it like a {self.preset.title}: "
+                "keep the files of each kind in a folder of their own"
+            )
+        return self._recognition
 
     def _table(self, file: Input, layout: Layout) -> RawTable:
         return database_table(file, layout) if file.path is None else open_table(file.path, file.name, layout)
@@ -203,6 +225,8 @@ class _CatalogueReader:
         if mapping.settings["image_files"] and folder is not None:
             first = mapping.settings["image_files"].partition("{")[0].rpartition("/")[0]
             self._image_folder = str(folder / first)
+            if not (folder / first).is_dir():
+                self._notes.append(f"the images are files in {folder / first}, which does not exist")
             return folder.as_uri()
         self._image_folder = str(folder) if self.settings.image_folder else ""
         return ""
@@ -217,8 +241,10 @@ class _CatalogueReader:
     def grouped(self) -> bool:
         """Whether rows may belong together."""
         mapping, rules = self._readers[0].mapping, self.preset.rows
-        return "group" in mapping.fields or any(
-            matching(column, mapping.columns) for column in (rules.parent, rules.members, rules.kind) if column
+        return (
+            "group" in mapping.fields
+            or rules.continued
+            or any(matching(column, mapping.columns) for column in (rules.parent, rules.members, rules.kind) if column)
         )
 
     def _valid(self, products: Iterable[Product]) -> Iterator[Product]:
@@ -229,12 +255,14 @@ class _CatalogueReader:
             reader.rejects += [Reject(product.row.line, *fault) for fault in faults]
             if not faults:
                 yield product
+            else:
+                self._rows_of_rejected += product.rows - 1
 
     def _reader_at(self, position: int) -> RowReader:
         """Return the reader of the row with this position among all rows."""
         return next(reader for reader in reversed(self._readers) if reader.first_position <= position)
 
-    def _result(self, table: pa.Table, currency: str, notes: list[str], repeated: list[CatalogueRow]) -> Reading:
+    def _result(self, table: pa.Table, currency: str, notes: list[str], joiner: RowJoiner) -> Reading:
         """Return the reading; refuse the catalogue if too many rows are bad."""
         rows = self._count()
         if rows == 0:
@@ -242,28 +270,26 @@ class _CatalogueReader:
         mapping = self._readers[0].mapping
         rejects = [(reader.name, reject) for reader in self._readers for reject in reader.rejects]
         duplicates = []
-        for row in repeated:
+        for row in joiner.repeated:
             reader = self._reader_at(row.position)
             duplicates.append((reader.name, Reject(row.line, reader.mapping.name_of("id"), row.id, DUPLICATE)))
         if len(self._readers) == 1:  # a file needs no name
             rejects, duplicates = ([("", reject) for _, reject in listed] for listed in (rejects, duplicates))
         notes = [
+            *self._notes,
             *(note for reader in self._readers for note in (*reader.table.notes, *reader.mapping.notes)),
-            *_note_or_refuse(rejects, rows, self.settings, self.name, self._readers[0].table.unit),
+            *self._note_or_refuse(rejects, rows),
             *(note for reader in self._readers for note in reader.warnings.notes()),
             *self._skipped(),
+            *notes_on_variants(joiner, self._readers[0].table.unit),
             *self._on_duplicates(duplicates),
             *notes,
         ]
         if not table.num_rows:
-            raise CatalogueError(f"catalogue {self.name} has no valid row")
-        if not mapping.fields.get("price"):
-            hint = suggestion(next(iter(self.preset.columns.price), "price"), "price", self._readers[0].table.names)
-            notes.append(f"the catalogue has no price column{hint}: price levels are neutral, and no price is shown")
-        if not (mapping.fields.get("category_tree") or mapping.fields.get("category_levels")):
-            notes.append(
-                "the catalogue has no category column: products have no label (see catalogue.columns.category_tree)"
-            )
+            reasons = "; ".join(notes) or "all its rows are empty"
+            raise CatalogueError(f"catalogue {self.name} has no product for sale: {reasons}")
+
+        notes += [*notes_on_gaps(table, mapping, self._readers[0].table.names), *notes_on_content(table)]
         settings = dict(mapping.settings)
         settings |= {"decimal": self._readers[0].decimal, "tree_separator": self._readers[0].tree_separator}
         return Reading(
@@ -284,7 +310,7 @@ class _CatalogueReader:
     def _skipped(self) -> list[str]:
         skipped = sum((reader.skipped for reader in self._readers), Counter[str]())
         return [
-            f"{count:,} {'row is' if count == 1 else 'rows are'} not for sale and left out: {value}"
+            f"{counted(count, 'row is', 'rows are')} not for sale and left out: {value}"
             for value, count in skipped.items()
         ]
 
@@ -292,7 +318,33 @@ class _CatalogueReader:
         if not duplicates:
             return []
         place = _place(*duplicates[0], self._readers[0].table.unit)
-        return [f"{len(duplicates)} rows are rejected because they repeat an earlier id, the first at {place}"]
+        repeat = "is rejected because it repeats" if len(duplicates) == 1 else "are rejected because they repeat"
+        return [f"{counted(len(duplicates), 'row')} {repeat} an earlier id, the first at {place}"]
+
+    def _note_or_refuse(self, rejects: list[tuple[str, Reject]], rows: int) -> list[str]:
+        """Return a note with the number of bad rows and the first of them.
+
+        Args:
+            rejects: name of the file and fault.
+            rows: number of rows.
+
+        Raises:
+            CatalogueError: the share of bad rows is too large; the rows of a rejected product are bad too.
+        """
+        if not rejects:
+            return []
+        table = self._readers[0].table
+        bad = len({(file, reject.line) for file, reject in rejects}) + self._rows_of_rejected
+        first = _first_faults(rejects, table.unit)
+        allowed = self.settings.rejected_share
+        if bad / rows > allowed:
+            hint = f"; {advice(table, ['id'])}" if any(reject.reason == "no id" for _, reject in rejects) else ""
+            hint += "".join(f"; note: {note}" for note in table.notes)
+            raise CatalogueError(
+                f"catalogue {self.name}: {bad} of {rows:,} rows are bad ({bad / rows:.1%}; "
+                f"catalogue.rejected_share allows {allowed:.1%}): {first}{hint}"
+            )
+        return [f"{bad} of {rows:,} rows are bad and rejected: {first}"]
 
 
 def digest_of(source: str, configuration: Configuration, scratch: Path) -> str:
@@ -331,30 +383,6 @@ def write_rejects(reading: Reading, path: Path) -> None:
         write_csv(reading.rejects, path)
     except OSError as error:
         raise home_error(path.parent, error) from error
-
-
-def _note_or_refuse(
-    rejects: list[tuple[str, Reject]], rows: int, settings: Catalogue, name: str, unit: str
-) -> list[str]:
-    """Return a note with the number of bad rows and the first of them; refuse the catalogue when there are too many.
-
-    Args:
-        rejects: name of the file and fault.
-        rows: number of rows.
-        settings: `rejected_share`.
-        name: the catalogue's name for messages.
-        unit: what the lines of the faults count.
-    """
-    if not rejects:
-        return []
-    bad = len({(file, reject.line) for file, reject in rejects})
-    first = _first_faults(rejects, unit)
-    if bad / rows > settings.rejected_share:
-        raise CatalogueError(
-            f"catalogue {name}: {bad} of {rows} rows are bad ({bad / rows:.1%}; catalogue.rejected_share allows "
-            f"{settings.rejected_share:.1%}): {first}"
-        )
-    return [f"{bad} of {rows} rows are bad and rejected: {first}"]
 
 
 def _first_faults(rejects: list[tuple[str, Reject]], unit: str, count: int = 5) -> str:

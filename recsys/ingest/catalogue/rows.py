@@ -75,6 +75,7 @@ class CatalogueRow:
 
     Attributes:
         line: its first line, or its number.
+        file: index of its file among those of the catalogue.
         position: its index among all rows, from 0.
         id, group, parent: ids; empty if the row has none.
         aliases: other ids by which a variant may name it as its parent, such as its SKU.
@@ -94,6 +95,7 @@ class CatalogueRow:
 
     line: int
     position: int
+    file: int = 0
     id: str = ""
     group: str = ""
     parent: str = ""
@@ -123,6 +125,7 @@ class RowReader:
         table: the table.
         mapping: its columns.
         name: name of its file.
+        file: index of its file.
         image_folder: folder for `image_files`, as a file:// URL; empty if there is none.
         first_position: index of its first row among all rows of the catalogue.
         rejects: faults, complete after the rows are read.
@@ -135,6 +138,7 @@ class RowReader:
     table: RawTable
     mapping: ColumnMapping
     name: str = ""
+    file: int = 0
     image_folder: str = ""
     first_position: int = 0
     is_product: bool = True
@@ -153,7 +157,17 @@ class RowReader:
         self._prices, self._retail_prices, self._trees, self._image_columns = (
             self._getters.get(key, ()) for key in ("price", "retail_price", "category_tree", "images")
         )
+        self._conditions = {
+            column: self._values_of(conditions)
+            for name, conditions in preset.only_if.items()
+            if (column := self._column(name))
+        }
+        self._discount = preset.discount and [
+            self._index.get(self._column(name) or "") for name in (preset.discount.mode, preset.discount.value)
+        ]
         self._settings = dict(self.mapping.settings)
+        self._roots: frozenset[str] = frozenset()
+        self._fraction = ""
         self._skip, self._untracked = (self._values_of(each) for each in (preset.skip, preset.untracked))
         rules = preset.rows
         self._parent, self._members, self._kind = (
@@ -191,7 +205,9 @@ class RowReader:
         }
 
     def _identifier(self, key: str) -> Callable[[Row], str] | None:
-        return (lambda row: cells.identifier(self._first(row.cells, key))) if key in self._getters else None
+        if key not in self._getters:
+            return None
+        return lambda row: cells.identifier(self._first(row.cells, key)).removesuffix(self._fraction)
 
     def _text(self, key: str) -> Callable[[Row], str | None] | None:
         getters = self._getters.get(key, ())
@@ -237,13 +253,24 @@ class RowReader:
     def _detect(self, sample: Sequence[Sequence[Any]]) -> None:
         """Choose the decimal sign and the separator of category levels, if they are not set."""
         settings = self.mapping.settings
-        prices = (cell for row in sample for key in ("price", "retail_price") for _, cell in self._cells(row, key))
+        columns = dict(self._prices + self._retail_prices).values()
+        prices = (get(row) for row in sample for get in columns)
         self.decimal = settings["decimal"] or self._decimal(list(prices))
+        ids = [cells.identifier(self._first(row, "id")) for row in sample]
+        if ids and all(re.fullmatch(r"\d+\.0", identifier) for identifier in ids):
+            self._fraction = ".0"  # of a column of numbers in which some were missing
         trees = [self._first(row, "category_tree") for row in sample]
-        self.tree_separator = settings["tree_separator"].strip() or cells.tree_separator(tree for tree in trees if tree)
+        trees = [tree for tree in trees if tree]
+        self.tree_separator = settings["tree_separator"].strip() or cells.tree_separator(trees)
+        self._roots = cells.roots_of(trees, self.tree_separator)
 
     def _decimal(self, prices: list[Any]) -> str:
+        """Return the decimal sign that the prices show, else the one that is usual in such exports."""
         sign = cells.decimal_sign(prices)
+        if usual := self.mapping.recognition.preset.settings.decimal:
+            filled = [str(cell) for cell in prices if not cells.is_empty(cell)]
+            is_other = sign in (".", ",") and 2 * sum(sign in cell for cell in filled) >= len(filled) > 0
+            return sign if is_other else usual
         if sign in (".", ","):
             return sign
         ambiguous = next((cell for cell in prices if isinstance(cell, str) and re.search(r"\d\.\d{3}\b", cell)), None)
@@ -293,6 +320,9 @@ class RowReader:
         return _word(row[self._kind]) if self._kind is not None else ""
 
     def _is_skipped(self, row: Sequence[Any]) -> bool:
+        rules = self.mapping.recognition.preset.rows
+        if rules.head_decides and self._kind_of(row) not in rules.first_kinds:
+            return False
         for column, values in self._skip.items():
             value = _word(row[column])
             if value.lower() in values:
@@ -324,7 +354,7 @@ class RowReader:
 
     def _values(self, row: Row, position: int, *, for_sale: bool = True) -> CatalogueRow:
         """Return the values of a row without its prices."""
-        parsed = CatalogueRow(row.number, position, for_sale=for_sale)
+        parsed = CatalogueRow(row.number, position, self.file, for_sale=for_sale)
         for name, parse in self._parsers:
             setattr(parsed, name, parse(row))
         return parsed
@@ -349,10 +379,12 @@ class RowReader:
         for column, get in self._prices:
             others -= 1
             cell = get(row.cells)
+            if column in self._conditions and not self._is_met(self._conditions[column], row.cells):
+                continue
             try:
                 parsed = cells.amount(_scalar(cell), self.decimal, self._settings["currency"])
             except (ValueError, TypeError) as error:
-                reason = f"not a price (catalogue.decimal is '{self.decimal}')"
+                reason = f"not a price (catalogue.decimal is '{self.decimal}')" + self._other_decimal(cell)
                 if isinstance(cell, str) and re.search(r"\d", cell) and re.search(r"[^\W\d_]", cell):
                     reason += "; catalogue.currency can name the word of a currency"
                 raise _CellError(column, cell, reason) from error
@@ -362,8 +394,31 @@ class RowReader:
                 raise _CellError(column, cell, f"not above 0 and below {PRICE_BELOW:.0e}")
             if parsed.is_range:
                 self.warnings.add("of a range of prices, the lowest is used", row.number, cell)
-            return parsed.value, parsed.currency
+            return self._reduced(parsed.value, row.cells), parsed.currency
         return None, ""
+
+    def _is_met(self, conditions: Mapping[int, set[str]], row: Sequence[Any]) -> bool:
+        return all(_word(row[column]).lower() in values for column, values in conditions.items())
+
+    def _reduced(self, price: float, row: Sequence[Any]) -> float:
+        """Return a price after the reduction that other columns state."""
+        if not self._discount or None in self._discount:
+            return price
+        mode, size = (row[column] for column in self._discount if column is not None)
+        try:
+            reduction = cells.price(_scalar(size), self.decimal) or 0.0
+        except (ValueError, TypeError):
+            return price
+        reduced = price * (1 - reduction / 100) if _word(mode).upper() == "PERCENT" else price - reduction
+        return round(reduced, 2) if reduced > 0 else price
+
+    def _other_decimal(self, cell: Any) -> str:
+        """Return a remark if a cell is a price with the other decimal sign."""
+        other = "," if self.decimal == "." else "."
+        try:
+            return f"; it is one with catalogue.decimal = '{other}'" if cells.amount(cell, other) else ""
+        except (ValueError, TypeError):
+            return ""
 
     def _retail_price(self, row: Row, price: float | None) -> float | None:
         """Return the price before a reduction; None if there is none, or it cannot be read."""
@@ -396,7 +451,7 @@ class RowReader:
             return [path] if path else []
         separator = self._settings["path_separator"]
         for _, get in self._trees:
-            paths = cells.category_paths(get(row.cells), self.tree_separator, separator)
+            paths = cells.category_paths(get(row.cells), self.tree_separator, separator, self._roots)
             if self._no_category:
                 paths = [path for path in (path[path[0] in self._no_category :] for path in paths) if path]
             if paths:
@@ -466,8 +521,10 @@ def image_faults(row: CatalogueRow, mapping: ColumnMapping) -> list[Fault]:
     if row.images:
         return []
     reason = "no http(s) image URL"
-    if first and ":" not in first and not mapping.settings["image_base"]:
-        reason += "; if it is a relative path, set catalogue.image_base to the address before it"
+    if first and ":" not in first and not mapping.settings["image_base"] and re.search(r"[./]", first):
+        limits = mapping.recognition.preset.limits
+        usual = "if it is a relative path, set catalogue.image_base to the address before it"
+        reason += f"; {next((limit.rstrip('.') for limit in limits if 'image_base' in limit), usual)}"
     return [(mapping.name_of("images"), first, reason)]
 
 
@@ -478,7 +535,7 @@ class _CellError(Exception):
 
 
 def _word(cell: Any) -> str:
-    return "" if cell is None else str(cell).strip()
+    return "" if cell is None else cells.without_escape(str(cell).strip())
 
 
 def _scalar(cell: Any) -> Any:

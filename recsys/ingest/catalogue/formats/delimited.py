@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from recsys.core.errors import CatalogueError
+from recsys.core.text import counted
 from recsys.ingest.catalogue.formats.csv_records import records
 from recsys.ingest.catalogue.formats.dialect import detect
 from recsys.ingest.catalogue.formats.encoding import NOT_TEXT, WINDOWS_1252
@@ -58,9 +59,11 @@ class DelimitedTable(RawTable):
                 longer += len(record) > width
                 yield Row(first, pick(record))
         if longer:
-            self.notes.append(f"{longer:,} rows end with more delimiters than the header; the empty fields are ignored")
+            ends = counted(longer, "row ends", "rows end")
+            self.notes.append(f"{ends} with more delimiters than the header; the empty fields are ignored")
         if repeated_headers:
-            self.notes.append(f"{repeated_headers:,} rows repeat the header and are ignored")
+            repeats = "row repeats the header and is" if repeated_headers == 1 else "rows repeat the header and are"
+            self.notes.append(f"{repeated_headers:,} {repeats} ignored")
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[IO[str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recsys.core.errors import CatalogueError
-from recsys.core.text import shorten
+from recsys.core.text import counted, shorten
 from recsys.ingest.catalogue.formats.csv_records import STRAY_QUOTE, records
 from recsys.ingest.catalogue.formats.encoding import detect_encoding
 from recsys.ingest.catalogue.formats.table import Layout, folded
@@ -112,7 +112,8 @@ def detect(path: Path, name: str, layout: Layout) -> Dialect:
     best = _best(text, layout.delimiter, stated[1] if stated else "", layout.known_names, name)
     notes = list(encoding.notes)
     if best.first_line:
-        notes.append(f"{best.first_line} lines before the header are ignored")
+        preamble = counted(best.first_line, "line before the header is", "lines before the header are")
+        notes.append(f"{preamble} ignored")
     if not best.quotes.quote:
         notes.append(f"{name}: no field is quoted, so quotes are part of the texts")
     return Dialect(

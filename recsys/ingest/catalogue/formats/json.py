@@ -16,7 +16,7 @@ from recsys.core.text import shorten
 from recsys.ingest.catalogue.formats import json_splitting
 from recsys.ingest.catalogue.formats.encoding import BOMS, WINDOWS_1252
 from recsys.ingest.catalogue.formats.json_splitting import BLANK, MAX_RECORD, SplittingError
-from recsys.ingest.catalogue.formats.table import Layout, RawTable, Row, flatten, folded, of_record
+from recsys.ingest.catalogue.formats.table import Layout, RawTable, Row, flatten, folded, of_record, variant_records
 
 SAMPLE_RECORDS = 200
 SCAN = 16 << 20
@@ -58,7 +58,8 @@ class JsonTable(RawTable):
             except (ValueError, RecursionError) as error:
                 value, fault = None, f"not valid JSON: {shorten(error, 60)}"
             if isinstance(value, dict):
-                yield number, flatten(value), None
+                for record in variant_records(value):
+                    yield number, record, None
             else:
                 yield number, {}, (fault, text[:1000].decode("utf-8", "replace"))
 

@@ -10,6 +10,11 @@ RECORD_KEYS = ("src", "url", "link", "href", "name", "value", "title")
 """Fields of a record in a list that stand for it."""
 
 
+VARIANT_LISTS = ("variants", "variations", "skus", "offers")
+"""Fields of a record with a list of its variants; each variant becomes a row with columns such as `variants.price`."""
+VARIANT_PREFIXES = tuple(f"{name}." for name in VARIANT_LISTS)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Settings of a file; an empty value means that it is detected.
@@ -74,8 +79,8 @@ class RawTable(ABC):
 
 
 def folded(name: str) -> str:
-    """Return the name of a column without regard to case, and with one `_` for blanks, hyphens and underscores."""
-    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+    """Return the name of a column without regard to case, blanks, hyphens and underscores, as in `salePrice`."""
+    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def flatten(record: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
@@ -88,6 +93,16 @@ def flatten(record: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[st
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def variant_records(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a record for each of its variants, flattened; one record if it has no list of variants."""
+    for name in VARIANT_LISTS:
+        variants = record.get(name)
+        if isinstance(variants, list) and variants and all(isinstance(variant, dict) for variant in variants):
+            shared = flatten({key: value for key, value in record.items() if key != name})
+            return [shared | flatten(variant, f"{name}.") for variant in variants]
+    return [flatten(record)]
 
 
 def of_record(value: Any) -> Any:

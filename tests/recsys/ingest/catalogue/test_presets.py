@@ -59,6 +59,8 @@ class Export:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+LEFT_OUT = "{} left out too, as variants of products that are not for sale"
+NO_PRICE = "1 of {} products have no price"
 DRESS: tuple[Variant, ...] = (("DRS-1-S", "Sage / S", 69.0, True), ("DRS-1-M", "Sage / M", 89.0, False))
 WRAP_DRESSES = "Home > Women > Dresses > Wrap Dresses"
 HATS = "Accessories > Hats, Scarves & Gloves > Hats"
@@ -144,7 +146,7 @@ CASES = [
                 "Noor",
             ),
         },
-        notes=("1 rows are rejected because they repeat an earlier id, the first at line 8",),
+        notes=("1 row is rejected because it repeats an earlier id, the first at line 8", NO_PRICE.format(5)),
     ),
     Export(
         *("promptcloud_amazon.csv", "promptcloud_amazon", "https://images.shop.example/images/"),
@@ -176,7 +178,11 @@ CASES = [
             ),
             "805d42617f8e93acbbcae9f807162534": Expected("Dinosaur Set", "", 18.66, f"I/51dinA.jpg {PIXEL}"),
         },
-        notes=("1 row: of a range of prices, the lowest is used (line 4 '$9.99 - $24.99')",),
+        notes=(
+            "1 row: of a range of prices, the lowest is used (line 4 '$9.99 - $24.99')",
+            NO_PRICE.format(5),
+            "1 of 5 products have no category",
+        ),
     ),
     Export(
         *("shopify.csv", "shopify", "https://cdn.shop.example/s/files/1/0001/files/"),
@@ -203,6 +209,7 @@ CASES = [
             "1 row is not for sale and left out: Status is draft",
             "1 row is not for sale and left out: Status is archived",
             "1 row is not for sale and left out: Published is FALSE",
+            LEFT_OUT.format("2 rows are"),
         ),
     ),
     Export(
@@ -242,7 +249,7 @@ CASES = [
             ),
             "rush-mat": Expected("Rush Mat", "Home & Garden > Decor > Rugs", 35.0, "mat.jpg", None, "Norra", True),
         },
-        notes=("1 row is not for sale and left out: Status is Draft",),
+        notes=("1 row is not for sale and left out: Status is Draft", LEFT_OUT.format("1 row is")),
     ),
     Export(
         *("woocommerce.csv", "woocommerce", "https://woo.shop.example/wp-content/uploads/2024/05/"),
@@ -275,6 +282,8 @@ CASES = [
             "2 rows are not for sale and left out: Published is -1",
             "1 row is not for sale and left out: Published is 0",
             "1 row is not for sale and left out: Visibility in catalogue is hidden",
+            LEFT_OUT.format("1 row is"),
+            NO_PRICE.format(4),
         ),
     ),
     Export(
@@ -341,7 +350,7 @@ CASES = [
                 False,
             ),
         },
-        notes=("1 lines before the header are ignored", "2 rows are not for sale and left out: status is archived"),
+        notes=("1 line before the header is ignored", "2 rows are not for sale and left out: status is archived"),
     ),
     Export(
         *("magento.csv", "magento", "https://mage.shop.example/media/catalog/product/m/t/"),
@@ -361,7 +370,11 @@ CASES = [
             "MT-BAG": Expected("Duffle Bag", "Gear > Bags", 45.0, "mt-bag.jpg", None, None, True, further=("Gear",)),
             "MT-SET": Expected("Set of Yoga Straps", "Gear", None, "mt-set.jpg", None, None, True),
         },
-        notes=("2 rows are not for sale and left out: product_online is 2",),
+        notes=(
+            "2 rows are not for sale and left out: product_online is 2",
+            LEFT_OUT.format("1 row is"),
+            NO_PRICE.format(3),
+        ),
     ),
     Export(
         *("prestashop.csv", "prestashop", "https://ps.shop.example/"),
@@ -405,17 +418,21 @@ CASES = [
             ),
             "112": Expected("Spoon Set", "31", 18.0, "112/images/391/spoons.386.513.jpg?c=1", 25.0),
         },
-        notes=("1 row is not for sale and left out: Is Visible is FALSE",),
+        notes=(
+            "1 row is not for sale and left out: Is Visible is FALSE",
+            LEFT_OUT.format("2 rows are"),
+            "the categories of 2 products are numbers",
+        ),
     ),
     Export(
         *("bigcommerce_v2.csv", "bigcommerce_v2", "https://cdn11.bc.example/s-abc/products/v2/"),
         products=hearth("{}.1280.1280.jpg?c=2&imbypass=on"),
-        notes=("1 row is not for sale and left out: Product Visible? is N",),
+        notes=("1 row is not for sale and left out: Product Visible? is N", LEFT_OUT.format("1 row is")),
     ),
     Export(
         *("bigcommerce_v2_import.csv", "bigcommerce_v2", "https://cdn11.bc.example/s-abc/products/v2/"),
         products=hearth("{}.jpg"),
-        notes=("1 row is not for sale and left out: Product Visible? is N",),
+        notes=("1 row is not for sale and left out: Product Visible? is N", LEFT_OUT.format("1 row is")),
     ),
     Export(
         *("etsy.csv", "etsy", "https://i.etsy.example/1/r/il/"),
@@ -566,7 +583,7 @@ def test_most_usual_columns_of_a_preset_are_in_its_export(export: Export, tmp_pa
 
 
 def test_magento_without_its_media_address_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match=r"base_image.*set catalogue\.image_base to the address before it"):
+    with pytest.raises(CatalogueError, match=r"base_image.*set catalogue\.image_base to the shop's media address"):
         read("magento.csv", tmp_path)
 
 

@@ -1,0 +1,80 @@
+"""Sentences for the user on what a catalogue lacks, and on values that are valid but seldom meant."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.core.text import counted, shorten
+from recsys.ingest.catalogue.advice import suggestion
+from recsys.ingest.catalogue.joining import RowJoiner
+from recsys.ingest.catalogue.mapping import ColumnMapping
+
+SUSPICIOUS = 0.2
+"""Share of products with such a value from which there is a note."""
+SAME_PICTURE = 10
+"""Number of products with one picture up to which there is no note."""
+
+
+def notes_on_gaps(table: pa.Table, mapping: ColumnMapping, names: Sequence[str]) -> list[str]:
+    """Return sentences on the names, prices and categories that products lack.
+
+    Args:
+        table: the products.
+        mapping: columns of the first file.
+        names: all columns of it.
+    """
+    usual = mapping.recognition.preset.columns.model_dump()
+    notes = []
+    for field, lacking, label, effect in (
+        ("name", table["name"].null_count, "name", "products are shown by their ids"),
+        ("price", table["price"].null_count, "price", "price levels are neutral, and no price is shown"),
+        ("category_tree", table.num_rows - len(_filled(table["category_path"])), "category", "products have no label"),
+    ):
+        known = field in mapping.fields or (field == "category_tree" and "category_levels" in mapping.fields)
+        if not known:
+            hint = suggestion(next(iter(usual[field]), field), field, names)
+            notes.append(f"the catalogue has no {label} column{hint}: {effect} (see catalogue.columns.{field})")
+        elif lacking:
+            notes.append(f"{lacking:,} of {counted(table.num_rows, 'product')} have no {label}")
+    return notes
+
+
+def notes_on_content(table: pa.Table) -> list[str]:
+    """Return sentences on categories that are numbers, and on one picture of many products."""
+    notes = []
+    top = pc.list_element(_filled(table["category_path"]), 0)
+    numbers = pc.sum(pc.match_substring_regex(top, r"^\d+$")).as_py() or 0
+    if numbers > SUSPICIOUS * max(len(top), 1):
+        column = "set catalogue.columns.category_tree to a column with their names, if there is one"
+        notes.append(f"the categories of {counted(numbers, 'product')} are numbers: {column}")
+    counts = pc.value_counts(pc.list_element(table["image_urls"], 0)).to_pylist()
+    most = max(counts, key=lambda pair: pair["counts"])
+    if most["counts"] > max(SAME_PICTURE, SUSPICIOUS * table.num_rows):
+        notes.append(f"{most['counts']:,} products have the same picture, {shorten(most['values'], 100)}")
+    return notes
+
+
+def notes_on_variants(joiner: RowJoiner, unit: str) -> list[str]:
+    """Return sentences on variants without their product.
+
+    Args:
+        joiner: after all rows were joined.
+        unit: what the lines of the rows count.
+    """
+    notes = []
+    if joiner.left_out:
+        rows = counted(joiner.left_out, "row is", "rows are")
+        notes.append(f"{rows} left out too, as variants of products that are not for sale")
+    if joiner.orphans:
+        rows = counted(len(joiner.orphans), "row names", "rows name")
+        notes.append(
+            f"{rows} a product that the catalogue does not have, the first at {unit} {joiner.orphans[0]}; they are "
+            "products of their own (is the column of the ids or SKUs missing?)"
+        )
+    return notes
+
+
+def _filled(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the lists that are not empty."""
+    return lists.filter(pc.greater(pc.list_value_length(lists), 0))
