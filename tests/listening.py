@@ -11,7 +11,7 @@ class Steps(progress.Tally):
         self.total, self.done = 0, 0
 
     def begin(self, stage: str, total: int | None) -> None:
-        self.total += total
+        self.total += total or 0
 
     def advance(self, stage: str, items: int = 1, outcome: str = "") -> None:
         self.done += items
