@@ -1,7 +1,7 @@
 """Collect products in an Arrow table, which takes a third of the memory of Python objects."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,9 @@ from recsys.storage.schemas import SCHEMAS
 
 CHUNK_ROWS = 1_000
 """Number of products that are converted at once."""
+
+LEVELS = " > "
+"""Sign between the levels of a path that is stored as one text."""
 
 DIGESTED = ("product_id", "name", "brand", "category_path", "price", "retail_price", "image_urls")
 
@@ -43,44 +46,47 @@ def product_table(products: Iterable[Product]) -> tuple[pa.Table, str, list[str]
 
 
 def row_digest(product: Mapping[str, Any]) -> str:
-    """Return the digest of a row of the table, over all columns but its place and the stock, which changes every hour.
+    """Return the digest of a row of the table, over all columns but its place and its stock, which changes often."""
+    variants = [[variant["id"], variant["options"], variant["price"]] for variant in product["variants"]]
+    attributes = [[attribute["name"], attribute["value"]] for attribute in product["attributes"]]
+    further = [path.split(LEVELS) for path in product["further_paths"]]
+    return _digest([product[key] for key in DIGESTED], variants, attributes, further)
 
-    It has no more parts than the digests of a catalogue without variants always had.
-    """
-    parts = [product[key] for key in DIGESTED]
-    if product["variants"] or product["attributes"] or product["further_paths"]:
-        parts += [
-            [[variant["id"], variant["options"], variant["price"]] for variant in product["variants"]],
-            [[attribute["name"], attribute["value"]] for attribute in product["attributes"]],
-            [path.split(" > ") for path in product["further_paths"]],
-        ]
-    return digest([json.dumps(parts)])
+
+def _digest(parts: list[Any], variants: Sequence[Any], attributes: Sequence[Any], further: Sequence[Any]) -> str:
+    """Return a digest; it has no more parts than the digests of a catalogue without variants always had."""
+    extra = [variants, attributes, further] if variants or attributes or further else []
+    return digest([json.dumps(parts + extra)])
+
+
+def _digest_of(product: Product) -> str:
+    row = product.row
+    path = row.paths[0] if row.paths else ()
+    parts = [product.id, row.name, row.brand, path, row.price, row.retail_price, row.images]
+    variants = [[variant["id"], variant["options"], variant["price"]] for variant in product.variants]
+    return _digest(parts, variants, row.attributes, row.paths[1:])
 
 
 def _chunks(products: Iterator[Product]) -> Iterator[pa.Table]:
-    while chunk := [_row(product) for product in islice(products, CHUNK_ROWS)]:
-        yield pa.Table.from_pylist(chunk, SCHEMA)
-
-
-def _row(product: Product) -> dict[str, Any]:
-    row = product.row
-    values = {
-        "product_id": product.id,
-        "position": row.position,
-        "name": row.name,
-        "brand": row.brand,
-        "category_path": row.paths[0] if row.paths else (),
-        "price": row.price,
-        "retail_price": row.retail_price,
-        "image_urls": row.images,
-        "in_stock": row.in_stock,
-        "currency": row.currency or None,
-        "further_paths": [" > ".join(path) for path in row.paths[1:]] if len(row.paths) > 1 else (),
-        "variants": product.variants,
-        "attributes": [{"name": name, "value": value} for name, value in row.attributes] if row.attributes else (),
-    }
-    values["row_digest"] = row_digest(values)
-    return values
+    while chunk := list(islice(products, CHUNK_ROWS)):
+        rows = [product.row for product in chunk]
+        columns = {
+            "product_id": [product.id for product in chunk],
+            "position": [row.position for row in rows],
+            "name": [row.name for row in rows],
+            "brand": [row.brand for row in rows],
+            "category_path": [row.paths[0] if row.paths else () for row in rows],
+            "price": [row.price for row in rows],
+            "retail_price": [row.retail_price for row in rows],
+            "image_urls": [row.images for row in rows],
+            "row_digest": [_digest_of(product) for product in chunk],
+            "in_stock": [row.in_stock for row in rows],
+            "currency": [row.currency or None for row in rows],
+            "further_paths": [[LEVELS.join(path) for path in row.paths[1:]] for row in rows],
+            "variants": [product.variants for product in chunk],
+            "attributes": [[{"name": name, "value": text} for name, text in row.attributes] for row in rows],
+        }
+        yield pa.table(columns, SCHEMA)
 
 
 def _without_prices(table: pa.Table, currencies: list[str]) -> pa.Table:

@@ -17,7 +17,7 @@ from recsys.ingest.catalogue.formats import RawTable, Row
 from recsys.ingest.catalogue.mapping import ColumnMapping, Spec
 from recsys.ingest.catalogue.preset import matching
 
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS = 4_000
 """Rows from which the decimal sign and the separators are detected."""
 MAX_REJECTS = 500_000
 """Number of bad rows of a file after which it is refused at any allowed share."""

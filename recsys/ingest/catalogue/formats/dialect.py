@@ -21,7 +21,7 @@ from recsys.ingest.catalogue.formats.encoding import detect_encoding
 from recsys.ingest.catalogue.formats.table import Layout, folded
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", "^": "a caret", "~": "a tilde"}
-SAMPLE = 256 << 10
+SAMPLE = 128 << 10
 """Length of the sample, characters."""
 SAMPLE_RECORDS = 200
 PREAMBLE = 50
