@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import UnknownProductError
+from recsys.ingest.catalogue.products import products_of_variants
 from recsys.models.embedding.serving import describe, serving
 from recsys.ranking.ann_index import load_index
 from recsys.ranking.explanation import explain
@@ -52,7 +53,7 @@ class Answer:
 
 
 def recommend_product(store: Store, configuration: Configuration, product_id: str) -> Answer:
-    """Return the recommendations for a product of the catalogue, by the configured rule.
+    """Return the recommendations for a product of the catalogue, or the product of a variant, by the configured rule.
 
     Raises:
         NoImagesError: no product of the home can be compared yet.
@@ -60,6 +61,8 @@ def recommend_product(store: Store, configuration: Configuration, product_id: st
     """
     frame, gallery = load_nonempty_gallery(store, configuration)
     rows = np.flatnonzero(frame["product_id"] == product_id)
+    if not len(rows) and (product := products_of_variants(store).get(product_id)):
+        product_id, rows = product, np.flatnonzero(frame["product_id"] == product)
     if not len(rows):
         raise unknown_product_error(store, product_id, frame)
     query = Queries.of(gallery, rows)

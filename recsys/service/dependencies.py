@@ -70,6 +70,9 @@ async def photo_body(request: Request, state: State, content_type: Annotated[str
 PhotoBody = Annotated[bytes, Depends(photo_body)]
 
 
+Attributes = Annotated[list[Text], Query(max_length=8, description="NAME:VALUE of an attribute, such as material:wool")]
+
+
 def options_parser(default: Recommend) -> Callable[..., Coroutine[Any, Any, SimilarOptions]]:
     """Return the dependency that reads the rule and the filters of a request.
 
@@ -87,6 +90,7 @@ def options_parser(default: Recommend) -> Callable[..., Coroutine[Any, Any, Simi
         label: Text | None = None,
         price_level: Annotated[list[Level], Query(max_length=8)] = [],  # noqa: B006  FastAPI copies it
         brand_not: Annotated[list[Text], Query(max_length=50)] = [],  # noqa: B006
+        attribute: Attributes = [],  # noqa: B006
         in_stock: bool = False,
     ) -> SimilarOptions:
         weights = {"visual_weight": visual_weight, "colour_weight": colour_weight, "price_weight": price_weight}
@@ -95,6 +99,8 @@ def options_parser(default: Recommend) -> Callable[..., Coroutine[Any, Any, Simi
             checked = Recommend.model_validate({**default.model_dump(), **changes})
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
-        return SimilarOptions(checked, ProductFilters(label, tuple(price_level), tuple(brand_not), in_stock))
+        attributes = tuple(each.casefold() for each in attribute)
+        filters = ProductFilters(label, tuple(price_level), tuple(brand_not), attributes, in_stock)
+        return SimilarOptions(checked, filters)
 
     return parse_options

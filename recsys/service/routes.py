@@ -10,7 +10,16 @@ from recsys.core.configuration import Recommend
 from recsys.models.embedding.serving import serving
 from recsys.service import schemas
 from recsys.service.answers import SIMILAR_PATH
-from recsys.service.dependencies import CurrentSnapshot, Level, PhotoBody, ProductId, State, Text, options_parser
+from recsys.service.dependencies import (
+    Attributes,
+    CurrentSnapshot,
+    Level,
+    PhotoBody,
+    ProductId,
+    State,
+    Text,
+    options_parser,
+)
 from recsys.service.problems import documented
 from recsys.service.schemas import Details, Label, Product, Products, Rule, Shop, Similar
 from recsys.service.snapshot import ProductFilters, SimilarOptions
@@ -55,13 +64,15 @@ def products(
     q: Text = "",
     label: Text | None = None,
     price_level: Level | None = None,
+    attribute: Attributes = [],  # noqa: B006  FastAPI copies it
     in_stock: bool = False,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     size: Annotated[int, Query(ge=1, le=200)] = 24,
 ) -> Products:
     """Return a page of the products whose name, brand or id contains all words of `q`, in catalogue order."""
     levels = () if price_level is None else (price_level,)
-    rows = snapshot.search(q, ProductFilters(label, levels, in_stock=in_stock))
+    attributes = tuple(each.casefold() for each in attribute)
+    rows = snapshot.search(q, ProductFilters(label, levels, attributes=attributes, in_stock=in_stock))
     page_rows = rows[(page - 1) * size : page * size]
     items = [Product.model_construct(**snapshot.products[row]) for row in page_rows]
     return Products(total=len(rows), page=page, size=size, products=items)

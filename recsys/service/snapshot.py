@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration, Recommend
 from recsys.ingest.catalogue.facts import currency_of
+from recsys.ingest.catalogue.products import products_by_attribute, products_of_variants
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.ann_index import AnnIndex, load_index
 from recsys.ranking.cache_keys import ranking_keys
@@ -38,12 +39,14 @@ class ProductFilters:
         label: the only label allowed.
         price_levels: the price levels allowed.
         excluded_brands: the brands not allowed.
+        attributes: the attributes that are needed, such as `material:wool`, in lower case.
         in_stock: whether to leave out the products that are known to be out of stock.
     """
 
     label: str | None = None
     price_levels: tuple[float, ...] = ()
     excluded_brands: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
     in_stock: bool = False
 
 
@@ -91,7 +94,7 @@ class Snapshot:
 
     def warm(self) -> None:
         """Compute the cached properties, so that the first requests do not wait for them."""
-        _ = self.row_of, self.products, self._search_texts, self._not_sold_out, self.currency
+        _ = self.row_of, self.products, self._search_texts, self._not_sold_out, self.currency, self._row_of_variant
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -125,13 +128,23 @@ class Snapshot:
     def _not_sold_out(self) -> NDArray[np.bool_]:
         return self.frame["in_stock"].ne(False).to_numpy(dtype=bool)
 
+    @cached_property
+    def _row_of_variant(self) -> dict[str, int]:
+        products = products_of_variants(self.store)
+        return {variant: self.row_of[product] for variant, product in products.items() if product in self.row_of}
+
+    @cached_property
+    def _rows_by_attribute(self) -> dict[str, list[int]]:
+        products = products_by_attribute(self.store)
+        return {key: [self.row_of[one] for one in listed if one in self.row_of] for key, listed in products.items()}
+
     def row(self, product_id: str) -> int:
-        """Return the row of a product.
+        """Return the row of a product, or of the product of a variant.
 
         Raises:
             UnknownProductError: the product is not in the catalogue or has no features.
         """
-        row = self.row_of.get(product_id)
+        row = self.row_of.get(product_id, self._row_of_variant.get(product_id))
         if row is None:
             raise unknown_product_error(self.store, product_id, self.frame)
         return row
@@ -153,13 +166,17 @@ class Snapshot:
     def search(self, text: str, filters: ProductFilters) -> list[int]:
         """Return the rows of the products that contain all words of `text` and pass the filters, in catalogue order.
 
-        A word may be in the name, the brand or the id.
+        A word may be in the name, the brand or the id. The id of a variant finds its product.
         """
         eligible = self.eligible(filters)
         rows = np.arange(len(self.gallery)) if eligible is None else np.flatnonzero(eligible)
         ordered: list[int] = rows[np.argsort(self.positions[rows])].tolist()
         words = text.casefold().split()
-        return [row for row in ordered if all(word in self._search_texts[row] for word in words)] if words else ordered
+        if not words:
+            return ordered
+        found = [row for row in ordered if all(word in self._search_texts[row] for word in words)]
+        variant = self._row_of_variant.get(text.strip())
+        return found or [row for row in ordered if row == variant]
 
     def eligible(self, filters: ProductFilters) -> NDArray[np.bool_] | None:
         """Return which products pass the filters, (n,); None where all do."""
@@ -172,6 +189,10 @@ class Snapshot:
             rows &= np.isin(self.gallery.price_levels, filters.price_levels)
         if filters.excluded_brands:
             rows &= ~self.frame["brand"].isin(filters.excluded_brands).to_numpy()
+        for attribute in filters.attributes:
+            has = np.zeros(len(rows), dtype=bool)
+            has[self._rows_by_attribute.get(attribute, [])] = True
+            rows &= has
         if filters.in_stock:
             rows &= self._not_sold_out
         return rows

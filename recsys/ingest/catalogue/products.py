@@ -119,6 +119,26 @@ def active_products(store: Store, columns: Sequence[str] | None = None, where: s
     return frame_of(table.select(selected))
 
 
+def products_of_variants(store: Store) -> dict[str, str]:
+    """Return the product id of each variant id of the listed products; of variants of several, the first one."""
+    table = store.read("products", ["product_id", "variants"], ACTIVE).combine_chunks()
+    variants = table["variants"].combine_chunks()
+    ids = pc.struct_field(pc.list_flatten(variants), "id").to_pylist()
+    products = table["product_id"].take(pc.list_parent_indices(variants)).to_pylist()
+    return dict(reversed(list(zip(ids, products, strict=True))))
+
+
+def products_by_attribute(store: Store) -> dict[str, list[str]]:
+    """Return the ids of the listed products by attribute: `material:wool`, in lower case."""
+    table = store.read("products", ["product_id", "attributes"], ACTIVE).combine_chunks()
+    attributes = table["attributes"].combine_chunks()
+    products = table["product_id"].take(pc.list_parent_indices(attributes)).to_pylist()
+    found: dict[str, list[str]] = {}
+    for product_id, attribute in zip(products, pc.list_flatten(attributes).to_pylist(), strict=True):
+        found.setdefault(f"{attribute['name']}:{attribute['value']}".casefold(), []).append(product_id)
+    return found
+
+
 def _table(table: pa.Table, rows: pd.DataFrame) -> pa.Table:
     """Return rows of a reading's table, by the index of the frame, with the frame's times of their changes."""
     schema = SCHEMAS["products"]

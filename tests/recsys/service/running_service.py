@@ -106,6 +106,8 @@ def fill(home: Path) -> Store:
                 **{"product_id": id_, "position": i, "name": f"Thing {i}", "brand": None, "row_digest": str(i)},
                 **{"category_path": ["Things", "Small things"], "price": None if i == 3 else 100.0 * (1 + i % 7)},
                 "in_stock": (True, False, None)[i % 3],
+                "variants": [{"id": f"{id_}-{size}", "options": size} for size in "SM"] if i < 3 else None,
+                "attributes": [{"name": "Material", "value": "Wool" if i % 2 else "Linen"}] if i < 9 else None,
             }
             for i, id_ in [*rows, (PRODUCTS, "broken")]
         ],

@@ -49,6 +49,22 @@ def test_a_product_has_its_category_path(service: Service, product_id: str) -> N
     assert service.get("/products/missing").status == 404
 
 
+def test_the_id_of_a_variant_finds_its_product(service: Service) -> None:
+    assert service.get("/products/p2-M").json()["product_id"] == "p2"
+    assert [product["product_id"] for product in service.get("/products?q=p2-M").json()["products"]] == ["p2"]
+    variant, product = (service.get(f"/products/{one}/similar").json() for one in ("p2-M", "p2"))
+    assert variant["recommendations"] == product["recommendations"] and variant["query"] == product["query"]
+
+
+def test_attributes_filter_products_and_recommendations(service: Service) -> None:
+    wool = service.get("/products?attribute=material:WOOL").json()["products"]
+    assert [product["product_id"] for product in wool] == ["p1", "p3", "p5", "p7"]
+    assert service.get("/products?attribute=material:wool&attribute=material:linen").json()["total"] == 0
+    similar = service.get("/products/p1/similar?attribute=material:wool").json()["recommendations"]
+    assert {product["product_id"] for product in similar} == {"p3", "p5", "p7"}
+    assert service.get("/products?attribute=material:silk").json()["total"] == 0
+
+
 @pytest.mark.parametrize("product_id", ["p1", ODD_ID])
 def test_an_image_is_the_stored_jpeg_and_can_be_cached(service: Service, store: Store, product_id: str) -> None:
     row = store.read("images", ["image_digest", "jpeg"], among("product_id", [product_id])).to_pylist()[0]
