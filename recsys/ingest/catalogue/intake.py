@@ -9,12 +9,15 @@ from recsys.core.configuration import Configuration
 from recsys.core.process import return_freed_memory
 from recsys.ingest.catalogue.facts import CatalogueFacts, write_facts
 from recsys.ingest.catalogue.guard import require_plausible
+from recsys.ingest.catalogue.notes import first_products
 from recsys.ingest.catalogue.products import CatalogueChange, update_products
 from recsys.ingest.catalogue.reading import read_catalogue, write_rejects
 from recsys.ingest.catalogue.source import display_name
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 
+SHOWN_PRODUCTS = 5
+"""Number of products that are shown when a home reads its first catalogue."""
 REJECTS = "rejects.csv"
 """File in the home: the rejected rows of the last catalogue, with line, column and reason."""
 
@@ -47,6 +50,9 @@ def take_in(
     progress.note(f"catalogue read as {reading.format}: {reading.recognition}")
     for note in reading.notes:
         progress.note(note)
+    if not store.count("catalogues"):  # the first catalogue of this home: show how it was understood
+        for sentence in first_products(reading.table, SHOWN_PRODUCTS):
+            progress.note(sentence)
     if _is_news(store, reading.digest, change):
         record = {
             "catalogue_digest": reading.digest,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.core.text import counted, shorten
+from recsys.core.text import counted, money, shorten
 from recsys.ingest.catalogue.advice import suggestion
 from recsys.ingest.catalogue.joining import RowJoiner
 from recsys.ingest.catalogue.mapping import ColumnMapping
@@ -73,6 +73,20 @@ def notes_on_variants(joiner: RowJoiner, unit: str) -> list[str]:
             "products of their own (is the column of the ids or SKUs missing?)"
         )
     return notes
+
+
+def first_products(table: pa.Table, count: int) -> list[str]:
+    """Return a sentence on each of the first products: its id, name, category, price, variants and images."""
+    sentences = []
+    for product in table.slice(0, count).to_pylist():
+        parts = [product["name"] or "no name", " > ".join(product["category_path"]) or "no category"]
+        parts.append(f"{money(product['price'], '')} {product['currency'] or ''}".strip())
+        if product["variants"]:
+            parts.append(counted(len(product["variants"]), "variant"))
+        images = counted(len(product["image_urls"]), "image")
+        parts.append(f"{images}, the first {shorten(product['image_urls'][0], 100)}")
+        sentences.append(f"read as product {shorten(product['product_id'], 40)}: {'; '.join(parts)}")
+    return sentences
 
 
 def _filled(lists: pa.ChunkedArray) -> pa.ChunkedArray:

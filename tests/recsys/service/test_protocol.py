@@ -47,7 +47,8 @@ def test_a_second_request_has_the_same_time_limit(impatient: Service, sent: byte
         client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
         while b"alive" not in answer:  # headers and body may come apart
-            assert (received := client.recv(4096))
+            received = client.recv(4096)
+            assert received
             answer += received
         client.sendall(sent)
         assert_closed_soon(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from recsys.core.configuration import load
 from recsys.core.errors import CatalogueError
 from recsys.ingest.catalogue.advice import suggestion
 from recsys.ingest.catalogue.cells import addresses, category_paths, roots_of
+from recsys.ingest.catalogue.intake import take_in
 from recsys.ingest.catalogue.reading import Reading, read_catalogue
+from recsys.storage.store import Store
 from tests.listening import Steps
 
 
@@ -299,3 +302,27 @@ def test_reading_many_rows_reports_progress(read: Any) -> None:
     with progress.listen(steps):
         read(text.getvalue())
     assert steps.done == 40_000
+
+
+class Notes(progress.Tally):
+    """The sentences for the user."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sentences: list[str] = []
+
+    def note(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+def test_a_run_shows_the_first_products_of_a_new_home(tmp_path: Path) -> None:
+    export = tmp_path / "products.csv"
+    export.write_text(shopify())
+    shown = []
+    for _ in range(2):
+        notes = Notes()
+        with progress.listen(notes):
+            take_in(Store(tmp_path / "home"), str(export), load(environ={}), datetime(2026, 1, 5, tzinfo=UTC))
+        shown.append([sentence for sentence in notes.sentences if sentence.startswith("read as product")])
+    expected = "read as product hat: Hat; no category; 9.90; 2 variants; 2 images, the first https://x.example/1.jpg"
+    assert shown == [[expected], []]
