@@ -252,6 +252,29 @@ CASES = [
         notes=("1 row is not for sale and left out: Status is Draft", LEFT_OUT.format("1 row is")),
     ),
     Export(
+        *("shopify_json.json", "shopify_json", "https://cdn.shop.example/s/files/1/0002/products/"),
+        products={
+            "7301000000011": Expected(
+                "Trail Sock",
+                "Socks",
+                12.5,
+                "sock.jpg?v=1709287201 sock-rust.jpg?v=1709287201",
+                None,
+                "Fjell & Sjø",
+                True,
+                (("SOCK-M-MOSS", "M / Moss", 14.0, True), ("SOCK-L-RUST", "L / Rust", 12.5, False)),
+            ),
+            "7301000000012": Expected("Enamel Cup & Lid", "Camp Kitchen", 1250.0, "cup.jpg?v=1", None, "Fjell & Sjø"),
+            "7301000000013": Expected("Wax Tin", "", 8.0, "wax.jpg?v=1 wax-open.jpg?v=1", 10.0, "Tamsin"),
+        },
+        notes=(
+            "2 rows are not for sale and left out: status is draft",
+            "1 row is not for sale and left out: status is archived",
+            "1 row is not for sale and left out: published_at is",
+            "1 of 3 products have no category",
+        ),
+    ),
+    Export(
         *("woocommerce.csv", "woocommerce", "https://woo.shop.example/wp-content/uploads/2024/05/"),
         products={
             "44": Expected(
@@ -292,6 +315,100 @@ CASES = [
             "75": Expected("Single", "Music", 2.0, "single.jpg", 3.0, None, True),
             "76": Expected("Cap", "Clothing > Accessories", 18.0, "cap.jpg cap-2.jpg", None, None, True),
         },
+    ),
+    Export(
+        *("woocommerce_ru.csv", "woocommerce", "https://woo-ru.example/wp-content/uploads/2023/04/"),
+        products={
+            "301": Expected(
+                *("Кружка «Лён», 350 мл", "Посуда > Кружки", 790.0, "kruzhka.jpg kruzhka-2.jpg", 990.0, None, True),
+                further=("Посуда",),
+            ),
+            "302": Expected("Фартук льняной", "Текстиль > Фартуки", None, "fartuk.jpg", None, None, True),
+            "304": Expected("Скатерть 150×220", "Текстиль", 2490.5, "skatert.jpg", None, None, False),
+        },
+        notes=(
+            "1 row is not for sale and left out: Опубликован is -1",
+            "1 row is not for sale and left out: Видимость в каталоге is hidden",
+            "2 rows are not for sale and left out: Тип is variation",
+            NO_PRICE.format(3),
+        ),
+    ),
+    Export(
+        *("woocommerce_fr.csv", "woocommerce", "https://woo-fr.example/wp-content/uploads/2024/02/"),
+        products={
+            "71": Expected(
+                "Nappe en coton",
+                "Maison > Linge de table",
+                39.9,
+                "nappe.jpg nappe-pliee.jpg nappe-240.jpg",
+                49.9,
+                "Atelier Lune",
+                True,
+                (("AL-NAPPE-140", "140 × 140", 39.9, True), ("AL-NAPPE-240", "140 × 240", 69.0, False)),
+                ("Soldes",),
+            ),
+            "74": Expected(
+                "Bol « Brume »", "Maison > Vaisselle", 18.0, "bol.jpg?w=900&h=900", None, "Atelier Lune", False
+            ),
+        },
+        notes=(
+            "1 row is not for sale and left out: Publié is 0",
+            "1 row is not for sale and left out: Visibilité dans le catalogue is hidden",
+        ),
+    ),
+    Export(
+        *("wix.csv", "wix", "https://static.wixstatic.com/media/"),
+        products={
+            "product_3f1c9a52-7b40-4e0d-9c11-0a5d7e2b6f01": Expected(
+                "Stoneware Teapot",
+                "Tea",
+                36.0,
+                "c81d20_5f0a~mv2.jpg c81d20_77be~mv2.png",
+                48.0,
+                "Kiln & Co",
+                True,
+                (("TEA-MOSS", "Moss / 0.5 l", 36.0, True), ("TEA-OAT", "Oat / 1 l", 36.0, False)),
+            ),
+            "product_8d2e6b17-1c9f-4a83-b7d5-5e90c3a4f202": Expected(
+                "Beeswax Candle, 20 cm",
+                "Candles",
+                10.0,
+                "https://img.wix.example/media/candle.jpg",
+                12.5,
+                in_stock=True,
+            ),
+            "product_e9046d3b-5f82-47c1-a3be-7c18b64f0d04": Expected(
+                "Glaze Sampler", "", 1290.0, "c81d20_1b3c~mv2.jpg", in_stock=False
+            ),
+        },
+        notes=(
+            "1 row is not for sale and left out: visible is false",
+            LEFT_OUT.format("2 rows are"),
+            "1 of 3 products have no category",
+        ),
+    ),
+    Export(
+        *("squarespace.csv", "squarespace", "https://images.sq.example/content/v1/61a/"),
+        products={
+            "61a0f3c2b7d94e0012ab34c1": Expected(
+                "Wool Throw & Blanket",
+                "home > blankets",
+                98.0,
+                "throw-1.jpg throw-2.jpg",
+                140.0,
+                None,
+                True,
+                (("SQ-THR-GRY", "Grey / Light", 98.0, True), ("SQ-THR-NVY", "Navy / Heavy", 165.0, False)),
+                ("gifts",),
+            ),
+            "61a0f3c2b7d94e0012ab34c2": Expected(
+                "Oak Board", "kitchen", 54.0, "board.jpg board-side.jpg", in_stock=True
+            ),
+            "61a0f3c2b7d94e0012ab34c4": Expected(
+                "Linen Towel", "kitchen > towels", 1020.0, "towel.jpg?format=1500w", in_stock=False
+            ),
+        },
+        notes=("1 row is not for sale and left out: Visible is No",),
     ),
     Export("google_merchant.csv", "google_merchant", "https://feeds.shop.example/img/", MARISOL, currency="EUR"),
     Export("google_merchant.tsv", "google_merchant", "https://feeds.shop.example/img/", MARISOL, currency="EUR"),
