@@ -157,6 +157,9 @@ class Catalogue(Section):
     """Separator of file names in a cell; URLs are separated wherever the next one begins."""
     image_base: str = ""
     """Address before relative image paths, such as `https://shop.example/media/`."""
+    image_table: str = ""
+    """A second table with the images: its path (also from the catalogue's folder) or URL. It has a column with the id
+    of a product, or with a file name that is the id and an extension, and a column with addresses."""
     image_files: str = ""
     """Path of a product's image file below `image_folder`: `images/{id}.jpg`. `{id:3}` is its first 3 characters."""
     image_folder: str = ""

@@ -99,7 +99,7 @@ class RowJoiner:
         sold = [row for row in rows if row.for_sale]
         if head is None or head.for_sale:
             return sold
-        members = [row for row in sold if row.id != key and id(row) not in keys and not row.kind]
+        members = [row for row in sold if row.id not in ("", key) and id(row) not in keys and not row.kind]
         self.left_out += len(sold) - len(members)
         return members
 
@@ -181,6 +181,8 @@ def _variants(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> list[
     for row in variants:
         if row.price is None:
             row.price, row.retail_price, row.currency = first.price, first.retail_price, first.currency
+            if row.surcharge:
+                row.price, row.retail_price = (row.price or 0.0) + row.surcharge, None
         if not first.tracked:
             row.in_stock = None
     return variants

@@ -79,14 +79,22 @@ def map_columns(table: RawTable, recognition: Recognition, settings: Catalogue, 
     file_settings = {key: getattr(settings, key) or getattr(preset.settings, key) for key in FORMAT_SETTINGS}
     file_settings["decimal"] = settings.decimal  # what the prices show counts more than what is usual
     lacking = [field for field in ("id", "images") if field not in fields]
-    if file_settings["image_files"]:
+    if file_settings["image_files"] or settings.image_table:
         lacking = [field for field in lacking if field != "images"]
     if lacking:
         raise _missing(lacking, usual[lacking[0]] if preset.name != GENERIC else (), table, name)
     if "group" not in fields and any(name.startswith(VARIANT_PREFIXES) for name in names):
         fields["group"] = fields["id"]  # the rows of one record are variants of one product
     rules = preset.rows
-    extra = [rules.parent, *rules.parent_keys, rules.members, rules.kind, *preset.skip, *preset.untracked]
+    extra = [
+        *rules.parent,
+        *rules.parent_keys,
+        rules.members,
+        rules.kind,
+        rules.surcharge,
+        *preset.skip,
+        *preset.untracked,
+    ]
     extra += [name for conditions in preset.only_if.values() for name in conditions]
     extra += [preset.discount.mode, preset.discount.value] if preset.discount else []
     file_settings["image_files"] = _with_columns(file_settings["image_files"], fields, names)

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recsys.core.configuration import Catalogue, Columns
+from recsys.core.configuration import Catalogue, Columns, Names
 from recsys.core.errors import CatalogueError, ConfigurationError
 from recsys.core.text import shorten
 from recsys.ingest.catalogue.formats.table import folded
@@ -44,18 +44,20 @@ class Rows(BaseModel):
     """How the rows of one product belong together, if not by `columns.group`.
 
     Attributes:
-        parent: column with the id of the row's parent; `parent_keys` are the columns that it may refer to.
+        parent: column with the id of the row's parent, or its names in several languages; `parent_keys` are the columns
+            that it may refer to.
         members: column of the parent with the ids of its variants, found by `members_pattern`.
         members_pattern: its first group is an id, its second one, if any, the options of that variant.
         options_pattern: finds the options in a text such as `Name=Size|Value=M`; its group is one of them.
         kind: column with the kind of a row; a row whose kind is not in `first_kinds` belongs to the one above it.
         continued: whether a row without an id belongs to the row above it.
         head_decides: whether only the first row of a product says that it is not for sale.
+        surcharge: column with what a variant costs in addition to its product.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    parent: str = ""
+    parent: Names = ()
     parent_keys: tuple[str, ...] = ()
     members: str = ""
     members_pattern: str = ""
@@ -65,6 +67,7 @@ class Rows(BaseModel):
     ignored_kinds: tuple[str, ...] = ()
     continued: bool = False
     head_decides: bool = False
+    surcharge: str = ""
 
 
 class Discount(BaseModel):
@@ -179,7 +182,7 @@ def recognise(columns: Sequence[str], settings: Catalogue, name: str) -> Recogni
         return _selected(settings.preset, present)
     fitting = [preset for preset in presets() if preset.requires and _requirements_met(preset, present)]
     if not fitting:
-        return _nearest(present) or Recognition(_named(GENERIC), 0.0)
+        return _nearest(present) or Recognition(named_preset(GENERIC), 0.0)
 
     def rank(preset: Preset) -> tuple[int, int]:
         return len(preset.column_names & present), len(preset.requires)
@@ -229,11 +232,16 @@ def matching(pattern: str, columns: Sequence[str]) -> list[str]:
 def _selected(wanted: str, present: frozenset[str]) -> Recognition:
     if wanted == "none":
         return Recognition(Preset(name="none", title="only the configured columns"), 1.0)
-    preset = read_preset(Path(wanted)) if wanted.endswith(".toml") else _named(wanted)
+    preset = read_preset(Path(wanted)) if wanted.endswith(".toml") else named_preset(wanted)
     return Recognition(preset, _share(preset, present))
 
 
-def _named(name: str) -> Preset:
+def named_preset(name: str) -> Preset:
+    """Return a built-in preset.
+
+    Raises:
+        ConfigurationError: there is no such preset.
+    """
     for preset in presets():
         if preset.name == name:
             return preset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -22,6 +22,7 @@ from recsys.core.text import counted, shorten
 from recsys.ingest.catalogue.advice import advice
 from recsys.ingest.catalogue.formats import Layout, RawTable, open_table
 from recsys.ingest.catalogue.formats.table import folded
+from recsys.ingest.catalogue.image_table import images_by_id
 from recsys.ingest.catalogue.joining import Product, RowJoiner
 from recsys.ingest.catalogue.mapping import ColumnMapping, map_columns
 from recsys.ingest.catalogue.notes import notes_on_content, notes_on_gaps, notes_on_variants
@@ -122,7 +123,7 @@ def read_catalogue(
         HomeError: `scratch` cannot be written to.
     """
     settings = configuration.catalogue
-    reader = _CatalogueReader(source, settings, max_rows)
+    reader = _CatalogueReader(source, settings, scratch, timeout_s, max_rows)
     with inputs(source, scratch, settings.max_bytes, timeout_s) as files:
         return reader.read(files)
 
@@ -130,12 +131,14 @@ def read_catalogue(
 class _CatalogueReader:
     """Reads all files of a catalogue; the preset of the first one applies to all."""
 
-    def __init__(self, source: str, settings: Catalogue, max_rows: int | None) -> None:
+    def __init__(self, source: str, settings: Catalogue, scratch: Path, timeout_s: float, max_rows: int | None) -> None:
         self.name, self.settings, self._max_rows = display_name(source), settings, max_rows
+        self._scratch, self._timeout_s = scratch, timeout_s
         self._readers: list[RowReader] = []
         self._format = ""
         self._recognition: Recognition | None = None
         self._image_folder = ""
+        self._images: Mapping[str, Sequence[str]] = {}
         self._notes: list[str] = []
         self._rows_of_rejected = 0  # besides the row that is named
 
@@ -195,6 +198,7 @@ class _CatalogueReader:
             name=file.name,
             file=len(self._readers),
             image_folder=self._folder_url(file, mapping),
+            more_images=self._more_images(file),
             first_position=self._count(),
         )
         self._readers.append(reader)
@@ -218,6 +222,11 @@ class _CatalogueReader:
 
     def _configured(self) -> frozenset[str]:
         return frozenset(folded(name) for names in self.settings.columns.model_dump().values() for name in names)
+
+    def _more_images(self, file: Input) -> Mapping[str, Sequence[str]]:
+        if self.settings.image_table and not self._images:
+            self._images = images_by_id(self.settings, file.folder, self._scratch, self._timeout_s)
+        return self._images
 
     def _folder_url(self, file: Input, mapping: ColumnMapping) -> str:
         """Return the file:// URL of the folder with the image files; empty if images are not files."""
@@ -244,7 +253,7 @@ class _CatalogueReader:
         return (
             "group" in mapping.fields
             or rules.continued
-            or any(matching(column, mapping.columns) for column in (rules.parent, rules.members, rules.kind) if column)
+            or any(matching(column, mapping.columns) for column in (*rules.parent, rules.members, rules.kind) if column)
         )
 
     def _valid(self, products: Iterable[Product]) -> Iterator[Product]:

@@ -90,6 +90,7 @@ class CatalogueRow:
         options: what distinguishes it from the other variants of its product.
         attributes: further columns by name.
         for_sale: False for a draft and the like, and for a row with a fault; its variants are not for sale either.
+        surcharge: what a variant costs in addition to its product.
         tracked: False if the shop does not count its pieces.
     """
 
@@ -114,6 +115,7 @@ class CatalogueRow:
     options: tuple[tuple[str, str], ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     for_sale: bool = True
+    surcharge: float = 0.0
     tracked: bool = True
 
 
@@ -127,6 +129,7 @@ class RowReader:
         name: name of its file.
         file: index of its file.
         image_folder: folder for `image_files`, as a file:// URL; empty if there is none.
+        more_images: addresses by the id of a product or a variant, from another table.
         first_position: index of its first row among all rows of the catalogue.
         rejects: faults, complete after the rows are read.
         warnings: as `rejects`.
@@ -140,6 +143,7 @@ class RowReader:
     name: str = ""
     file: int = 0
     image_folder: str = ""
+    more_images: Mapping[str, Sequence[str]] = field(default_factory=dict)
     first_position: int = 0
     is_product: bool = True
     rejects: list[Reject] = field(default_factory=list)
@@ -170,8 +174,9 @@ class RowReader:
         self._fraction = ""
         self._skip, self._untracked = (self._values_of(each) for each in (preset.skip, preset.untracked))
         rules = preset.rows
-        self._parent, self._members, self._kind = (
-            self._index.get(self._column(name) or "") for name in (rules.parent, rules.members, rules.kind)
+        parent = next((name for name in rules.parent if self._column(name)), "")
+        self._parent, self._members, self._kind, self._surcharge = (
+            self._index.get(self._column(name) or "") for name in (parent, rules.members, rules.kind, rules.surcharge)
         )
         self._aliases = [self._index[column] for name in rules.parent_keys if (column := self._column(name))]
         self._member_pattern = re.compile(rules.members_pattern or r"[^,;|]+")
@@ -199,6 +204,7 @@ class RowReader:
             "currency": self._currency if "currency" in known else None,
             "images": self._images,
             "tracked": (lambda row: self._is_tracked(row.cells)) if self._untracked else None,
+            "surcharge": self._surcharge_of if self._surcharge is not None else None,
             "in_stock": self._in_stock if "in_stock" in known else None,
             "options": self._options if "variant" in known else None,
             "attributes": (lambda row: self._named(row.cells, "attributes")) if "attributes" in known else None,
@@ -326,7 +332,7 @@ class RowReader:
         for column, values in self._skip.items():
             value = _word(row[column])
             if value.lower() in values:
-                self.skipped[f"{self.mapping.columns[column]} is {value}"] += 1
+                self.skipped[f"{self.mapping.columns[column]} is {value or 'empty'}"] += 1
                 return True
         return False
 
@@ -388,7 +394,7 @@ class RowReader:
                 if isinstance(cell, str) and re.search(r"\d", cell) and re.search(r"[^\W\d_]", cell):
                     reason += "; catalogue.currency can name the word of a currency"
                 raise _CellError(column, cell, reason) from error
-            if parsed is None or (parsed.value == 0 and others):
+            if parsed is None or (parsed.value == 0 and (others or self._surcharge is not None)):
                 continue
             if not 0 < parsed.value < PRICE_BELOW:
                 raise _CellError(column, cell, f"not above 0 and below {PRICE_BELOW:.0e}")
@@ -396,6 +402,14 @@ class RowReader:
                 self.warnings.add("of a range of prices, the lowest is used", row.number, cell)
             return self._reduced(parsed.value, row.cells), parsed.currency
         return None, ""
+
+    def _surcharge_of(self, row: Row) -> float:
+        assert self._surcharge is not None
+        try:
+            return cells.price(_scalar(row.cells[self._surcharge]), self.decimal) or 0.0
+        except (ValueError, TypeError):
+            self.warnings.add("a surcharge that is not a price is ignored", row.number)
+            return 0.0
 
     def _is_met(self, conditions: Mapping[int, set[str]], row: Sequence[Any]) -> bool:
         return all(_word(row[column]).lower() in values for column, values in conditions.items())
@@ -463,6 +477,9 @@ class RowReader:
         found: list[str] = []
         for _, get in self._image_columns:
             found += cells.addresses(get(row.cells), settings["image_separator"], settings["image_base"])
+        if self.more_images:
+            ids = dict.fromkeys(cells.identifier(self._first(row.cells, key)) for key in ("id", "variant_id"))
+            found += [address for one in ids for address in self.more_images.get(one, ())]
         if not found and settings["image_files"] and self.image_folder:
             return [f"{self.image_folder}/{self._image_file(row.cells, settings['image_files'])}"]
         return list(dict.fromkeys(found)) if len(found) > 1 else found

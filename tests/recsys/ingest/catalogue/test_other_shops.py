@@ -259,6 +259,23 @@ def test_image_files_are_named_by_columns_or_by_the_field(read: Any, tmp_path: P
     assert not any("does not exist" in note for note in read(text, image_files="images/{id}.jpg").notes)
 
 
+@pytest.mark.parametrize(
+    "images",
+    [
+        "filename,link\n1.jpg,https://x.example/1.jpg\n2.jpg,https://x.example/2.jpg\n1.jpg,https://x.example/1b.jpg\n",
+        "id;url\n1;https://x.example/1.jpg\n2;https://x.example/2.jpg\n1;https://x.example/1b.jpg\n",
+    ],
+)
+def test_images_come_from_a_second_table(read: Any, tmp_path: Path, images: str) -> None:
+    (tmp_path / "images.csv").write_text(images)
+    products = read(table("id,name", "1,Hat", "2,Cap"), image_table="images.csv").table.to_pylist()
+    assert products[0]["image_urls"] == ["https://x.example/1.jpg", "https://x.example/1b.jpg"]
+    assert products[1]["image_urls"] == ["https://x.example/2.jpg"]
+    (tmp_path / "images.csv").write_text("number,note\n1,x\n")
+    with pytest.raises(CatalogueError, match=r"image_table .*found: number, note"):
+        read(table("id,name", "1,Hat"), image_table="images.csv")
+
+
 # --- advice ---------------------------------------------------------------------------------------------------------
 
 
@@ -326,3 +343,20 @@ def test_a_run_shows_the_first_products_of_a_new_home(tmp_path: Path) -> None:
         shown.append([sentence for sentence in notes.sentences if sentence.startswith("read as product")])
     expected = "read as product hat: Hat; no category; 9.90; 2 variants; 2 images, the first https://x.example/1.jpg"
     assert shown == [[expected], []]
+
+
+def test_the_variants_of_an_invisible_product_that_is_continued_below_are_left_out(read: Any) -> None:
+    header = "Product ID,Product Page,Title,Option Value 1,Price,Visible,Hosted Image URLs"
+    hidden = ["1,store,Shirt,S,85,No,https://x.example/1.jpg", ",,,M,85,,https://x.example/2.jpg"]
+    reading = read(table(header, *hidden, "2,store,Mug,,20,Yes,https://x.example/3.jpg"))
+    assert reading.recognition.preset.name == "squarespace"
+    assert reading.table["product_id"].to_pylist() == ["2"]
+    assert "1 row is left out too, as variants of products that are not for sale" in reading.notes
+
+
+def test_a_variant_costs_its_surcharge_in_addition(read: Any) -> None:
+    header = "handleId,fieldType,name,productImageUrl,price,surcharge,productOptionDescription1"
+    rows = ["a,Product,Pot,1.jpg,0.0,,S;M", "a,Variant,,,,0,S", "a,Variant,,,,30.0,M", "b,Product,Bowl,2.jpg,12,,"]
+    pot, bowl = read(table(header, *rows)).table.to_pylist()
+    assert [variant["price"] for variant in pot["variants"]] == [None, 30.0]
+    assert (pot["price"], bowl["price"]) == (30.0, 12.0)

@@ -323,14 +323,15 @@ CASES = [
                 *("Кружка «Лён», 350 мл", "Посуда > Кружки", 790.0, "kruzhka.jpg kruzhka-2.jpg", 990.0, None, True),
                 further=("Посуда",),
             ),
-            "302": Expected("Фартук льняной", "Текстиль > Фартуки", None, "fartuk.jpg", None, None, True),
+            "302": Expected(
+                *("Фартук льняной", "Текстиль > Фартуки", 1590.0, "fartuk.jpg fartuk-s.jpg", None, None, True),
+                variants=(("LN-FARTUK-S", "Серый", 1590.0, True), ("LN-FARTUK-B", "Синий", 1690.0, False)),
+            ),
             "304": Expected("Скатерть 150×220", "Текстиль", 2490.5, "skatert.jpg", None, None, False),
         },
         notes=(
             "1 row is not for sale and left out: Опубликован is -1",
             "1 row is not for sale and left out: Видимость в каталоге is hidden",
-            "2 rows are not for sale and left out: Тип is variation",
-            NO_PRICE.format(3),
         ),
     ),
     Export(
@@ -367,7 +368,7 @@ CASES = [
                 48.0,
                 "Kiln & Co",
                 True,
-                (("TEA-MOSS", "Moss / 0.5 l", 36.0, True), ("TEA-OAT", "Oat / 1 l", 36.0, False)),
+                (("TEA-MOSS", "Moss / 0.5 l", 36.0, True), ("TEA-OAT", "Oat / 1 l", 42.0, False)),
             ),
             "product_8d2e6b17-1c9f-4a83-b7d5-5e90c3a4f202": Expected(
                 "Beeswax Candle, 20 cm",
