@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet --no-compile
 COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib >/dev/null
 
-.PHONY: demo ui test check lint types format audit docs lock clean help
+.PHONY: demo ui test check coverage lint types format audit docs lock clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -25,6 +25,9 @@ test: $(VENV)/.dev  ## run every test; T=tests/path runs one file or test in one
 
 check: lint types  ## lint, check types, run the unit tests: what to run before each commit
 	$(BIN)/pytest -m unit
+
+coverage: $(VENV)/.dev  ## measure which lines the unit tests run; fails below the floor (all tests: make test ARGS=--cov)
+	$(BIN)/pytest -m unit --cov --cov-report= --cov-fail-under=77
 
 lint: $(VENV)/.dev  ## lint, and scan for secrets
 	$(BIN)/ruff check .

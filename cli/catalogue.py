@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli.console import out, print_json, printable, table
 from cli.options import HomeOption, JsonOption, add_command
-from recsys.core.configuration import HOME_DEFAULT, Configuration, load
+from recsys.core.configuration import HOME_DEFAULT, Columns, Configuration, load
 from recsys.core.errors import CatalogueError, ConfigurationError
 from recsys.core.text import counted, money, shorten
 
@@ -36,6 +36,10 @@ def check(
     source: Annotated[str, typer.Argument(metavar="FILE", help="A file, folder, pattern or URL, as of 'recsys run'.")],
     home: HomeOption = HOME_DEFAULT,
     rows: Annotated[int | None, typer.Option(min=1, help="Read only the first rows.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="FIELD=COLUMN", help="Use a column for a field; can be repeated."),
+    ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Write the preset and the columns to the home's recsys.toml.")
     ] = False,
@@ -52,10 +56,11 @@ def check(
         recsys catalogue check "exports/*.csv.gz" --home my-shop
         recsys catalogue check feed.xml --rows 1000
         recsys catalogue check products_export.csv --home my-shop --write
+        recsys catalogue check scraped.csv --column id=link --column images=photo --write
     """
     from recsys.ingest.catalogue.reading import read_catalogue
 
-    configuration = load(home)
+    configuration = load(home, {"catalogue": {"columns": _columns(columns or [])}} if columns else {})
     with tempfile.TemporaryDirectory() as scratch:
         reading = read_catalogue(source, configuration, Path(scratch), max_rows=rows)
     change = _planned_change(home, reading)
@@ -66,6 +71,18 @@ def check(
     if write:
         _write_settings(home, reading)
         out.print(f"Written to {home / 'recsys.toml'}.")
+
+
+def _columns(assignments: list[str]) -> dict[str, list[str]]:
+    """Return the columns of each field that the options `--column` name."""
+    columns: dict[str, list[str]] = {}
+    for assignment in assignments:
+        field, sign, column = assignment.partition("=")
+        if not sign or field not in Columns.model_fields or not column:
+            known = ", ".join(Columns.model_fields)
+            raise ConfigurationError(f"--column {assignment}: write FIELD=COLUMN; fields are {known}")
+        columns.setdefault(field, []).append(column)
+    return columns
 
 
 def presets(as_json: JsonOption = False) -> None:

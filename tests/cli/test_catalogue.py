@@ -96,6 +96,21 @@ def test_a_hopeless_or_ambiguous_file_gets_the_setting_to_change(tmp_path: Path,
         check(tmp_path / "c.csv", home=tmp_path / "home")
 
 
+def test_columns_can_be_tried_and_written(tmp_path: Path) -> None:
+    rows = [f"Mug {number},https://shop.example/p/{number},https://shop.example/{number}.jpg" for number in range(3)]
+    (tmp_path / "c.csv").write_text("\n".join(["label,link,shot", *rows]))
+    home = tmp_path / "home"
+    options = ("--column", "id=link", "--column", "images=shot", "--column", "name=label")
+    text = check(tmp_path / "c.csv", *options, "--write", home=home).stdout
+    assert "3 rows, 3 products" in text
+    columns = tomllib.loads((home / "recsys.toml").read_text())["catalogue"]["columns"]
+    assert columns == {"id": ["link"], "images": ["shot"], "name": ["label"]}
+    assert "3 rows, 3 products" in check(tmp_path / "c.csv", home=home).stdout
+    for wrong in ("link", "key=link", "id="):
+        with pytest.raises(ConfigurationError, match="write FIELD=COLUMN"):
+            check(tmp_path / "c.csv", "--column", wrong, home=home)
+
+
 def test_the_presets_are_listed() -> None:
     result = CliRunner().invoke(app, ["catalogue", "presets", "--json"])
     names = {preset["name"] for preset in json.loads(result.stdout)}
