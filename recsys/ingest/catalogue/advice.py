@@ -41,11 +41,8 @@ def advice(table: RawTable, fields: Sequence[str]) -> str:
     columns = {name: [row[index] for row in rows] for index, name in enumerate(names)}
     found = {field: next(iter(_fitting(field, columns)), None) for field in fields}
     lines = " and ".join(f"{field} = {json.dumps(name, ensure_ascii=False)}" for field, name in found.items() if name)
-    parts = (
-        [f"set in recsys.toml, section [catalogue.columns], or try with 'recsys catalogue check --column': {lines}"]
-        if lines
-        else []
-    )
+    place = "set in recsys.toml, section [catalogue.columns] (or try 'recsys catalogue check --column FIELD=COLUMN')"
+    parts = [f"{place}: {lines}"] if lines else []
     for field in (field for field, name in found.items() if not name):
         reason = f" ({_NOTHING_FITS[field]})" if rows and field in _NOTHING_FITS else ""
         parts.append(f"set catalogue.columns.{field}{reason}")
