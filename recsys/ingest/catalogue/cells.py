@@ -100,6 +100,16 @@ def without_escape(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:2] in ESCAPED else text
 
 
+def word(cell: Any) -> str:
+    """Return a cell as a word, such as of a kind or a status."""
+    return "" if cell is None else without_escape(str(cell).strip())
+
+
+def scalar(cell: Any) -> Any:
+    """Return the first element of a list, such as of a repeated XML element; any other cell as it is."""
+    return next(iter(cell), None) if isinstance(cell, list) else cell
+
+
 def is_empty(cell: Any) -> bool:
     """Return whether a cell has no value."""
     if isinstance(cell, str):

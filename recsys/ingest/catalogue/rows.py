@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from itertools import islice
-from operator import itemgetter
 from typing import Any
+from urllib.parse import quote
 
 from recsys.core.errors import CatalogueError
 from recsys.ingest.catalogue import cells
+from recsys.ingest.catalogue.cell_warnings import Warnings
 from recsys.ingest.catalogue.formats import RawTable, Row
-from recsys.ingest.catalogue.mapping import ColumnMapping, Spec
-from recsys.ingest.catalogue.preset import matching
+from recsys.ingest.catalogue.mapping import ColumnMapping
+from recsys.ingest.catalogue.prices import CellError, PriceReader
+from recsys.ingest.catalogue.table_columns import TableColumns
 
 SAMPLE_ROWS = 4_000
 """Rows from which the decimal sign and the separators are detected."""
 MAX_REJECTS = 500_000
 """Number of bad rows of a file after which it is refused at any allowed share."""
-EXAMPLES = 3
-"""Number of rows that a warning names."""
 LONGEST_ID = 256
 """Maximum length of a product id, characters."""
-PRICE_BELOW = 1e12
-"""Upper bound of a price, exclusive."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +42,6 @@ class Reject:
     column: str
     value: Any
     reason: str
-
-
-@dataclass
-class Warnings:
-    """Cells that were read in a way that the user should know of, by reason."""
-
-    unit: str = "line"
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, reason: str, line: int, cell: Any = None) -> None:
-        """Count a cell."""
-        self.counts[reason] += 1
-        if len(self.examples[reason]) < EXAMPLES:
-            shown = "" if cell is None else f" '{str(cell)[:40]}'"
-            self.examples[reason].append(f"{self.unit} {line}{shown}")
-
-    def notes(self) -> list[str]:
-        """Return a sentence per reason, with the number of cells and the first of them."""
-        return [
-            f"{count:,} {'row' if count == 1 else 'rows'}: {reason} ({', '.join(self.examples[reason])})"
-            for reason, count in self.counts.items()
-        ]
 
 
 @dataclass(slots=True)
@@ -133,6 +108,7 @@ class RowReader:
         first_position: index of its first row among all rows of the catalogue.
         rejects: faults, complete after the rows are read.
         warnings: as `rejects`.
+        tree_separator: separator of category levels; known once the rows are read.
         is_product: whether a row is a product; if not, several may be, and a row may lack an image.
         rows: number of rows so far.
         skipped: number of rows that are not for sale, by the value that says so.
@@ -145,6 +121,7 @@ class RowReader:
     image_folder: str = ""
     more_images: Mapping[str, Sequence[str]] = field(default_factory=dict)
     first_position: int = 0
+    tree_separator: str = field(default="", init=False)
     is_product: bool = True
     rejects: list[Reject] = field(default_factory=list)
     warnings: Warnings = field(default_factory=Warnings)
@@ -153,43 +130,27 @@ class RowReader:
 
     def __post_init__(self) -> None:
         self.warnings.unit = self.table.unit
-        preset = self.mapping.recognition.preset
-        self._index = {column: number for number, column in enumerate(self.mapping.columns)}
-        self._getters = {
-            key: tuple((spec[0], self._getter(spec)) for spec in specs) for key, specs in self.mapping.fields.items()
-        }
-        self._prices, self._retail_prices, self._trees, self._image_columns = (
-            self._getters.get(key, ()) for key in ("price", "retail_price", "category_tree", "images")
-        )
-        self._conditions = {
-            column: self._values_of(conditions)
-            for name, conditions in preset.only_if.items()
-            if (column := self._column(name))
-        }
-        self._discount = preset.discount and [
-            self._index.get(self._column(name) or "") for name in (preset.discount.mode, preset.discount.value)
-        ]
-        self._settings = dict(self.mapping.settings)
+        preset, settings = self.mapping.recognition.preset, self.mapping.settings
+        self._columns = columns = TableColumns(self.mapping)
+        self._prices = PriceReader(columns, self.warnings)
+        self._trees, self._image_columns = columns.of("category_tree"), columns.of("images")
+        self._image_separator, self._image_base = settings["image_separator"], settings["image_base"]
+        self._path_separator = settings["path_separator"]
         self._roots: frozenset[str] = frozenset()
         self._fraction = ""
-        self._skip, self._untracked = (self._values_of(each) for each in (preset.skip, preset.untracked))
-        rules = preset.rows
-        parent = next((name for name in rules.parent if self._column(name)), "")
-        self._parent, self._members, self._kind, self._surcharge = (
-            self._index.get(self._column(name) or "") for name in (parent, rules.members, rules.kind, rules.surcharge)
-        )
-        self._aliases = [self._index[column] for name in rules.parent_keys if (column := self._column(name))]
+        self._skip, self._untracked = columns.words(preset.skip), columns.words(preset.untracked)
+        self._rules = rules = preset.rows
+        self._parent, self._members = columns.index(*rules.parent), columns.index(rules.members)
+        self._kind = columns.index(rules.kind)
+        self._aliases = [index for name in rules.parent_keys if (index := columns.index(name)) is not None]
         self._member_pattern = re.compile(rules.members_pattern or r"[^,;|]+")
         self._options_pattern = re.compile(rules.options_pattern) if rules.options_pattern else None
         self._no_category = frozenset(preset.no_category)
-        self._retail_is_price = bool(
-            set(self.mapping.fields.get("retail_price", ())) & set(self.mapping.fields.get("price", ()))
-        )
         self._parsers = tuple((name, parse) for name, parse in self._parsers_by_field().items() if parse is not None)
 
     def _parsers_by_field(self) -> dict[str, Callable[[Row], Any] | None]:
         """Return a function for each field of a row, except its prices; None if the table has no column for it."""
-        known = self._getters
+        known = self._columns.getters
         return {
             "id": self._identifier("id"),
             "group": self._identifier("group"),
@@ -204,23 +165,28 @@ class RowReader:
             "currency": self._currency if "currency" in known else None,
             "images": self._images,
             "tracked": (lambda row: self._is_tracked(row.cells)) if self._untracked else None,
-            "surcharge": self._surcharge_of if self._surcharge is not None else None,
+            "surcharge": self._prices.surcharge if self._prices.has_surcharge else None,
             "in_stock": self._in_stock if "in_stock" in known else None,
             "options": self._options if "variant" in known else None,
             "attributes": (lambda row: self._named(row.cells, "attributes")) if "attributes" in known else None,
         }
 
     def _identifier(self, key: str) -> Callable[[Row], str] | None:
-        if key not in self._getters:
+        if not self._columns.of(key):
             return None
-        return lambda row: cells.identifier(self._first(row.cells, key)).removesuffix(self._fraction)
+        return lambda row: cells.identifier(self._columns.first(row.cells, key)).removesuffix(self._fraction)
 
     def _text(self, key: str) -> Callable[[Row], str | None] | None:
-        getters = self._getters.get(key, ())
+        getters = self._columns.of(key)
         if len(getters) == 1:
             get = getters[0][1]
             return lambda row: cells.text(get(row.cells))
-        return (lambda row: cells.text(self._first(row.cells, key))) if getters else None
+        return (lambda row: cells.text(self._columns.first(row.cells, key))) if getters else None
+
+    @property
+    def decimal(self) -> str:
+        """Decimal sign of the prices; known once the rows are read."""
+        return self._prices.decimal
 
     def read(self) -> Iterator[CatalogueRow]:
         """Yield the valid rows.
@@ -248,89 +214,31 @@ class RowReader:
             elif parsed := self._parse(row, position):
                 yield parsed
 
-    def _values_of(self, words: Mapping[str, Sequence[str]]) -> dict[int, set[str]]:
-        """Return words of a preset by the index of their column, in lower case."""
-        found = {self._column(name): values for name, values in words.items()}
-        return {self._index[column]: {value.lower() for value in values} for column, values in found.items() if column}
-
-    def _column(self, name: str) -> str | None:
-        return next(iter(matching(name, self.mapping.columns)), None) if name else None
-
     def _detect(self, sample: Sequence[Sequence[Any]]) -> None:
-        """Choose the decimal sign and the separator of category levels, if they are not set."""
-        settings = self.mapping.settings
-        columns = dict(self._prices + self._retail_prices).values()
-        prices = (get(row) for row in sample for get in columns)
-        self.decimal = settings["decimal"] or self._decimal(list(prices))
-        ids = [cells.identifier(self._first(row, "id")) for row in sample]
+        """Choose the decimal sign and the separators of categories, if they are not set."""
+        self._prices.detect(sample)
+        ids = [cells.identifier(self._columns.first(row, "id")) for row in sample]
         if ids and all(re.fullmatch(r"\d+\.0", identifier) for identifier in ids):
             self._fraction = ".0"  # of a column of numbers in which some were missing
-        trees = [self._first(row, "category_tree") for row in sample]
-        trees = [tree for tree in trees if tree]
-        self.tree_separator = settings["tree_separator"].strip() or cells.tree_separator(trees)
+        trees = [tree for row in sample if (tree := self._columns.first(row, "category_tree"))]
+        self.tree_separator = self.mapping.settings["tree_separator"].strip() or cells.tree_separator(trees)
         self._roots = cells.roots_of(trees, self.tree_separator)
-
-    def _decimal(self, prices: list[Any]) -> str:
-        """Return the decimal sign that the prices show, else the one that is usual in such exports."""
-        sign = cells.decimal_sign(prices)
-        if usual := self.mapping.recognition.preset.settings.decimal:
-            filled = [str(cell) for cell in prices if not cells.is_empty(cell)]
-            is_other = sign in (".", ",") and 2 * sum(sign in cell for cell in filled) >= len(filled) > 0
-            return sign if is_other else usual
-        if sign in (".", ","):
-            return sign
-        ambiguous = next((cell for cell in prices if isinstance(cell, str) and re.search(r"\d\.\d{3}\b", cell)), None)
-        if sign == "?" or ambiguous:
-            what = (
-                "have both '.' and ',' as decimal sign"
-                if sign == "?"
-                else f"such as '{ambiguous}' can be read in two ways"
-            )
-            raise CatalogueError(
-                f"the prices in {self.mapping.name_of('price')} {what}: set catalogue.decimal = \",\" if ',' is the "
-                'decimal sign (1.299 is 1299), or catalogue.decimal = "."'
-            )
-        return "."
-
-    def _cells(self, row: Sequence[Any], key: str) -> Iterator[tuple[str, Any]]:
-        """Yield the column and the cell of each column of a field."""
-        for column, get in self._getters.get(key, ()):
-            yield column, get(row)
-
-    def _first(self, row: Sequence[Any], key: str) -> Any:
-        """Return the first cell of a field that is not empty."""
-        for _, get in self._getters.get(key, ()):
-            if not cells.is_empty(cell := get(row)):
-                return cell
-        return None
-
-    def _getter(self, spec: Spec) -> Callable[[Sequence[Any]], Any]:
-        """Return a function that returns the cell of one column of a row, or the joined cells of several."""
-        indexes = [self._index[name] for name in spec]
-        if len(indexes) == 1:
-            return itemgetter(indexes[0])
-
-        def joined(row: Sequence[Any]) -> str | None:
-            parts = [row[index] for index in indexes]
-            return None if any(map(cells.is_empty, parts)) else "-".join(map(cells.identifier, parts))
-
-        return joined
 
     def _is_of_ignored_kind(self, row: Sequence[Any]) -> bool:
         if self._kind is None:
             return False
-        kind, rules = self._kind_of(row), self.mapping.recognition.preset.rows
+        kind, rules = self._kind_of(row), self._rules
         return bool(kind) and kind not in rules.first_kinds and any(fnmatch(kind, word) for word in rules.ignored_kinds)
 
     def _kind_of(self, row: Sequence[Any]) -> str:
-        return _word(row[self._kind]) if self._kind is not None else ""
+        return cells.word(row[self._kind]) if self._kind is not None else ""
 
     def _is_skipped(self, row: Sequence[Any]) -> bool:
-        rules = self.mapping.recognition.preset.rows
+        rules = self._rules
         if rules.head_decides and self._kind_of(row) not in rules.first_kinds:
             return False
         for column, values in self._skip.items():
-            value = _word(row[column])
+            value = cells.word(row[column])
             if value.lower() in values:
                 self.skipped[f"{self.mapping.columns[column]} is {value or 'empty'}"] += 1
                 return True
@@ -344,11 +252,11 @@ class RowReader:
         parsed = self._values(row, position)
         faults: list[Fault] = []
         try:
-            parsed.price, currency = self._price(row)
+            parsed.price, currency = self._prices.price(row)
             parsed.currency = currency or parsed.currency
-        except _CellError as fault:
+        except CellError as fault:
             faults.append((fault.column, fault.value, fault.reason))
-        parsed.retail_price = self._retail_price(row, parsed.price)
+        parsed.retail_price = self._prices.retail_price(row, parsed.price)
         if self.is_product or cells.is_rounded(parsed.id):
             faults += id_faults(parsed.id, self.mapping)
         if self.is_product:
@@ -373,84 +281,16 @@ class RowReader:
         return tuple([cells.identifier(row.cells[column]) for column in self._aliases])
 
     def _currency(self, row: Row) -> str:
-        return cells.currency_code(cells.text(self._first(row.cells, "currency")))
+        return cells.currency_code(cells.text(self._columns.first(row.cells, "currency")))
 
     def _is_tracked(self, row: Sequence[Any]) -> bool:
         """Return whether the pieces in stock are counted."""
-        return not any(_word(row[column]).lower() in words for column, words in self._untracked.items())
-
-    def _price(self, row: Row) -> tuple[float | None, str]:
-        """Return the first price that is not empty; a 0 counts as empty if there is another one."""
-        others = len(self._prices)
-        for column, get in self._prices:
-            others -= 1
-            cell = get(row.cells)
-            if column in self._conditions and not self._is_met(self._conditions[column], row.cells):
-                continue
-            try:
-                parsed = cells.amount(_scalar(cell), self.decimal, self._settings["currency"])
-            except (ValueError, TypeError) as error:
-                reason = f"not a price (catalogue.decimal is '{self.decimal}')" + self._other_decimal(cell)
-                if isinstance(cell, str) and re.search(r"\d", cell) and re.search(r"[^\W\d_]", cell):
-                    reason += "; catalogue.currency can name the word of a currency"
-                raise _CellError(column, cell, reason) from error
-            if parsed is None or (parsed.value == 0 and (others or self._surcharge is not None)):
-                continue
-            if not 0 < parsed.value < PRICE_BELOW:
-                raise _CellError(column, cell, f"not above 0 and below {PRICE_BELOW:.0e}")
-            if parsed.is_range:
-                self.warnings.add("of a range of prices, the lowest is used", row.number, cell)
-            return self._reduced(parsed.value, row.cells), parsed.currency
-        return None, ""
-
-    def _surcharge_of(self, row: Row) -> float:
-        assert self._surcharge is not None
-        try:
-            return cells.price(_scalar(row.cells[self._surcharge]), self.decimal) or 0.0
-        except (ValueError, TypeError):
-            self.warnings.add("a surcharge that is not a price is ignored", row.number)
-            return 0.0
-
-    def _is_met(self, conditions: Mapping[int, set[str]], row: Sequence[Any]) -> bool:
-        return all(_word(row[column]).lower() in values for column, values in conditions.items())
-
-    def _reduced(self, price: float, row: Sequence[Any]) -> float:
-        """Return a price after the reduction that other columns state."""
-        if not self._discount or None in self._discount:
-            return price
-        mode, size = (row[column] for column in self._discount if column is not None)
-        try:
-            reduction = cells.price(_scalar(size), self.decimal) or 0.0
-        except (ValueError, TypeError):
-            return price
-        reduced = price * (1 - reduction / 100) if _word(mode).upper() == "PERCENT" else price - reduction
-        return round(reduced, 2) if reduced > 0 else price
-
-    def _other_decimal(self, cell: Any) -> str:
-        """Return a remark if a cell is a price with the other decimal sign."""
-        other = "," if self.decimal == "." else "."
-        try:
-            return f"; it is one with catalogue.decimal = '{other}'" if cells.amount(cell, other) else ""
-        except (ValueError, TypeError):
-            return ""
-
-    def _retail_price(self, row: Row, price: float | None) -> float | None:
-        """Return the price before a reduction; None if there is none, or it cannot be read."""
-        for column, get in self._retail_prices:
-            cell = _scalar(get(row.cells))
-            try:
-                parsed = cells.amount(cell, self.decimal, self._settings["currency"])
-            except (ValueError, TypeError):
-                self.warnings.add(f"{column} is no price and is ignored", row.number, cell)
-                continue
-            if parsed is not None and 0 < parsed.value < PRICE_BELOW:
-                return None if self._retail_is_price and parsed.value == price else parsed.value
-        return None
+        return not any(cells.word(row[column]).lower() in words for column, words in self._untracked.items())
 
     def _in_stock(self, row: Row) -> bool | None:
         if self._untracked and not self._is_tracked(row.cells):
             return None
-        cell = _scalar(self._first(row.cells, "in_stock"))
+        cell = cells.scalar(self._columns.first(row.cells, "in_stock"))
         try:
             return cells.in_stock(cell)
         except (ValueError, TypeError):
@@ -459,13 +299,12 @@ class RowReader:
             return None
 
     def _paths(self, row: Row) -> list[list[str]]:
-        if "category_levels" in self._getters:
-            texts = (cells.text(cell) for _, cell in self._cells(row.cells, "category_levels"))
+        if self._columns.of("category_levels"):
+            texts = (cells.text(cell) for _, cell in self._columns.named(row.cells, "category_levels"))
             path = [text for text in texts if text]
             return [path] if path else []
-        separator = self._settings["path_separator"]
         for _, get in self._trees:
-            paths = cells.category_paths(get(row.cells), self.tree_separator, separator, self._roots)
+            paths = cells.category_paths(get(row.cells), self.tree_separator, self._path_separator, self._roots)
             if self._no_category:
                 paths = [path for path in (path[path[0] in self._no_category :] for path in paths) if path]
             if paths:
@@ -473,30 +312,28 @@ class RowReader:
         return []
 
     def _images(self, row: Row) -> list[str]:
-        settings = self._settings
         found: list[str] = []
         for _, get in self._image_columns:
-            found += cells.addresses(get(row.cells), settings["image_separator"], settings["image_base"])
+            found += cells.addresses(get(row.cells), self._image_separator, self._image_base)
         if self.more_images:
-            ids = dict.fromkeys(cells.identifier(self._first(row.cells, key)) for key in ("id", "variant_id"))
+            ids = dict.fromkeys(cells.identifier(self._columns.first(row.cells, key)) for key in ("id", "variant_id"))
             found += [address for one in ids for address in self.more_images.get(one, ())]
-        if not found and settings["image_files"] and self.image_folder:
-            return [f"{self.image_folder}/{self._image_file(row.cells, settings['image_files'])}"]
+        if not found and self.image_folder:
+            return [f"{self.image_folder}/{self._image_file(row.cells)}"]
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
-    def _image_file(self, row: Sequence[Any], template: str) -> str:
-        """Return the path of a product's image file, with a safe name for each part of the template."""
-        from urllib.parse import quote
+    def _image_file(self, row: Sequence[Any]) -> str:
+        """Return the path of a product's image file, with a safe name for each part of `image_files`."""
 
         def fill(match: re.Match[str]) -> str:
-            column = self._column(match["column"])
-            value = cells.identifier(row[self._index[column]]) if column else ""
+            index = self._columns.index(match["column"])
+            value = "" if index is None else cells.identifier(row[index])
             return quote(value[: int(match["length"] or len(value))].lstrip("."), safe="")
 
-        return re.sub(r"{(?P<column>[^}:]+)(?::(?P<length>\d+))?}", fill, template)
+        return re.sub(r"{(?P<column>[^}:]+)(?::(?P<length>\d+))?}", fill, self.mapping.settings["image_files"])
 
     def _named(self, row: Sequence[Any], key: str) -> tuple[tuple[str, str], ...]:
-        named = ((column, cells.text(cell)) for column, cell in self._cells(row, key))
+        named = ((column, cells.text(cell)) for column, cell in self._columns.named(row, key))
         return tuple((name, text) for name, text in named if text)
 
     def _options(self, row: Row) -> tuple[tuple[str, str], ...]:
@@ -543,21 +380,6 @@ def image_faults(row: CatalogueRow, mapping: ColumnMapping) -> list[Fault]:
         usual = "if it is a relative path, set catalogue.image_base to the address before it"
         reason += f"; {next((limit.rstrip('.') for limit in limits if 'image_base' in limit), usual)}"
     return [(mapping.name_of("images"), first, reason)]
-
-
-class _CellError(Exception):
-    def __init__(self, column: str, value: Any, reason: str) -> None:
-        super().__init__(reason)
-        self.column, self.value, self.reason = column, value, reason
-
-
-def _word(cell: Any) -> str:
-    return "" if cell is None else cells.without_escape(str(cell).strip())
-
-
-def _scalar(cell: Any) -> Any:
-    """Return the first element of a list, such as of a repeated XML element; any other cell as it is."""
-    return next(iter(cell), None) if isinstance(cell, list) else cell
 
 
 def _chain(sample: list[Row], rest: Iterator[Row]) -> Iterator[Row]:
