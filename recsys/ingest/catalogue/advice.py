@@ -39,11 +39,13 @@ def advice(table: RawTable, fields: Sequence[str]) -> str:
         return 'it has an object per column: write one object per product (in pandas: to_json(orient="records"))'
     rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS) if not row.fault] if names else []
     columns = {name: [row[index] for row in rows] for index, name in enumerate(names)}
-    found = {field: next(iter(_fitting(field, columns)), None) for field in fields}
-    lines = " and ".join(f"{field} = {json.dumps(name, ensure_ascii=False)}" for field, name in found.items() if name)
-    place = "set in recsys.toml, section [catalogue.columns] (or try 'recsys catalogue check --column FIELD=COLUMN')"
-    parts = [f"{place}: {lines}"] if lines else []
-    for field in (field for field, name in found.items() if not name):
+    columns_by_field = {field: next(iter(_fitting(field, columns)), None) for field in fields}
+    lines = " and ".join(
+        f"{field} = {json.dumps(name, ensure_ascii=False)}" for field, name in columns_by_field.items() if name
+    )
+    setting = "set in recsys.toml, section [catalogue.columns] (or try 'recsys catalogue check --column FIELD=COLUMN')"
+    parts = [f"{setting}: {lines}"] if lines else []
+    for field in (field for field, name in columns_by_field.items() if not name):
         reason = f" ({_NOTHING_FITS[field]})" if rows and field in _NOTHING_FITS else ""
         parts.append(f"set catalogue.columns.{field}{reason}")
     return "; ".join([*parts, f"found: {_listed(names[:SHOWN_COLUMNS])}"])

@@ -308,10 +308,10 @@ def _paths_in(cell: str, separator: str, path_separator: str, roots: frozenset[s
 
 
 def _category_paths(cell: Any, separator: str, path_separator: str, roots: frozenset[str]) -> list[list[str]]:
-    found = _parts(cell)
-    if found and all(isinstance(part, list) for part in found):
-        return _deepest_first([_levels(map(_unescaped, _strings(part))) for part in found])
-    trees = _strings(found)
+    parts = _parts(cell)
+    if parts and all(isinstance(part, list) for part in parts):
+        return _deepest_first([_levels(map(_unescaped, _strings(part))) for part in parts])
+    trees = _strings(parts)
     if not trees:
         return []
     is_list = isinstance(cell, list) or str(cell).lstrip().startswith("[")
@@ -394,10 +394,10 @@ def addresses(cell: Any, separator: str = "", base: str = "") -> list[str]:
         separator: separator of relative paths; empty detects `|`, `;` and `,`.
         base: address before relative paths.
     """
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for element in _elements(cell):
         if _ONE_URL.fullmatch(element):
-            found[element] = None
+            unique[element] = None
             continue
         if "&" in element:
             element = _ENTITY.sub(lambda match: html.unescape(match[0]), element)
@@ -411,8 +411,8 @@ def addresses(cell: Any, separator: str = "", base: str = "") -> list[str]:
                 address = f"https:{address}"
             elif base and _RELATIVE.fullmatch(address):
                 address = f"{base.rstrip('/')}/{address.lstrip('/')}"
-            found[address] = None
-    return list(found)
+            unique[address] = None
+    return list(unique)
 
 
 def is_web_address(address: str) -> bool:

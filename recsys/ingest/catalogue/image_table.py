@@ -33,7 +33,7 @@ def images_by_id(settings: Catalogue, folder: Path | None, scratch: Path, timeou
     source = settings.image_table
     if folder is not None and "://" not in source and (folder / source).exists():
         source = str(folder / source)
-    found: dict[str, list[str]] = {}
+    images: dict[str, list[str]] = {}
     with inputs(source, scratch, settings.max_bytes, timeout_s) as files:
         for file in files:
             if file.path is None:
@@ -45,8 +45,8 @@ def images_by_id(settings: Catalogue, folder: Path | None, scratch: Path, timeou
                     product = cells.identifier(row.cells[0])
                     product = PurePosixPath(product).stem if is_file_name else product
                     addresses = cells.addresses(row.cells[1], settings.image_separator, settings.image_base)
-                    found.setdefault(product, []).extend(addresses)
-    return found
+                    images.setdefault(product, []).extend(addresses)
+    return images
 
 
 def _columns(table: RawTable, settings: Catalogue, name: str) -> tuple[str, str, bool]:

@@ -110,8 +110,8 @@ class RowJoiner:
         for row in rows:
             ids = (row.variant_id, row.id)
             named = next((one for one in ids if one and one != key), "" if row.options else row.name or "")
-            place = (row.file, row.line)  # rows of one record do not repeat each other
-            if (named or row.options) and first.setdefault((named, row.options), place) != place:
+            record = (row.file, row.line)  # rows of one record do not repeat each other
+            if (named or row.options) and first.setdefault((named, row.options), record) != record:
                 self.repeated.append(row)
             else:
                 kept.append(row)

@@ -65,12 +65,12 @@ def map_columns(table: RawTable, recognition: Recognition, settings: Catalogue, 
     for field in Columns.model_fields:
         specs = _specs(configured[field], names)
         if configured[field] and not specs:
-            found = _usual_specs(preset, field, names)
-            if field in NEEDED and not found:
+            usual_specs = _usual_specs(preset, field, names)
+            if field in NEEDED and not usual_specs:
                 raise _missing([field], configured[field], table, name)
             used = (
-                f"'{_joined(found)}' is used"
-                if found
+                f"'{_joined(usual_specs)}' is used"
+                if usual_specs
                 else f"the field is empty{suggestion(configured[field][0], field, names)}"
             )
             notes.append(f"catalogue.columns.{field} is '{configured[field][0]}', which {name} does not have: {used}")
@@ -117,14 +117,14 @@ def _joined(specs: Iterable[Spec]) -> str:
     return ", ".join(" + ".join(spec) for spec in specs)
 
 
-def _specs(wanted: Iterable[str], names: Sequence[str], *, first_only: bool = False) -> tuple[Spec, ...]:
+def _specs(patterns: Iterable[str], names: Sequence[str], *, first_only: bool = False) -> tuple[Spec, ...]:
     specs: dict[Spec, None] = {}
-    for pattern in wanted:
-        found = matching(pattern, names)
+    for pattern in patterns:
+        columns = matching(pattern, names)
         if "*" in pattern:
-            found = [column for column in found if names.count(column) == 1]
-        if found:
-            specs |= dict.fromkeys((column,) for column in found)
+            columns = [column for column in columns if names.count(column) == 1]
+        if columns:
+            specs |= dict.fromkeys((column,) for column in columns)
         elif " + " in pattern:
             parts = [matching(part.strip(), names)[:1] for part in pattern.split(" + ")]
             if all(parts):
@@ -134,17 +134,17 @@ def _specs(wanted: Iterable[str], names: Sequence[str], *, first_only: bool = Fa
     return tuple(specs)
 
 
-def _missing(fields: Sequence[str], wanted: Sequence[str], table: RawTable, name: str) -> CatalogueError:
+def _missing(fields: Sequence[str], expected: Sequence[str], table: RawTable, name: str) -> CatalogueError:
     """Return the error about fields without a column, with the columns of the file whose content fits.
 
     Args:
         fields: keys of `catalogue.columns`.
-        wanted: columns of the first one that were looked for.
+        expected: columns of the first one that were looked for.
         table: the file.
         name: the catalogue's name for messages.
     """
-    columns = " or ".join(f"'{column}'" for column in wanted)
-    hint = suggestion(wanted[0], fields[0], table.names) if wanted else ""
+    columns = " or ".join(f"'{column}'" for column in expected)
+    hint = suggestion(expected[0], fields[0], table.names) if expected else ""
     listed = " and ".join(f"'{field}'" for field in fields)
     what = f"no column {columns}{hint}" if columns else f"no column for {listed}"
     return CatalogueError(f"catalogue {name} has {what}: {advice(table, fields)}")
@@ -158,8 +158,8 @@ def _with_columns(template: str, fields: Mapping[str, tuple[Spec, ...]], names: 
     """
 
     def column(match: re.Match[str]) -> str:
-        if found := matching(match[1], names):
-            return "{" + found[0]
+        if columns := matching(match[1], names):
+            return "{" + columns[0]
         if len(fields.get(match[1], ((), ()))) == 1 and len(fields[match[1]][0]) == 1:
             return "{" + fields[match[1]][0][0]
         raise CatalogueError(

@@ -229,10 +229,10 @@ def matching(pattern: str, columns: Sequence[str]) -> list[str]:
     return matches
 
 
-def _selected(wanted: str, present: frozenset[str]) -> Recognition:
-    if wanted == "none":
+def _selected(name: str, present: frozenset[str]) -> Recognition:
+    if name == "none":
         return Recognition(Preset(name="none", title="only the configured columns"), 1.0)
-    preset = read_preset(Path(wanted)) if wanted.endswith(".toml") else named_preset(wanted)
+    preset = read_preset(Path(name)) if name.endswith(".toml") else named_preset(name)
     return Recognition(preset, _share(preset, present))
 
 

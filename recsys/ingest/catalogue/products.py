@@ -133,10 +133,10 @@ def products_by_attribute(store: Store) -> dict[str, list[str]]:
     table = store.read("products", ["product_id", "attributes"], ACTIVE).combine_chunks()
     attributes = table["attributes"].combine_chunks()
     products = table["product_id"].take(pc.list_parent_indices(attributes)).to_pylist()
-    found: dict[str, list[str]] = {}
+    product_ids: dict[str, list[str]] = {}
     for product_id, attribute in zip(products, pc.list_flatten(attributes).to_pylist(), strict=True):
-        found.setdefault(f"{attribute['name']}:{attribute['value']}".casefold(), []).append(product_id)
-    return found
+        product_ids.setdefault(f"{attribute['name']}:{attribute['value']}".casefold(), []).append(product_id)
+    return product_ids
 
 
 def _table(table: pa.Table, rows: pd.DataFrame) -> pa.Table:

@@ -326,9 +326,9 @@ class _CatalogueReader:
     def _on_duplicates(self, duplicates: list[tuple[str, Reject]]) -> list[str]:
         if not duplicates:
             return []
-        place = _place(*duplicates[0], self._readers[0].table.unit)
+        location = _place(*duplicates[0], self._readers[0].table.unit)
         repeat = "is rejected because it repeats" if len(duplicates) == 1 else "are rejected because they repeat"
-        return [f"{counted(len(duplicates), 'row')} {repeat} an earlier id, the first at {place}"]
+        return [f"{counted(len(duplicates), 'row')} {repeat} an earlier id, the first at {location}"]
 
     def _note_or_refuse(self, rejects: list[tuple[str, Reject]], rows: int) -> list[str]:
         """Return a note with the number of bad rows and the first of them.
@@ -402,9 +402,9 @@ def _first_faults(rejects: list[tuple[str, Reject]], unit: str, count: int = 5) 
         first.setdefault((reject.column, reject.reason), (file, reject))
     messages = []
     for key, (file, reject) in list(first.items())[:count]:
-        place = _place(file, reject, unit) + (f", {reject.column}" if reject.column else "")
+        location = _place(file, reject, unit) + (f", {reject.column}" if reject.column else "")
         rows = f" ({numbers[key]:,} rows)" if numbers[key] > 1 else ""
-        messages.append(f"{place}: {shorten(reject.value, 60)!r} {reject.reason}{rows}")
+        messages.append(f"{location}: {shorten(reject.value, 60)!r} {reject.reason}{rows}")
     return "; ".join(messages) + (f"; and {len(first) - count} other faults" if len(first) > count else "")
 
 

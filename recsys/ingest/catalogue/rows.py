@@ -312,15 +312,15 @@ class RowReader:
         return []
 
     def _images(self, row: Row) -> list[str]:
-        found: list[str] = []
+        images: list[str] = []
         for _, get in self._image_columns:
-            found += cells.addresses(get(row.cells), self._image_separator, self._image_base)
+            images += cells.addresses(get(row.cells), self._image_separator, self._image_base)
         if self.more_images:
             ids = dict.fromkeys(cells.identifier(self._columns.first(row.cells, key)) for key in ("id", "variant_id"))
-            found += [address for one in ids for address in self.more_images.get(one, ())]
-        if not found and self.image_folder:
+            images += [address for one in ids for address in self.more_images.get(one, ())]
+        if not images and self.image_folder:
             return [f"{self.image_folder}/{self._image_file(row.cells)}"]
-        return list(dict.fromkeys(found)) if len(found) > 1 else found
+        return list(dict.fromkeys(images)) if len(images) > 1 else images
 
     def _image_file(self, row: Sequence[Any]) -> str:
         """Return the path of a product's image file, with a safe name for each part of `image_files`."""
@@ -346,8 +346,8 @@ class RowReader:
     def _members_of(self, row: Row) -> tuple[tuple[str, str], ...]:
         assert self._members is not None
         cell = row.cells[self._members]
-        found = self._member_pattern.findall(cell) if isinstance(cell, str) else []
-        pairs = (part if isinstance(part, tuple) else (part, "") for part in found)
+        matches = self._member_pattern.findall(cell) if isinstance(cell, str) else []
+        pairs = (part if isinstance(part, tuple) else (part, "") for part in matches)
         return tuple((member.strip(), self._option_texts(options)) for member, options in pairs)
 
 

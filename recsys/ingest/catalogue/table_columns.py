@@ -46,7 +46,7 @@ class TableColumns:
 
     def index(self, *names: str) -> int | None:
         """Return the index of the first of some columns, of which each may also be a pattern; None without one."""
-        return next((self._index[found] for name in names if (found := self.column(name))), None)
+        return next((self._index[column] for name in names if (column := self.column(name))), None)
 
     def column(self, name: str) -> str | None:
         """Return the column with a name or pattern; None if there is none."""
@@ -54,8 +54,8 @@ class TableColumns:
 
     def words(self, words: Mapping[str, Sequence[str]]) -> dict[int, set[str]]:
         """Return words of a preset by the index of their column, in lower case."""
-        found = {self.index(name): {value.lower() for value in values} for name, values in words.items()}
-        return {index: values for index, values in found.items() if index is not None}
+        by_index = {self.index(name): {value.lower() for value in values} for name, values in words.items()}
+        return {index: values for index, values in by_index.items() if index is not None}
 
     def _getter(self, spec: Spec) -> Getter:
         """Return a function that returns the cell of one column of a row, or the joined cells of several."""

@@ -113,11 +113,11 @@ def _secrets(url: str) -> set[str]:
     _, _, rest = url.partition("://")
     rest, _, query = rest.partition("?")
     credentials, at, _ = rest.rpartition("@")
-    found = {value for _, value in parse_qsl(query)} | {part.partition("=")[2] for part in query.split("&")}
+    secrets = {value for _, value in parse_qsl(query)} | {part.partition("=")[2] for part in query.split("&")}
     if at:
         password = credentials.partition(":")[2]
-        found |= {password, unquote(password), *password.split("@"), *password.split("/")}
-    return {secret for secret in found if len(secret) > 2}
+        secrets |= {password, unquote(password), *password.split("@"), *password.split("/")}
+    return {secret for secret in secrets if len(secret) > 2}
 
 
 def _cell(value: Any) -> Any:

@@ -198,20 +198,20 @@ def _has_literal_quotes(text: str, sign: str) -> bool:
 
 def _candidate(text: str, delimiter: str, quotes: QuoteRule, known_names: frozenset[str]) -> _Candidate | None:
     """Return a reading of the sample, with its header; None if it has none."""
-    found: list[tuple[int, int, list[str]]] = []
+    numbered: list[tuple[int, int, list[str]]] = []
     faults = 0
     for first, last, record, fault in records(io.StringIO(text, newline=""), _csv_arguments(delimiter, quotes)):
         faults += bool(fault)
         if not fault and any(cell.strip() for cell in record):
-            found.append((first, last, [cell.strip() for cell in record]))
-        if len(found) >= SAMPLE_RECORDS:
+            numbered.append((first, last, [cell.strip() for cell in record]))
+        if len(numbered) >= SAMPLE_RECORDS:
             break
-    if not found:
+    if not numbered:
         return None
-    counts = Counter(len(record) for _, _, record in found[1:]) or Counter(len(record) for _, _, record in found)
-    header_at = _header_index([record for _, _, record in found], counts, known_names)
-    first, last, header = found[header_at]
-    rows = [record for _, _, record in found[header_at + 1 :]]
+    counts = Counter(len(record) for _, _, record in numbered[1:]) or Counter(len(record) for _, _, record in numbered)
+    header_at = _header_index([record for _, _, record in numbered], counts, known_names)
+    first, last, header = numbered[header_at]
+    rows = [record for _, _, record in numbered[header_at + 1 :]]
     header = _without_empty_end(header, rows)
     width = len(header)
     lengths = _usual_lengths(width, rows)
@@ -271,9 +271,9 @@ def _has_paired_quotes(text: str, best: _Candidate) -> bool:
     return sum('"' in line for line in text.splitlines()) > 4 * stray
 
 
-def _header_index(found: list[list[str]], counts: Counter[int], known_names: frozenset[str]) -> int:
+def _header_index(sample: list[list[str]], counts: Counter[int], known_names: frozenset[str]) -> int:
     """Return which record is the header: the one with the most known names, else the first of the usual length."""
-    top = found[:PREAMBLE]
+    top = sample[:PREAMBLE]
     known = [len({folded(cell) for cell in record} & known_names) for record in top]
     if max(known) >= 2:
         return known.index(max(known))

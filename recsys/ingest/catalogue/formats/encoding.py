@@ -174,12 +174,12 @@ def _utf_without_mark(head: bytes) -> str | None:
 
 def _non_ascii_lines(path: Path) -> bytes:
     """Return the first lines of a file that are not ASCII."""
-    found = bytearray()
+    sample = bytearray()
     with path.open("rb") as file:
-        while len(found) < SAMPLE and (line := file.readline(HEAD)):
+        while len(sample) < SAMPLE and (line := file.readline(HEAD)):
             if not line.isascii():
-                found += line
-    return bytes(found)
+                sample += line
+    return bytes(sample)
 
 
 def _is_mostly_utf_8(sample: bytes) -> bool:

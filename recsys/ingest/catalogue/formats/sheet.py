@@ -47,10 +47,10 @@ class SheetTable(RawTable):
             workbook = python_calamine.CalamineWorkbook.from_path(str(path))
             for name in workbook.sheet_names:
                 sheet = workbook.get_sheet_by_name(name)
-                found = _header(list(islice(_numbered(sheet), HEADER_ROWS)), layout.known_names)
-                if found is not None and (first is None or found[2]):
-                    first = (name, sheet, found)
-                    if found[2]:
+                candidate = _header(list(islice(_numbered(sheet), HEADER_ROWS)), layout.known_names)
+                if candidate is not None and (first is None or candidate[2]):
+                    first = (name, sheet, candidate)
+                    if candidate[2]:
                         break
         except (python_calamine.CalamineError, OSError, ValueError) as error:
             raise self._unreadable(error) from error

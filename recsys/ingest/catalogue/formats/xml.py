@@ -67,9 +67,9 @@ class XmlTable(RawTable):
             if count > SAMPLE_ELEMENTS or (tags and max(tags.values()) > SAMPLE_ITEMS):
                 break
         for counts in (tags, attributes):
-            if repeated := [place for place, count in counts.items() if count > 1] or list(counts):
+            if repeated := [path for path, count in counts.items() if count > 1] or list(counts):
                 highest = min(depth for depth, _ in repeated)
-                return max((place for place in repeated if place[0] == highest), key=lambda place: counts[place])[1]
+                return max((path for path in repeated if path[0] == highest), key=lambda path: counts[path])[1]
         raise CatalogueError(f"catalogue {self._name} is an XML file without items; use a product feed (RSS or Atom)")
 
     def _records(self) -> Iterator[dict[str, Any]]:
