@@ -26,6 +26,8 @@ SAMPLE = 128 << 10
 SAMPLE_RECORDS = 200
 PREAMBLE = 50
 """Maximum number of lines before the header."""
+CERTAIN = 3
+"""Number of known names from which a header is certain, if all rows fit."""
 USUAL = 0.1
 """Smallest share of the sample in which a number of fields is a usual one."""
 
@@ -141,7 +143,18 @@ class _Candidate:
     first_line: int
     last_line: int
     known: int
-    score: tuple[float, ...]
+    share: float
+    stray: int
+
+    @property
+    def score(self) -> tuple[float, ...]:
+        """The largest one is best."""
+        return self.known, round(self.share, 1), len(self.header), self.share, -self.stray
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether no other reading can be better: known names, and all rows fit without a quote left over."""
+        return self.known >= CERTAIN and self.share == 1 and self.stray == 0
 
 
 def _best(text: str, configured: str, stated: str, known_names: frozenset[str], name: str) -> _Candidate:
@@ -163,13 +176,15 @@ def _best(text: str, configured: str, stated: str, known_names: frozenset[str], 
 
 
 def _best_of(text: str, delimiters: list[str], known_names: frozenset[str]) -> _Candidate | None:
-    candidates = [
-        candidate
-        for delimiter in delimiters
-        for quotes in _quote_rules(text, delimiter)
-        if (candidate := _candidate(text, delimiter, quotes, known_names)) is not None
-    ]
-    return max(candidates, key=lambda candidate: candidate.score, default=None)
+    best: _Candidate | None = None
+    for delimiter in delimiters:
+        for quotes in _quote_rules(text, delimiter):
+            candidate = _candidate(text, delimiter, quotes, known_names)
+            if candidate is not None and (best is None or candidate.score > best.score):
+                best = candidate
+            if best is not None and best.is_certain:
+                return best
+    return best
 
 
 def _quote_rules(text: str, delimiter: str) -> Iterable[QuoteRule]:
@@ -229,7 +244,8 @@ def _candidate(text: str, delimiter: str, quotes: QuoteRule, known_names: frozen
         first - 1,
         last,
         known,
-        (known, round(share, 1), width, share, -stray),
+        share,
+        stray,
     )
 
 
