@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from recsys.core.text import shorten
@@ -51,6 +51,21 @@ def advice(table: RawTable, fields: Sequence[str]) -> str:
     return "; ".join([*parts, f"found: {_listed(names[:SHOWN_COLUMNS])}"])
 
 
+def hint(table: RawTable, field: str, used: Sequence[str]) -> str:
+    """Return ` (did you mean 'x'?)` with the column whose name and content fit a field, else nothing.
+
+    Args:
+        table: the table; its first rows are read.
+        field: key of `catalogue.columns`.
+        used: columns that have another field.
+    """
+    names = [name for name in table.names if name and table.names.count(name) == 1 and name not in used]
+    rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS) if not row.fault] if names else []
+    columns = {name: [row[index] for row in rows] for index, name in enumerate(names)}
+    best = next(iter(_fitting(field, columns)), None)
+    return f" (did you mean '{shorten(best, 40)}'?)" if best else ""
+
+
 def suggestion(column: str, field: str, names: Sequence[str]) -> str:
     """Return ` (did you mean 'x'?)` with the name nearest to the wanted column or to its field, else nothing."""
     by_folded = {folded(name): name for name in names if not (field == "price" and _OTHER_PRICE.search(name))}
@@ -67,7 +82,39 @@ def _fitting(field: str, columns: dict[str, list[object]]) -> list[str]:
     if field == "images":
         shares = {name: _share_of_images(name, content) for name, content in columns.items()}
         return sorted((name for name in shares if shares[name] >= 0.5), key=lambda name: -shares[name])
-    return []
+    pattern, fits = _WORDS[field]
+    return [name for name, content in columns.items() if pattern.search(name) and fits(name, content)]
+
+
+def _is_price(name: str, content: list[object]) -> bool:
+    filled = [cell for cell in content if not cells.is_empty(cell)]
+    return bool(filled) and not _OTHER_PRICE.search(name) and sum(map(_has_amount, filled)) >= 0.8 * len(filled)
+
+
+def _has_amount(cell: object) -> bool:
+    for decimal in (".", ","):
+        try:
+            return cells.amount(cell, decimal) is not None
+        except (ValueError, TypeError):
+            continue
+    return False
+
+
+def _is_text(name: str, content: list[object]) -> bool:
+    """Return whether most cells are words, neither numbers nor addresses."""
+    words = [cell for cell in content if isinstance(cell, str) and re.search(r"[^\W\d_]{2}", cell)]
+    return 2 * sum("://" not in cell for cell in words) > len(content) > 0
+
+
+_WORDS: dict[str, tuple[re.Pattern[str], Callable[[str, list[object]], bool]]] = {
+    "price": (re.compile("pri[cxsj]|preis|precio|preço|prezzo|cena|цена|vat|tarif", re.IGNORECASE), _is_price),
+    "name": (re.compile("name|tit[eruol]|produ[ck]t|bezeichn|nombre|nome|nom_|naam|назв", re.IGNORECASE), _is_text),
+    "category_tree": (
+        re.compile("categ|kateg|catég|rubri|warengr|group|depart|breadcrumb|taxonomy|катег", re.IGNORECASE),
+        _is_text,
+    ),
+}
+"""Words in the name of a column that has a field, and what its content must be."""
 
 
 def _is_unique(content: list[object]) -> bool:

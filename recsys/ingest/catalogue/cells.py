@@ -293,9 +293,9 @@ def category_paths(
     """Return the category paths in a cell, the deepest first, the levels of each broadest first.
 
     `["A >> B"]`, `A >> B`, `["A", "B"]` and `[["A", "B"]]` are equal. A cell has several paths where `path_separator`
-    separates them. Without that setting a tab, a line end, `;` and `|` do if two of the parts have levels, and a comma
-    does if two of the parts begin with the same level, or with one of `roots`: `Hats, Scarves >> Hats` is one path.
-    Shared objects; treat the paths as read-only.
+    separates them; with that setting the elements of a list are paths too. Without it a tab, a line end, `;` and `|`
+    separate paths if two of the parts have levels, and a comma does if two of the parts begin with the same level, or
+    with one of `roots`: `Hats, Scarves >> Hats` is one path. Shared objects; treat the paths as read-only.
     """
     if isinstance(cell, str):
         return list(_paths_in(cell, separator, path_separator, roots))
@@ -316,7 +316,7 @@ def _category_paths(cell: Any, separator: str, path_separator: str, roots: froze
         return []
     is_list = isinstance(cell, list) or str(cell).lstrip().startswith("[")
     if len(trees) > 1:
-        if not any(separator and separator in tree for tree in trees):
+        if not path_separator and not any(separator and separator in tree for tree in trees):
             return [path] if (path := _levels(trees)) else []
         cells = trees
     elif is_list and not path_separator:
@@ -364,6 +364,8 @@ def _several_paths(tree: str, separator: str, path_separator: str, roots: frozen
     if path_separator:
         parts = re.split(rf"(?<!\\){re.escape(path_separator)}", tree)
         return [part.replace(f"\\{path_separator}", path_separator) for part in parts]
+    if not separator and ";" in tree:
+        return tree.split(";")
     for sign in (",", ";", "|", "\t", "\n"):
         parts = tree.split(sign)
         if not separator or sign in separator or separator not in tree or len(parts) == 1:

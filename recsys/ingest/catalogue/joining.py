@@ -1,11 +1,15 @@
 """Join the rows of one product: name, category and price from the row that has them, images and variants from all."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from recsys.ingest.catalogue.preset import Rows
 from recsys.ingest.catalogue.rows import CatalogueRow
+
+LIKE_NAMES = 0.5
+"""Share of the words of the shorter one that two names of variants have in common at least."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class RowJoiner:
         repeated: rows that repeat the id of an earlier row, or a variant; complete after the products are read.
         left_out: number of variants of products that are not for sale.
         orphans: lines of variants whose product is not in the catalogue.
+        unlike: names of two variants of one product that have little in common, for each such product.
     """
 
     rules: Rows
@@ -42,6 +47,7 @@ class RowJoiner:
     repeated: list[CatalogueRow] = field(default_factory=list)
     left_out: int = 0
     orphans: list[int] = field(default_factory=list)
+    unlike: list[tuple[str, str]] = field(default_factory=list)
 
     def products(self, rows: Iterable[CatalogueRow]) -> Iterator[Product]:
         """Yield the products of all rows of a catalogue in the order of their first rows.
@@ -73,7 +79,9 @@ class RowJoiner:
                 yield Product(members[0].id, members[0])
                 self.repeated += members[1:]
             else:
-                yield _joined(key, self._without_repeated(key, members), keys)
+                variants = self._without_repeated(key, members)
+                self.unlike += _unlike_names(variants)
+                yield _joined(key, variants, keys)
 
     def _parents(self, rows: list[CatalogueRow]) -> dict[int, str]:
         """Return the id of the product of each row that has a parent, or is a member of one, by the row's identity.
@@ -116,6 +124,21 @@ class RowJoiner:
             else:
                 kept.append(row)
         return kept
+
+
+def _unlike_names(rows: list[CatalogueRow]) -> list[tuple[str, str]]:
+    """Return the first two names of a product's rows that have few words in common besides the options."""
+    options = {word for row in rows for _, text in row.options for word in _words(text)}
+    names = list(dict.fromkeys(row.name for row in rows if row.name and not row.kind))
+    for name in names[1:]:
+        first, other = _words(names[0]) - options, _words(name) - options
+        if first and other and len(first & other) < LIKE_NAMES * min(len(first), len(other)):
+            return [(names[0], name)]
+    return []
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
 
 
 def _belongs(row: CatalogueRow, key: str) -> bool:

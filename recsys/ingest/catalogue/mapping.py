@@ -96,6 +96,7 @@ def map_columns(table: RawTable, recognition: Recognition, settings: Catalogue, 
         *preset.untracked,
     ]
     extra += [name for conditions in preset.only_if.values() for name in conditions]
+    extra += preset.minor_unit.values()
     extra += [preset.discount.mode, preset.discount.value] if preset.discount else []
     file_settings["image_files"] = _with_columns(file_settings["image_files"], fields, names)
     extra += re.findall(r"{([^}:]+)", file_settings["image_files"])

@@ -1,12 +1,11 @@
 """Sentences for the user on what a catalogue lacks, and on values that are valid but seldom meant."""
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.core.text import counted, money, shorten
-from recsys.ingest.catalogue.advice import suggestion
+from recsys.ingest.catalogue.advice import hint
+from recsys.ingest.catalogue.formats import RawTable
 from recsys.ingest.catalogue.joining import RowJoiner
 from recsys.ingest.catalogue.mapping import ColumnMapping
 
@@ -16,15 +15,14 @@ SAME_PICTURE = 10
 """Number of products with one picture up to which there is no note."""
 
 
-def notes_on_gaps(table: pa.Table, mapping: ColumnMapping, names: Sequence[str]) -> list[str]:
+def notes_on_gaps(table: pa.Table, mapping: ColumnMapping, file: RawTable) -> list[str]:
     """Return sentences on the names, prices and categories that products lack.
 
     Args:
         table: the products.
         mapping: columns of the first file.
-        names: all columns of it.
+        file: this file.
     """
-    usual = mapping.recognition.preset.columns.model_dump()
     notes = []
     for field, lacking, label, effect in (
         ("name", table["name"].null_count, "name", "products are shown by their ids"),
@@ -33,8 +31,8 @@ def notes_on_gaps(table: pa.Table, mapping: ColumnMapping, names: Sequence[str])
     ):
         known = field in mapping.fields or (field == "category_tree" and "category_levels" in mapping.fields)
         if not known:
-            hint = suggestion(next(iter(usual[field]), field), field, names)
-            notes.append(f"the catalogue has no {label} column{hint}: {effect} (see catalogue.columns.{field})")
+            question = hint(file, field, mapping.columns)
+            notes.append(f"the catalogue has no {label} column{question}: {effect} (see catalogue.columns.{field})")
         elif lacking:
             notes.append(f"{lacking:,} of {counted(table.num_rows, 'product')} have no {label}")
     return notes
@@ -71,6 +69,13 @@ def notes_on_variants(joiner: RowJoiner, unit: str) -> list[str]:
         notes.append(
             f"{rows} a product that the catalogue does not have, the first at {unit} {joiner.orphans[0]}; they are "
             "products of their own (is the column of the ids or SKUs missing?)"
+        )
+    if joiner.unlike:
+        first, other = joiner.unlike[0]
+        products = counted(len(joiner.unlike), "product has", "products have")
+        notes.append(
+            f"{products} variants with different names, the first '{shorten(first, 40)}' and '{shorten(other, 40)}': "
+            "are these one product? (see catalogue.columns.group)"
         )
     return notes
 

@@ -7,6 +7,7 @@
     skip        column: values of rows that are not for sale, such as drafts; nor are their variants
     only_if     column: conditions (column: values) under which it counts, such as a sale price that can be switched off
     discount    columns with the kind (PERCENT or AMOUNT) and the size of a reduction of the price
+    minor_unit  column of prices in the smallest unit: column with the number of their decimal digits
     untracked   column: values of rows whose quantity is not counted, so that 0 does not mean out of stock
     no_category names of categories that say nothing, such as `Uncategorized`; left out at the start of a path
     parent      column that names another row's id or SKU, whose variant the row is; or a row's kind, see `Rows`
@@ -99,6 +100,7 @@ class Preset(BaseModel):
     skip: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     only_if: Mapping[str, Mapping[str, tuple[str, ...]]] = Field(default_factory=dict)
     discount: Discount | None = None
+    minor_unit: Mapping[str, str] = Field(default_factory=dict)
     untracked: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     no_category: tuple[str, ...] = ()
     rows: Rows = Rows()
@@ -220,11 +222,15 @@ def _own_names() -> dict[str, frozenset[str]]:
 
 
 def matching(pattern: str, columns: Sequence[str]) -> list[str]:
-    """Return the columns that a name or a pattern with `*` matches, folded; those with numbers in their order."""
+    """Return the columns that a name or a pattern matches, folded; those with numbers in their order.
+
+    In a pattern `*` is any text, and `#` a number.
+    """
     exact = [column for column in columns if column == pattern]
     matches = exact or [column for column in columns if folded(column) == folded(pattern)]
-    if not matches and "*" in pattern:
-        matches = [column for column in columns if fnmatch.fnmatch(folded(column), folded(pattern).replace("[", "[[]"))]
+    if not matches and ("*" in pattern or "#" in pattern):
+        expression = re.escape(folded(pattern)).replace(r"\*", ".*").replace(r"\#", r"\d+")
+        matches = [column for column in columns if re.fullmatch(expression, folded(column))]
         matches.sort(key=lambda column: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", column)])
     return matches
 

@@ -42,6 +42,9 @@ class PriceReader:
             for name, conditions in preset.only_if.items()
             if (column := columns.column(name))
         }
+        self._minor_units = {
+            column: columns.index(unit) for name, unit in preset.minor_unit.items() if (column := columns.column(name))
+        }
         discount = preset.discount
         self._discount_mode = columns.index(discount.mode) if discount else None
         self._discount_value = columns.index(discount.value) if discount else None
@@ -105,8 +108,15 @@ class PriceReader:
                 raise CellError(column, cell, f"not above 0 and below {PRICE_BELOW:.0e}")
             if parsed.is_range:
                 self._warnings.add("of a range of prices, the lowest is used", row.number, cell)
-            return self._reduced(parsed.value, row), parsed.currency
+            value = self._in_major_unit(parsed.value, column, row)
+            return self._reduced(value, row), parsed.currency
         return None, ""
+
+    def _in_major_unit(self, value: float, column: str, row: Row) -> float:
+        """Return a price that a file states in its smallest unit, such as cents."""
+        index = self._minor_units.get(column)
+        digits = "" if index is None else cells.word(row.cells[index])
+        return value / 10 ** int(digits) if digits.isdecimal() and len(digits) == 1 else value
 
     def surcharge(self, row: Row) -> float:
         """Return what a variant costs in addition to its product."""
@@ -154,5 +164,6 @@ class PriceReader:
                 self._warnings.add(f"{column} is no price and is ignored", row.number, cell)
                 continue
             if parsed is not None and 0 < parsed.value < PRICE_BELOW:
-                return None if self._retail_is_price and parsed.value == price else parsed.value
+                value = self._in_major_unit(parsed.value, column, row)
+                return None if self._retail_is_price and value <= (price or 0) else value
         return None

@@ -298,7 +298,7 @@ class _CatalogueReader:
             reasons = "; ".join(notes) or "all its rows are empty"
             raise CatalogueError(f"catalogue {self.name} has no product for sale: {reasons}")
 
-        notes += [*notes_on_gaps(table, mapping, self._readers[0].table.names), *notes_on_content(table)]
+        notes += [*notes_on_gaps(table, mapping, self._readers[0].table), *notes_on_content(table)]
         settings = dict(mapping.settings)
         settings |= {"decimal": self._readers[0].decimal, "tree_separator": self._readers[0].tree_separator}
         return Reading(

@@ -1,7 +1,8 @@
 """Detect how a delimited text is written: encoding, delimiter, quotes, lines before the header, the header.
 
-Each pair of a delimiter and a quote rule is tried on the first lines. The one is chosen whose header has the most names
-of known exports; among equals, the one with the largest share of records of one length, then the longest records.
+Each pair of a delimiter and a quote rule is tried on the first lines. Of those that fit most rows the one is chosen
+whose header has the most names of known exports; among equals, the one with the largest share of records of one length,
+then the longest records.
 """
 
 import csv
@@ -28,6 +29,8 @@ PREAMBLE = 50
 """Maximum number of lines before the header."""
 CERTAIN = 3
 """Number of known names from which a header is certain, if all rows fit."""
+MOST = 0.5
+"""Share of rows that must fit; a reading with fewer is the last choice, whatever its header has."""
 USUAL = 0.1
 """Smallest share of the sample in which a number of fields is a usual one."""
 
@@ -149,7 +152,7 @@ class _Candidate:
     @property
     def score(self) -> tuple[float, ...]:
         """The largest one is best."""
-        return self.known, round(self.share, 1), len(self.header), self.share, -self.stray
+        return self.share >= MOST, self.known, round(self.share, 1), len(self.header), self.share, -self.stray
 
     @property
     def is_certain(self) -> bool:

@@ -16,7 +16,16 @@ from recsys.core.text import shorten
 from recsys.ingest.catalogue.formats import json_splitting
 from recsys.ingest.catalogue.formats.encoding import BOMS, WINDOWS_1252
 from recsys.ingest.catalogue.formats.json_splitting import BLANK, MAX_RECORD, SplittingError
-from recsys.ingest.catalogue.formats.table import Layout, RawTable, Row, flatten, folded, of_record, variant_records
+from recsys.ingest.catalogue.formats.table import (
+    VARIANT_LISTS,
+    Layout,
+    RawTable,
+    Row,
+    flatten,
+    folded,
+    of_record,
+    variant_records,
+)
 
 SAMPLE_RECORDS = 200
 SCAN = 16 << 20
@@ -133,7 +142,7 @@ class JsonTable(RawTable):
                 if len(names[path]) > 1:
                     return path, ""
                 for name, value in record.items():
-                    if _has_known_names(value, known_names):
+                    if name not in VARIANT_LISTS and _has_known_names(value, known_names):
                         inner[path] = name
         if not counts:
             raise CatalogueError(

@@ -1,7 +1,7 @@
 """Split JSON into the texts of the objects in its arrays, without parsing them.
 
-Only one object is in memory, and a bad one does not keep the others from being read. ijson, which could do this, ends at
-the first damaged object and has no limit of depth.
+Only one object is in memory, and a bad one does not keep the others from being read. ijson, which could do this, ends
+at the first damaged object and has no limit of depth.
 """
 
 import re

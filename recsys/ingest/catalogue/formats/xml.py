@@ -30,6 +30,10 @@ CHUNK = 1 << 20
 
 GOOGLE = "//base.google.com/ns/1.0"
 """End of the namespace of Google's elements, in tags."""
+ADDRESS_ATTRIBUTES = ("href", "url", "src")
+"""Attributes that stand for the text of an element that has none."""
+_YML = re.compile(rb"<!DOCTYPE\s+yml_catalog\s+SYSTEM\s+[\"']shops.dtd[\"']\s*>")
+"""The document type of Yandex feeds, which refers to no address."""
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
@@ -73,9 +77,17 @@ class XmlTable(RawTable):
         raise CatalogueError(f"catalogue {self._name} is an XML file without items; use a product feed (RSS or Atom)")
 
     def _records(self) -> Iterator[dict[str, Any]]:
+        categories: dict[str, str] = {}  # path by id, where a feed lists them before its items
         for _, _, element in self._elements(self._tag):
             if element.tag == self._tag:
-                yield {local_name(key): value for key, value in element.attrib.items()} | _record(element)
+                record = {local_name(key): value for key, value in element.attrib.items()} | _record(element)
+                if categories and (path := categories.get(str(record.get("categoryId")))):
+                    record["category"] = path
+                yield record
+            elif local_name(element.tag) == "category" and (identifier := element.get("id")):
+                parent = categories.get(element.get("parentId") or "")
+                name = (element.text or "").strip()
+                categories[identifier] = f"{parent} > {name}" if parent else name
 
     def _elements(self, tag: str) -> Iterator[tuple[int, int, Element]]:
         """Yield each element that is not inside one with this tag, at its end, with its depth and number of children.
@@ -148,6 +160,7 @@ class _BoundedFile:
             self.length += len(chunk)
             if self.length > MAX_ITEM:
                 raise self._error
+            chunk = _YML.sub(b"", chunk) if b"<!DOCTYPE yml" in chunk else chunk
             if kept := chunk.translate(None, self._control):  # nothing would be the end of the file
                 return kept
         return b""
@@ -183,7 +196,8 @@ def _record(item: Element, prefix: str = "", depth: int = 0) -> dict[str, Any]:
             for key, value in _record(element, f"{name}.", depth + 1).items():
                 _add(record, key, value)
         else:
-            _add(record, name, (element.text or "").strip() or element.get("href") or "")
+            address = next((element.attrib[key] for key in ADDRESS_ATTRIBUTES if element.get(key)), "")
+            _add(record, name, (element.text or "").strip() or address)
     return record
 
 

@@ -117,6 +117,67 @@ def test_ids_that_became_decimal_numbers_are_whole(read: Any) -> None:
     assert first(read(table("sku,name,image", *rows, "1.5,Cap,https://x.example/x.jpg")))["product_id"] == "117073495.0"
 
 
+def test_prices_with_tax_and_all_numbered_images_are_read(read: Any) -> None:
+    header = "id,product,price,price_vat,image,image_1,image_2,additional_imageurl"
+    row = "1,Mug,100,121," + ",".join(f"https://x.example/{name}.jpg" for name in "abcd")
+    found = first(read(table(header, row)))
+    assert (found["name"], found["price"], found["retail_price"]) == ("Mug", 121, None)
+    assert [address[-5] for address in found["image_urls"]] == list("adbc")
+
+
+def test_the_kind_of_a_product_in_a_shop_system_is_no_category(read: Any) -> None:
+    rows = ["1,Mug,variable,https://x.example/1.jpg", "2,Cup,Cups,https://x.example/2.jpg"]
+    assert read(table("id,name,type,image", *rows)).table["category_path"].to_pylist() == [[], ["Cups"]]
+
+
+def test_categories_without_levels_are_several(read: Any) -> None:
+    rows = [f"{number},Set,Boys; New - Boys; Sets,https://x.example/{number}.jpg" for number in range(3)]
+    found = first(read(table("id,name,categories,image", *rows)))
+    assert (found["category_path"], found["further_paths"]) == (["Boys"], ["New - Boys", "Sets"])
+
+
+def test_the_list_of_products_is_not_the_list_of_their_variants(read: Any) -> None:
+    variants = [{"sku": f"v-{number}", "name": "Denim", "price": 5} for number in range(3)]
+    products = [{"key": key, "masterVariant": {"sku": key}, "variants": variants} for key in ("a", "b")]
+    with pytest.raises(CatalogueError, match=r"found: key, masterVariant.sku, variants.sku"):
+        read(json.dumps({"results": products}), "products.json")
+
+
+YML = """<?xml version="1.0"?><!DOCTYPE yml_catalog SYSTEM "shops.dtd"><yml_catalog><shop><name>Shop</name><categories>
+<category id="1">Clothes</category><category id="2" parentId="1">Hats</category></categories><offers>{}</offers></shop>
+</yml_catalog>"""
+
+
+def test_yandex_feeds_have_category_paths_and_pictures_in_attributes(read: Any) -> None:
+    fields = "<name>Hat</name><price>9</price><currencyId>RUR</currencyId><categoryId>2</categoryId>"
+    offer = '<offer id="{}">' + fields + "{}</offer>"
+    images = ["<picture>https://x.example/1.jpg</picture>", '<picture url="https://x.example/2.jpg"/>']
+    offers = "".join(offer.format(number, image) for number, image in enumerate(images, 1))
+    products = read(YML.format(offers), "feed.xml").table.to_pylist()
+    assert [product["category_path"] for product in products] == [["Clothes", "Hats"]] * 2
+    assert [product["image_urls"] for product in products] == [["https://x.example/1.jpg"], ["https://x.example/2.jpg"]]
+    assert {product["currency"] for product in products} == {"RUR"}
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "columns"),
+    [
+        (
+            "id,Titel_X,Preis_EUR_VAT,Warengruppe_2",
+            '{0},Hat {0},"9,90 €",Hats',
+            ["Titel_X", "Preis_EUR_VAT", "Warengruppe_2"],
+        ),
+        ("id,vat_number,price_note,nom_long", "{0},CZ-{0},on request,Hat {0}", ["nom_long"]),
+    ],
+)
+def test_columns_are_proposed_only_if_their_content_fits(read: Any, header: str, row: str, columns: list[str]) -> None:
+    rows = [row.format(number) + f",https://x.example/{number}.jpg" for number in range(1, 9)]
+    notes = read(table(header + ",image", *rows)).notes
+    assert [
+        note.partition("did you mean '")[2].partition("'")[0] for note in notes if "did you mean" in note
+    ] == columns
+
+
 # --- cells ----------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +286,16 @@ def test_prices_in_another_currency_are_removed_from_variants_too(read: Any) -> 
     assert cap["price"] is None and [variant["price"] for variant in cap["variants"]] == [None, None]
     mixed = read(table(header, rows[0].removesuffix(","), rows[3], rows[4].replace("8 EUR", "8 USD")))
     assert [variant["price"] for variant in mixed.table.to_pylist()[-1]["variants"]] in ([None, None], [9, None])
+
+
+def test_variants_with_different_names_are_noted(read: Any) -> None:
+    header = "id,title,price,image_link,link,item_group_id,color"
+    names = ["Lavender Madras Shawl", "Brick Rose Swaddle"]
+    rows = [f"{number},{name},9,https://x.example/{number}.jpg,,g,Red" for number, name in enumerate(names)]
+    notes = read(table(header, *rows)).notes
+    assert any(note.startswith("1 product has variants with different names, the first 'Lavender") for note in notes)
+    sizes = [f"{n},Tee Red {size},9,https://x.example/{n}.jpg,,t,Red" for n, size in enumerate(("S", "XL", "M long"))]
+    assert not any("different names" in note for note in read(table(header, *sizes)).notes)
 
 
 # --- nearly known exports, several files ----------------------------------------------------------------------------

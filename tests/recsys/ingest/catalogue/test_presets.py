@@ -358,6 +358,39 @@ CASES = [
         ),
     ),
     Export(
+        *("woocommerce_json.json", "woocommerce_json", "https://woo-api.example/wp-content/uploads/"),
+        products={
+            "501": Expected(
+                *("Wool Cap", "Accessories", 16.0, "cap.jpg cap-back.jpg", 18.0, None, True), further=("Hats & Caps",)
+            ),
+            "502": Expected("Hoodie", "", 42.0, "hoodie.jpg", None, None, False),
+        },
+        notes=(
+            "1 row is not for sale and left out: status is draft",
+            "1 row is not for sale and left out: catalog_visibility is hidden",
+            "1 of 2 products have no category",
+        ),
+    ),
+    Export(
+        *("woocommerce_store_api.json", "woocommerce_store_api", "https://woo-store.example/wp-content/uploads/"),
+        currency="USD",
+        products={
+            "243": Expected("Arcade Cabinet", "Games", 10_600.0, "arcade.png", 12_500.0, None, True),
+            "300": Expected("Card Table", "Games", 80.5, "table.jpg", 80.5, None, False, further=("Furniture",)),
+        },
+    ),
+    Export(
+        *("heureka.xml", "heureka", "https://hrnky.example/img/"),
+        products={
+            "M": Expected(
+                *("Hrnek Lípa modrý", "Dům a zahrada > Kuchyně > Hrnky", 299.0, "m-1.jpg m-1b.jpg m-1c.jpg m-2.jpg"),
+                brand="Lípa",
+                variants=(("M-1", "modrá", 299.0, None), ("M-2", "zelená", 319.0, None)),
+            ),
+            "T-1": Expected("Talíř 24 cm", "Dům a zahrada > Kuchyně > Talíře", 189.9, "t-1.jpg"),
+        },
+    ),
+    Export(
         *("wix.csv", "wix", "https://static.wixstatic.com/media/"),
         products={
             "product_3f1c9a52-7b40-4e0d-9c11-0a5d7e2b6f01": Expected(
