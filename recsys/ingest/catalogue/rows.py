@@ -23,6 +23,8 @@ SAMPLE_ROWS = 4_000
 """Rows from which the decimal sign and the separators are detected."""
 MAX_REJECTS = 500_000
 """Number of bad rows of a file after which it is refused at any allowed share."""
+NO_PARENT = "0"
+"""Id of a parent or a group with which shop systems say that a product has none."""
 LONGEST_ID = 256
 """Maximum length of a product id, characters."""
 
@@ -153,7 +155,7 @@ class RowReader:
         known = self._columns.getters
         return {
             "id": self._identifier("id"),
-            "group": self._identifier("group"),
+            "group": self._group_of if self._columns.of("group") else None,
             "parent": self._parent_of if self._parent is not None else None,
             "aliases": self._aliases_of if self._aliases else None,
             "variant_id": self._identifier("variant_id"),
@@ -273,9 +275,14 @@ class RowReader:
             setattr(parsed, name, parse(row))
         return parsed
 
+    def _group_of(self, row: Row) -> str:
+        group = cells.identifier(self._columns.first(row.cells, "group")).removesuffix(self._fraction)
+        return "" if group == NO_PARENT else group
+
     def _parent_of(self, row: Row) -> str:
         assert self._parent is not None
-        return cells.identifier(row.cells[self._parent]).removeprefix("id:")
+        parent = cells.identifier(row.cells[self._parent]).removeprefix("id:")
+        return "" if parent == NO_PARENT else parent
 
     def _aliases_of(self, row: Row) -> tuple[str, ...]:
         return tuple([cells.identifier(row.cells[column]) for column in self._aliases])

@@ -298,6 +298,11 @@ def test_variants_with_different_names_are_noted(read: Any) -> None:
     assert not any("different names" in note for note in read(table(header, *sizes)).notes)
 
 
+def test_a_parent_with_the_id_0_is_none(read: Any) -> None:
+    rows = [f"{number},Hat {number},0,https://x.example/{number}.jpg" for number in range(1, 4)]
+    assert read(table("id,name,parent_id,image", *rows)).table["product_id"].to_pylist() == ["1", "2", "3"]
+
+
 # --- nearly known exports, several files ----------------------------------------------------------------------------
 
 
