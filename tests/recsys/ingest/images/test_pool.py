@@ -95,8 +95,13 @@ def test_idle_processes_can_be_ended_at_once(host, settings, monkeypatch):
 
 def test_a_killed_process_fails_its_batch_at_once_and_the_next_batch_is_fetched(host, settings, monkeypatch):
     monkeypatch.setattr(fetch, "LINGER_S", 60)
-    fetch_images(batch(host, ["ok"] * 40, 0), settings)
-    victims = squaring_processes(os.getpid())
+
+    def all_processes() -> set[int]:
+        fetch_images(batch(host, ["ok"] * 40, 0), settings)
+        running = squaring_processes(os.getpid())
+        return running if len(running) == settings.processes else set()
+
+    victims = wait_for(all_processes)  # else the pool would start one more for the next picture
     for victim in victims:
         os.kill(victim, signal.SIGSTOP)  # so that the next picture is not finished before the kill
     with ThreadPoolExecutor(1) as threads:
