@@ -75,7 +75,9 @@ class RowJoiner:
             members = self._for_sale(key, everything, keys)
             if not members:
                 continue
-            if len(members) > 1 and not any(_belongs(row, key) for row in members):
+            if not key:  # each of these rows lacks an id
+                yield from (Product("", row) for row in members)
+            elif len(members) > 1 and not any(_belongs(row, key) for row in members):
                 yield Product(members[0].id, members[0])
                 self.repeated += members[1:]
             else:

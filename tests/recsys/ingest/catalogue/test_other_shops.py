@@ -298,6 +298,13 @@ def test_variants_with_different_names_are_noted(read: Any) -> None:
     assert not any("different names" in note for note in read(table(header, *sizes)).notes)
 
 
+def test_each_row_without_an_id_is_rejected_for_that(read: Any) -> None:
+    rows = [f",Hat,Size,{size},H-{size},9.90,https://x.example/{size}.jpg,active" for size in "SML"]
+    reading = read(table(SHOPIFY, *rows, "cap,Cap,,,C,5.00,https://x.example/c.jpg,active"), rejected_share=0.8)
+    assert reading.rejects["reason"].tolist() == ["no id"] * 3
+    assert (reading.rejected, reading.duplicates, len(reading.table)) == (3, 0, 1)
+
+
 def test_a_parent_with_the_id_0_is_none(read: Any) -> None:
     rows = [f"{number},Hat {number},0,https://x.example/{number}.jpg" for number in range(1, 4)]
     assert read(table("id,name,parent_id,image", *rows)).table["product_id"].to_pylist() == ["1", "2", "3"]
