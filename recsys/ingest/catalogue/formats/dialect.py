@@ -197,7 +197,7 @@ def _quote_rules(text: str, delimiter: str) -> Iterable[QuoteRule]:
     if escapes := re.search(rf"\\[\"\r\n{sign}]", text):
         yield QuoteRule(escape="\\")
     blank = r"[ \t]" if delimiter != "\t" else " "
-    if re.search(rf'{sign}{blank}+"', text):
+    if delimiter != " " and re.search(rf'{sign}{blank}+"', text):
         yield QuoteRule(skip_blanks=True)
     if re.search(rf"(^|{sign})'", text, re.MULTILINE) and re.search(rf"'({sign}|\r|$)", text, re.MULTILINE):
         yield QuoteRule("'")

@@ -69,10 +69,11 @@ def written(
     **options: Any,
 ) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end, **options)
+    line_end = end.lstrip(delimiter)  # Python 3.13 permits no delimiter in it
+    writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=line_end, **options)
     writer.writerow(header)
     writer.writerows(rows)
-    return text.getvalue()
+    return text.getvalue().replace(line_end, end) if line_end != end else text.getvalue()
 
 
 def lines_of(text: str) -> list[str]:

@@ -443,3 +443,11 @@ def test_a_variant_costs_its_surcharge_in_addition(read: Any) -> None:
     pot, bowl = read(table(header, *rows)).table.to_pylist()
     assert [variant["price"] for variant in pot["variants"]] == [None, 30.0]
     assert (pot["price"], bowl["price"]) == (30.0, 12.0)
+
+
+def test_a_blank_can_be_the_delimiter(read: Any) -> None:
+    text = 'id name  image\n1 "Red hat"  https://x.example/1.jpg\n2 Cap  https://x.example/2.jpg\n'
+    reading = read(text.replace("  ", " "), delimiter=" ")
+    assert reading.table["name"].to_pylist() == ["Red hat", "Cap"]
+    with pytest.raises(CatalogueError):  # two blanks are an empty field
+        read(text.replace('"Red', ' "Red'), delimiter=" ")
