@@ -1,17 +1,22 @@
 """Merge a catalogue into the `products` table, writing only rows that differ, and read it back."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.ingest.catalogue.reading import Reading
 from recsys.storage.frames import frame_of
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
+
+if TYPE_CHECKING:
+    from recsys.ingest.catalogue.reading import Reading
 
 ACTIVE = "removed IS NULL"
 """SQL filter of the products that the current catalogue lists."""
