@@ -17,7 +17,7 @@ CLOSE = 0.65
 """Likeness from which a name is suggested, of `difflib`."""
 _OTHER_PRICE = re.compile("cost|wholesale|purchase|tax|ship|channel|actual|original|old|was|list|mrp|rrp", re.I)
 _ID_NAME = re.compile(r"id$|sku|code|handle|slug|number|link|url|ean|gtin|asin|ref", re.IGNORECASE)
-_NO_ID_NAME = re.compile(r"user|date|time|brand|price|desc|size|rating|review|price", re.IGNORECASE)
+_NO_ID_NAME = re.compile(r"user|date|time|brand|price|desc|size|rating|review", re.IGNORECASE)
 UNIQUE = 0.9
 """Share of different cells from which a column is proposed as id; the rows that repeat one are reported."""
 _IMAGE = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|heic)\b|ima?ge?s?\b|photo|picture|thumb|media|bild", re.IGNORECASE)
@@ -32,13 +32,12 @@ def advice(table: RawTable, fields: Sequence[str]) -> str:
         table: the table; its first rows are read.
         fields: keys of `catalogue.columns`.
     """
-    names = [name for name in table.names if name and table.names.count(name) == 1]
+    names = _names(table)
     if len(names) > 2 and sum(bool(_DATA.search(name)) for name in names) > len(names) / 3:
         return f"its first line looks like a product ({_listed(names[:5])}): write a line with the names above it"
     if sum(bool(re.search(r"\.\d+$", name)) for name in names) > len(names) / 2:
         return 'it has an object per column: write one object per product (in pandas: to_json(orient="records"))'
-    rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS) if not row.fault] if names else []
-    columns = {name: [row[index] for row in rows] for index, name in enumerate(names)}
+    columns = _sample(table, names)
     columns_by_field = {field: next(iter(_fitting(field, columns)), None) for field in fields}
     lines = " and ".join(
         f"{field} = {json.dumps(name, ensure_ascii=False)}" for field, name in columns_by_field.items() if name
@@ -46,7 +45,7 @@ def advice(table: RawTable, fields: Sequence[str]) -> str:
     setting = "set in recsys.toml, section [catalogue.columns] (or try 'recsys catalogue check --column FIELD=COLUMN')"
     parts = [f"{setting}: {lines}"] if lines else []
     for field in (field for field, name in columns_by_field.items() if not name):
-        reason = f" ({_NOTHING_FITS[field]})" if rows and field in _NOTHING_FITS else ""
+        reason = f" ({_NOTHING_FITS[field]})" if any(columns.values()) and field in _NOTHING_FITS else ""
         parts.append(f"set catalogue.columns.{field}{reason}")
     return "; ".join([*parts, f"found: {_listed(names[:SHOWN_COLUMNS])}"])
 
@@ -59,9 +58,7 @@ def hint(table: RawTable, field: str, used: Sequence[str]) -> str:
         field: key of `catalogue.columns`.
         used: columns that have another field.
     """
-    names = [name for name in table.names if name and table.names.count(name) == 1 and name not in used]
-    rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS) if not row.fault] if names else []
-    columns = {name: [row[index] for row in rows] for index, name in enumerate(names)}
+    columns = _sample(table, [name for name in _names(table) if name not in used])
     best = next(iter(_fitting(field, columns)), None)
     return f" (did you mean '{shorten(best, 40)}'?)" if best else ""
 
@@ -72,6 +69,17 @@ def suggestion(column: str, field: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(folded(column), by_folded, 1, CLOSE)
     close = close or difflib.get_close_matches(folded(field), by_folded, 1, CLOSE)
     return f" (did you mean '{shorten(by_folded[close[0]], 40)}'?)" if close else ""
+
+
+def _names(table: RawTable) -> list[str]:
+    """Return the names of the columns that exist once."""
+    return [name for name in table.names if name and table.names.count(name) == 1]
+
+
+def _sample(table: RawTable, names: Sequence[str]) -> dict[str, list[object]]:
+    """Return the first cells of these columns."""
+    rows = [row.cells for row in islice(table.rows(names), SAMPLE_ROWS) if not row.fault] if names else []
+    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
 
 
 def _fitting(field: str, columns: dict[str, list[object]]) -> list[str]:

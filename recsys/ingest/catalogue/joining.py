@@ -168,15 +168,16 @@ def _joined(key: str, rows: list[CatalogueRow], keys: dict[int, str]) -> Product
     """Return the product of several rows; the row with the product's own id comes first."""
     first = next((row for row in rows if row.id == key and id(row) not in keys), rows[0])
     rows = [first, *(row for row in rows if row is not first)]
-    first_line, position = min(row.line for row in rows), min(row.position for row in rows)
+    top = min(rows, key=lambda row: row.position)
     sold = _variants(key, rows, keys)
     _keep_one_currency(sold)
     priced = [row for row in sold if row.price is not None and row.price > 0]
     cheapest = min(priced, key=lambda row: row.price or 0.0, default=first)
     stocks = [row.in_stock for row in (sold if any(row.in_stock is not None for row in sold) else rows)]
     row = CatalogueRow(
-        line=first_line,
-        position=position,
+        line=top.line,
+        position=top.position,
+        file=top.file,
         id=key,
         group=key,
         kind=first.kind,

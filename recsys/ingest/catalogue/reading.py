@@ -259,17 +259,13 @@ class _CatalogueReader:
     def _valid(self, products: Iterable[Product]) -> Iterator[Product]:
         """Yield the valid products; reject the others."""
         for product in products:
-            reader = self._reader_at(product.row.position)
+            reader = self._readers[product.row.file]
             faults = id_faults(product.id, reader.mapping) + image_faults(product.row, reader.mapping)
             reader.rejects += [Reject(product.row.line, *fault) for fault in faults]
             if not faults:
                 yield product
             else:
                 self._rows_of_rejected += product.rows - 1
-
-    def _reader_at(self, position: int) -> RowReader:
-        """Return the reader of the row with this position among all rows."""
-        return next(reader for reader in reversed(self._readers) if reader.first_position <= position)
 
     def _result(self, table: pa.Table, currency: str, notes: list[str], joiner: RowJoiner) -> Reading:
         """Return the reading; refuse the catalogue if too many rows are bad."""
@@ -280,7 +276,7 @@ class _CatalogueReader:
         rejects = [(reader.name, reject) for reader in self._readers for reject in reader.rejects]
         duplicates = []
         for row in joiner.repeated:
-            reader = self._reader_at(row.position)
+            reader = self._readers[row.file]
             duplicates.append((reader.name, Reject(row.line, reader.mapping.name_of("id"), row.id, DUPLICATE)))
         if len(self._readers) == 1:  # a file needs no name
             rejects, duplicates = ([("", reject) for _, reject in listed] for listed in (rejects, duplicates))

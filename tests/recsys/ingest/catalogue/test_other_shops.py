@@ -404,26 +404,15 @@ def test_reading_many_rows_reports_progress(read: Any) -> None:
     assert steps.done == 40_000
 
 
-class Notes(progress.Tally):
-    """The sentences for the user."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sentences: list[str] = []
-
-    def note(self, sentence: str) -> None:
-        self.sentences.append(sentence)
-
-
 def test_a_run_shows_the_first_products_of_a_new_home(tmp_path: Path) -> None:
     export = tmp_path / "products.csv"
     export.write_text(shopify())
     shown = []
     for _ in range(2):
-        notes = Notes()
-        with progress.listen(notes):
+        steps = Steps()
+        with progress.listen(steps):
             take_in(Store(tmp_path / "home"), str(export), load(environ={}), datetime(2026, 1, 5, tzinfo=UTC))
-        shown.append([sentence for sentence in notes.sentences if sentence.startswith("read as product")])
+        shown.append([sentence for sentence in steps.notes if sentence.startswith("read as product")])
     expected = "read as product hat: Hat; no category; 9.90; 2 variants; 2 images, the first https://x.example/1.jpg"
     assert shown == [[expected], []]
 

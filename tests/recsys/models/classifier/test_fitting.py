@@ -62,18 +62,12 @@ def test_if_the_picture_training_collapses_the_text_is_used_alone(tmp_path: Path
     rows = np.arange(len(labels))
     frame = {"example": rows, "label": labels, "image_digest": digests, "group": rows, "origin": "catalogue", "seed": 0}
     alike = np.full((len(rows), 8), 8**-0.5, np.float32)
-    notes: list[str] = []
-
-    class Notes(Steps):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    steps = Notes()
+    steps = Steps()
     with progress.listen(steps):
         pictures = Pictures(pd.DataFrame(frame), rows, alike)
         fitted = fit(examples, pictures, load_recipe("default"), Configuration(), "v", tmp_path)
     assert list(fitted.reports) == ["text"] and fitted.reports["text"].accuracy == 1
     assert fitted.model.head is None and fitted.model.text is not None
     assert steps.done == steps.total
-    (note,) = notes
+    (note,) = steps.notes
     assert "using names and brands only" in note and "collapsed" in note

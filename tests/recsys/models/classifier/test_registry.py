@@ -24,6 +24,7 @@ from recsys.models.classifier.recipe import load_recipe
 from recsys.models.classifier.training_record import MODEL_NAME
 from recsys.models.labels.ledger import Filling, predicted_labels
 from recsys.storage import records
+from tests.listening import Steps
 from tests.recsys.models.classifier.conftest import KINDS, QUICK, Shop, settings
 
 pytestmark = pytest.mark.slow
@@ -77,17 +78,6 @@ def predict(shop: Shop, model: registry.Classifier) -> list[str]:
     for shard in shards:
         ledger.predict_shard(shop.store, shard, shop.configuration, loaded)
     return [key for shard in shards for key in shard.keys]
-
-
-class Notes(progress.Tally):
-    """Records the progress notes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, sentence: str) -> None:
-        self.notes.append(sentence)
 
 
 def test_a_training_is_one_mlflow_run_with_metrics_plots_and_a_registered_model(trained):
@@ -267,7 +257,7 @@ def test_a_class_of_one_product_and_labels_in_other_scripts_are_learned(tmp_path
     shop.add(30, "鞋子")
     shop.add(1, "خاتم")
     shop.label()
-    listener = Notes()
+    listener = Steps()
     with progress.listen(listener):
         model = registry.train(shop.store, configuration)
     assert model.labels == tuple(sorted(merge))
