@@ -5,7 +5,8 @@ Concurrency   starts at 8 requests, doubles after each window of good answers un
               429 or 503, or when most requests of a window get no answer.
 Patience      the time that an answer may take to begin. It is learned from the host as TCP learns its time-out
               (RFC 6298): the smoothed mean of the response times plus four times their deviation, at least 0.5 s,
-              doubled with each attempt at a URL, at most `images.timeout_s`.
+              doubled with each attempt at a URL, at most `images.timeout_s`. With `images.attempts = 1` an answer has
+              the whole `images.timeout_s`, because no other attempt corrects a patience that was too short.
 Slots         a request that gets no answer in the usual time gives its slot to another request while it waits. A
               request for a URL that stayed without an answer before does so at once.
 Pace          `images.rate_per_host`, and the Retry-After of a host that answers 429 or 503 too often.
@@ -212,7 +213,7 @@ class Host:
     def patience(self, attempt: int) -> float:
         """Return the seconds that the answer to the n-th attempt (from 0) at a URL may take to begin."""
         usual = self._response_time.usual
-        if usual is None:
+        if usual is None or self._settings.attempts == 1:
             return self._settings.timeout_s
         return min(self._settings.timeout_s, max(LEAST_PATIENCE_S, usual) * self._patience_factor * 2**attempt)
 

@@ -136,6 +136,13 @@ async def test_patience_is_learned_from_the_host() -> None:
 
 
 @in_event_loop
+async def test_an_only_attempt_has_the_whole_timeout() -> None:
+    host = Host(settings(timeout_s=10, attempts=1))
+    answers(host, KNOWN_AFTER + 50, seconds=0.001)
+    assert host.patience(0) == 10
+
+
+@in_event_loop
 async def test_of_waiting_requests_those_of_the_earliest_batch_come_first() -> None:
     host, order = Host(settings(concurrency_per_host=1)), []
 

@@ -133,7 +133,8 @@ def test_a_keyword_is_done_until_the_settings_of_the_search_change(
 
 
 def test_scraped_pictures_count_for_their_class(store: Store, configure: Configure) -> None:
-    run_search(store, missing(store, configure(), [PETS])[0], configure())
+    counts = run_search(store, missing(store, configure(), [PETS])[0], configure())
+    assert (counts.kept, counts.broken) == (2 * PRODUCTS, 0)
     assert class_sizes(store)[PETS] == SIZES[PETS] + 2 * PRODUCTS
     wider = configure(keywords={PETS: ["dog collar"]})
     assert keys_of(missing(store, wider)) == [("3C", "3C"), ("Eyewear", "Eyewear")]
