@@ -7,12 +7,10 @@ because hues of 29° and 31° are nearly the same colour. `docs/colour.md` has t
 
 import functools
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Colour
-from recsys.vision.foreground_mask import product_mask
 
 EPSILON = 1e-10
 """Added to the denominator of the chi-square distance, which is 0 where both histograms are."""
@@ -47,6 +45,10 @@ def histogram(image: NDArray[np.uint8], settings: Colour) -> NDArray[np.float32]
     Returns:
         (hue bins × saturation bins × value bins,) float32.
     """
+    import cv2  # for a query by product id, its import would take a twentieth of the time
+
+    from recsys.vision.foreground_mask import product_mask
+
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)  # (h, w, 3): 0 to 179, 0 to 255, 0 to 255
     bins = [settings.hue_bins, settings.saturation_bins, settings.value_bins]
     if settings.mask == "none":

@@ -8,7 +8,6 @@ where every product stands in the middle of white. Therefore the lowest four fre
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -44,6 +43,8 @@ def fingerprint(image: np.ndarray) -> np.uint64:
     Args:
         image: (h, w, 3) uint8 RGB.
     """
+    import cv2  # here for the reason that `colour` has
+
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     spectrum = cv2.dct(grey.astype(np.float32))[FREQUENCIES, FREQUENCIES]  # (8, 8): vertical, horizontal
     return np.packbits(spectrum > NOISE).view(">u8").astype(np.uint64)[0]

@@ -90,8 +90,10 @@ def text(cell: Any) -> str | None:
         return None
     if isinstance(cell, list):
         cell = ", ".join(_strings(cell))
-    cell = str(cell)
-    plain = without_escape(" ".join(_without_control(_unescaped(cell)).split()))
+    plain = str(cell)
+    if "&" in plain or not plain.isprintable():
+        plain = _without_control(_unescaped(plain))
+    plain = without_escape(" ".join(plain.split()))
     return None if len(plain) <= LONGEST_NULL_WORD and plain.lower() in NULL_WORDS else plain
 
 

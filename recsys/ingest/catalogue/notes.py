@@ -46,8 +46,8 @@ def notes_on_content(table: pa.Table) -> list[str]:
     if numbers > SUSPICIOUS * max(len(top), 1):
         column = "set catalogue.columns.category_tree to a column with their names, if there is one"
         notes.append(f"the categories of {counted(numbers, 'product')} are numbers: {column}")
-    counts = pc.value_counts(pc.list_element(table["image_urls"], 0)).to_pylist()
-    most = max(counts, key=lambda pair: pair["counts"])
+    pictures = pc.value_counts(pc.list_element(table["image_urls"], 0))
+    most = pictures[pc.index(pictures.field("counts"), pc.max(pictures.field("counts"))).as_py()].as_py()
     if most["counts"] > max(SAME_PICTURE, SUSPICIOUS * table.num_rows):
         notes.append(f"{most['counts']:,} products have the same picture, {shorten(most['values'], 100)}")
     return notes

@@ -93,7 +93,7 @@ class PriceReader:
         for column, get in self._prices:
             others -= 1
             cell = get(row.cells)
-            if not self._is_met(column, row.cells):
+            if self._conditions and not self._is_met(column, row.cells):
                 continue
             try:
                 parsed = cells.amount(cells.scalar(cell), self.decimal, self._currency)
