@@ -5,11 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from recsys.vision.square import decode_squared
 
 DECODERS = 8
 """Maximum number of decoding threads."""
@@ -28,6 +25,10 @@ def pictures(jpegs: Sequence[bytes], side: int, vary: Vary | None = None) -> Loa
         side: side of the inputs, pixels.
         vary: augments a row's picture before it is resized (default: unchanged).
     """
+    import cv2  # here, so that a training on arrays in memory does not need OpenCV
+
+    from recsys.vision.square import decode_squared
+
     threads = ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1))
 
     def picture(row: int) -> Any:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from recsys.core.errors import TrainingError
 from recsys.models.embedding import recipe
+from recsys.models.embedding.class_codes import class_codes
 from recsys.models.embedding.diagnosis import diagnose, metrics
-from recsys.models.embedding.examples import class_codes
 from recsys.models.embedding.losses import BatchLoss, build_loss
 from recsys.models.embedding.network import build_embedder, build_head, principal_start, random_start
 from recsys.models.embedding.recipe import Network, Recipe, Triplet
@@ -245,10 +245,21 @@ def _compile(model: keras.Model, batch_loss: BatchLoss, recipe: Recipe, phase: _
 def _reference_losses(model: keras.Model, batch_loss: BatchLoss, training: Batches) -> tuple[float, float]:
     """Return the loss of the first batch, and its loss if all its embeddings were equal."""
     inputs, codes = training[0]
-    embeddings = keras.ops.convert_to_numpy(model(inputs, training=False))  # (B, E)
+    embeddings = _initial_embeddings(model, inputs)  # (B, E)
     equal = np.ones_like(embeddings) / np.sqrt(embeddings.shape[1])  # (B, E)
     codes = codes.astype(np.float32)
     return float(batch_loss(codes, embeddings)), float(batch_loss(codes, equal))
+
+
+def _initial_embeddings(model: keras.Model, inputs: Any) -> NDArray[np.float32]:
+    """Return the embeddings of a batch before the training: (B, E).
+
+    JAX compiles each operation of an eager call by itself, which takes longer than to compile the whole network; on
+    TensorFlow an eager call needs no tracing.
+    """
+    if keras.backend.backend() == "jax":
+        return np.asarray(model.predict_on_batch(inputs))
+    return np.asarray(keras.ops.convert_to_numpy(model(inputs, training=False)))
 
 
 def _last_layer_size(model: keras.Model) -> float:

@@ -15,7 +15,7 @@ import pytest
 from recsys.core.configuration import Balance, Configuration, load
 from recsys.core.digests import digest
 from recsys.models import features
-from recsys.models.embedding.examples import class_codes, held_out, training_inputs, training_set
+from recsys.models.embedding.examples import held_out, training_inputs, training_set
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
@@ -136,25 +136,6 @@ def test_the_digest_depends_on_the_training_data(shop: Shop) -> None:
     one, same = (training_set(shop.store, shop.configuration).attrs["digest"] for _ in range(2))
     other = training_set(shop.store, settings(evaluation={"holdout_share": 0.3})).attrs["digest"]
     assert one == same != other
-
-
-def test_a_path_has_a_code_at_each_of_its_levels_and_none_below() -> None:
-    frame = pd.DataFrame(
-        {
-            "product_id": ["a", "a", "b", "c", None],
-            "category_path": [["x", "same"], ["x", "same"], ["y", "same"], ["x"], None],
-            "label": ["x", "x", "y", None, "y"],
-        }
-    )
-    default = load_recipe("default").model_copy(update={"level_weights": (1.0, 1.0, 1.0)})
-    assert class_codes(frame, default).tolist() == [
-        [0, 0, -1, 0],
-        [0, 0, -1, 0],
-        [1, 1, -1, -1],  # "same" below another top is another
-        [0, -1, -1, -1],
-        [-1, -1, -1, -1],
-    ]
-    assert class_codes(frame, load_recipe("original")).tolist() == [[0], [0], [1], [-1], [1]]
 
 
 def test_a_head_is_shown_the_features_of_all(shop: Shop) -> None:
