@@ -99,7 +99,7 @@ def _load(
     if queries is None or images is None:
         return queried, []
     embed = {name: photo_embedder(store, trained[name]) for name in queried.models if name in trained}
-    return with_outside_queries(queried, queries, images, configuration, embed)
+    return with_outside_queries(queried, queries, images, configuration, home, embed)
 
 
 def _write(figures: pd.DataFrame, output: Path) -> None:

@@ -346,14 +346,16 @@ class Scraping(Section):
 class Backbone(Section):
     """The pretrained network that computes the features of pictures."""
 
-    name: Literal["efficientnet_lite0", "resnet50"] = "efficientnet_lite0"
+    name: Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet50"] = "efficientnet_lite0"
     """`resnet50` is the original's; `efficientnet_lite0` has its accuracy at a tenth of the arithmetic."""
     weights: str = "imagenet"
     """`imagenet`, or the path of a weights file."""
     input_size: Annotated[int, Field(ge=32, le=1024)] = 256
     """Side of an input, pixels; 256 as in the original."""
-    batch_size: Positive = 8
-    """Pictures per batch. 8 is the fastest on two cores; use more on a GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where features are computed; `auto` is a GPU if the installed ONNX Runtime can use one."""
+    batch_size: Positive = 1
+    """Pictures per run. 1 is the fastest on a CPU; use more on a GPU."""
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
 
 

@@ -90,6 +90,7 @@ def with_outside_queries(
     csv: Path,
     folder: Path,
     configuration: Configuration,
+    home: Path,
     embed: Mapping[str, Embed] | None = None,
 ) -> tuple[EvaluationSet, list[SkippedRow]]:
     """Return the evaluation set with photos from outside as its only queries, and the rows that cannot be used.
@@ -99,6 +100,7 @@ def with_outside_queries(
         csv: describes the photos, see the module's docstring.
         folder: the folder of the photos.
         configuration: squaring and its limits, backbone, colour, price levels.
+        home: keeps converted backbones.
         embed: by name, the models besides the baselines and the raw backbone.
 
     Raises:
@@ -109,7 +111,7 @@ def with_outside_queries(
         raise CatalogueError(f"images {folder} is not a folder; give the folder that column 'file' is relative to")
     photos, skipped = read_queries(csv, configuration, set(evaluation_set.frame["product_id"]))
     progress.begin("photos", len(photos))
-    described = PhotoVectors.compute(photos, folder, configuration, embed or {}, skipped)
+    described = PhotoVectors.compute(photos, folder, configuration, home, embed or {}, skipped)
     count = len(described.photos)
     progress.finish("photos", f"{count:,} of {count + len(skipped):,} rows used")
     if not count:
@@ -188,6 +190,7 @@ class PhotoVectors:
         photos: Sequence[QueryPhoto],
         folder: Path,
         configuration: Configuration,
+        home: Path,
         embed: Mapping[str, Embed],
         skipped: list[SkippedRow],
     ) -> PhotoVectors:
@@ -203,12 +206,14 @@ class PhotoVectors:
                     skipped.append(SkippedRow(photo.line, str(error)))
                 progress.advance("photos")
             if pictures:
-                described._add_batch(np.stack(pictures), configuration, embed)
+                described._add_batch(np.stack(pictures), configuration, home, embed)
         return described
 
-    def _add_batch(self, pictures: NDArray[np.uint8], configuration: Configuration, embed: Mapping[str, Embed]) -> None:
+    def _add_batch(
+        self, pictures: NDArray[np.uint8], configuration: Configuration, home: Path, embed: Mapping[str, Embed]
+    ) -> None:
         """Add the vectors of squared pictures (b, 256, 256, 3)."""
-        raw, histograms = features.describe(pictures, configuration)
+        raw, histograms = features.describe(pictures, configuration, home)
         self.fingerprints.extend(fingerprint(picture) for picture in pictures)
         self.histograms.append(histograms)
         self.vectors[PIXELS].append(pixel_vectors(pictures))

@@ -4,6 +4,7 @@ import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -72,25 +73,30 @@ def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> F
     from recsys.vision.square import decode_squared  # imports Pillow, which a single query does not need
 
     images = np.stack([decode_squared(jpegs[key]) for key in keys])  # (n, 256, 256, 3)
-    embeddings, histograms = describe(images, configuration)
+    embeddings, histograms = describe(images, configuration, str(store.home))
     fingerprints = [fingerprint(image) for image in images]
     store.write(table_name(configuration), rows_of(keys, embeddings, histograms, fingerprints))
     return FeatureCounts(len(keys), time.monotonic() - started)
 
 
 def describe(
-    images: NDArray[np.uint8], configuration: Configuration
+    images: NDArray[np.uint8], configuration: Configuration, home: Path | str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return embeddings (n, d) of unit length and HSV histograms (n, bins) of squared RGB images (n, 256, 256, 3)."""
     histograms = np.stack([colour.histogram(image, configuration.colour) for image in images])
-    return extractor(configuration.backbone)(images), histograms
+    return extractor(configuration.backbone, str(home))(images), histograms
 
 
 @functools.lru_cache(maxsize=1)
-def extractor(settings: Backbone) -> backbones.FeatureExtractor:
-    """Return the feature extractor of this process; building it takes seconds, so it is cached."""
+def extractor(settings: Backbone, home: str) -> backbones.FeatureExtractor:
+    """Return the feature extractor of this process, which is cached."""
     return backbones.FeatureExtractor(
-        settings.name, weights=settings.weights, input_size=settings.input_size, batch_size=settings.batch_size
+        settings.name,
+        settings.weights,
+        settings.input_size,
+        batch_size=settings.batch_size,
+        device=settings.device,
+        folder=Path(home) / "backbones",
     )
 
 

@@ -96,7 +96,7 @@ def fill(home: Path) -> None:
     histograms = rng.random((PRODUCTS, 768)).astype(np.float32)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     histograms /= histograms.sum(axis=1, keepdims=True)
-    embeddings[6:7], histograms[6:7] = features.describe(decode_squared(jpegs[6])[None], CONFIGURATION)
+    embeddings[6:7], histograms[6:7] = features.describe(decode_squared(jpegs[6])[None], CONFIGURATION, store.home)
     digests = [f"d{i}" for i in numbers]
     store.write(features.table_name(CONFIGURATION), features.rows_of(digests, embeddings, histograms))
 

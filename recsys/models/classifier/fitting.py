@@ -20,6 +20,7 @@ from recsys.models.classifier.label_model import LabelModel, prediction_table
 from recsys.models.classifier.pictures import Pictures
 from recsys.models.classifier.recipe import Recipe
 from recsys.models.text_model import TextModel, has_text
+from recsys.vision.trained_network import TrainedNetwork
 
 if TYPE_CHECKING:
     from recsys.vision.training_loop import OnEpoch
@@ -255,13 +256,14 @@ def _evaluate(
     correct = probabilities[held_out].argmax(axis=1) == truth[held_out]
     threshold = threshold_for(confidence, correct, precision, groups=data.groups[held_out])
     is_head = recipe.network is None
+    network = None if picture.model is None else TrainedNetwork.of(picture.model)
     model = LabelModel(
         version,
         data.labels,
         calibration,
         threshold,
-        head=picture.model if is_head else None,
-        network=None if is_head else picture.model,
+        head=network if is_head else None,
+        network=None if is_head else network,
         text=text.model,
     )
     evaluated = set(truth[held_out].tolist())

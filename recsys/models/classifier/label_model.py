@@ -18,16 +18,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.core.errors import TrainingError
+from recsys.core.errors import TrainingError, WeightsError
 from recsys.models.classifier.calibration import Calibration, evidence
 from recsys.models.text_model import TextModel, Texts, has_text
 from recsys.vision.loading import pictures
+from recsys.vision.trained_network import TrainedNetwork
 
-DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, WeightsError)
 """Exceptions that reading a damaged model raises, depending on the damaged file."""
 
-BATCH_SIZE = 8
-"""Pictures per batch of a network; larger batches are no faster on 2 cores, see `recsys.vision.backbones`."""
+FEATURES_PER_BATCH = 4_096
+SIDE = 256
+"""Side of a squared picture, pixels."""
+MIN_PROBABILITY = 1e-12
+"""Lower bound of a probability before its logarithm is taken."""
 
 PictureInputs = NDArray[np.float32] | Sequence[bytes]
 """Inputs of the picture model: unit features (m, d) of a head, or m squared pictures as JPEG bytes of a network."""
@@ -42,9 +46,8 @@ class LabelModel:
         labels: names of the k labels, in the order of the scores.
         calibration: calibration of the scores.
         threshold: lowest confidence that fills a label; None if no confidence is enough.
-        head: Keras model from features (n, d) to scores (n, k); None with a network, or without pictures.
-        network: Keras model from pictures (n, s, s, 3) uint8 to probabilities (n, k); None with a head, or without
-            pictures.
+        head: from features (n, d) to scores (n, k); None with a network, or without pictures.
+        network: from pictures (n, h, w, 3) uint8 to probabilities (n, k); None with a head, or without pictures.
         text: text model; None if the recipe has none, or no product has a name or brand.
     """
 
@@ -52,8 +55,8 @@ class LabelModel:
     labels: tuple[str, ...]
     calibration: Calibration
     threshold: float | None
-    head: Any = None
-    network: Any = None
+    head: TrainedNetwork | None = None
+    network: TrainedNetwork | None = None
     text: TextModel | None = None
 
     def predict(
@@ -75,16 +78,16 @@ class LabelModel:
             return None
         scores = np.full((len(has_picture), len(self.labels)), np.nan, np.float32)
         if has_picture.any() and self.network is not None:
-            scores[has_picture] = self._network_logits(inputs)
-        elif has_picture.any():
-            scores[has_picture] = np.asarray(self.head(inputs))
+            scores[has_picture] = self._network_logits(self.network, inputs)
+        elif has_picture.any() and self.head is not None:
+            scores[has_picture] = self.head(np.asarray(inputs, np.float32), FEATURES_PER_BATCH)
         return scores
 
-    def _network_logits(self, jpegs: Any) -> NDArray[np.float32]:
-        from recsys.models.classifier.network import logits
-
-        load = pictures(jpegs, self.network.input_shape[1])
-        return logits(self.network, load, np.arange(len(jpegs)), BATCH_SIZE)
+    @staticmethod
+    def _network_logits(network: TrainedNetwork, jpegs: Any) -> NDArray[np.float32]:
+        load = pictures(jpegs, network.model.side or SIDE)
+        probabilities = np.concatenate([network(load(np.array([row]))) for row in range(len(jpegs))])
+        return np.log(np.maximum(probabilities, MIN_PROBABILITY))
 
     def _text_scores(self, names: Texts, brands: Texts) -> NDArray[np.float32] | None:
         """Return (n, k) scores, NaN in rows without text; None without a text model."""
@@ -98,12 +101,9 @@ class LabelModel:
         """Write the model to a folder, which is created if missing."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.head is not None:
-            self.head.save(folder / "head.keras")
+            self.head.save(folder, "head")
         if self.network is not None:
-            import keras
-
-            # A new model around the same layers: the trained one would save its optimizer, which is larger.
-            keras.Model(self.network.inputs, self.network.outputs).save(folder / "network.keras")
+            self.network.save(folder, "network")
         if self.text is not None:
             self.text.save(folder / "text")
         metadata = {
@@ -142,16 +142,10 @@ class LabelModel:
             labels=tuple(metadata["labels"]),
             calibration=Calibration.from_dict(metadata["calibration"]),
             threshold=metadata["threshold"],
-            head=_load_keras(folder / "head.keras") if sees == "features" else None,
-            network=_load_keras(folder / "network.keras") if sees == "pictures" else None,
+            head=TrainedNetwork.load(folder, "head") if sees == "features" else None,
+            network=TrainedNetwork.load(folder, "network") if sees == "pictures" else None,
             text=TextModel.load(folder / "text") if has_text_model else None,
         )
-
-
-def _load_keras(file: Path) -> Any:
-    import keras
-
-    return keras.models.load_model(file, compile=False)
 
 
 def prediction_table(

@@ -9,14 +9,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.models.classifier.label_model import MIN_PROBABILITY
 from recsys.vision.loading import Load
 from recsys.vision.training_loop import outputs
 
 if TYPE_CHECKING:
     from recsys.models.classifier.recipe import Recipe
-
-MIN_PROBABILITY = 1e-12
-"""Lower bound of a probability before its logarithm is taken."""
 
 
 def build_classifier(

@@ -4,37 +4,41 @@ embedder = Embedder.load(folder)
 embedder.embed_features(features, histograms)   features and histograms of the store  →  (n, e) float32, unit length
 embedder.embed_pictures(images)                 (n, h, w, 3) uint8 RGB                →  the same
 
-A head is a small file and refers to its backbone by name; saved `whole`, it includes the backbone.
+Vectors are computed by ONNX Runtime. A head is a small file and refers to its backbone by name; saved `whole`, it
+includes the backbone. The Keras model is saved beside the ONNX model that was made of it.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Colour, Configuration
-from recsys.core.errors import TrainingError
+from recsys.core.errors import TrainingError, WeightsError
+from recsys.vision import backbones
 from recsys.vision.colour import histogram
-from recsys.vision.prediction import predict_in_batches
+from recsys.vision.trained_network import TrainedNetwork
+
+if TYPE_CHECKING:
+    import keras
 
 SAVED_ATTRIBUTES = ("version", "sees", "size", "backbone", "colour", "colour_weight")
 """Attributes in the JSON file beside the model."""
 
-DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile)
+MODEL, BACKBONE = "model", "backbone"
+"""Names of the networks' files, without their suffixes."""
+
+DAMAGED = (OSError, ValueError, LookupError, TypeError, WeightsError)
 """Exceptions that reading a damaged embedding raises."""
 
 POWER = 0.25
 """Exponent applied to a histogram's bins in the inputs of a head."""
 FEATURES_PER_BATCH = 4_096
-PICTURES_PER_BATCH = 8
-"""As fast as larger batches on 2 cores, see `recsys.vision.backbones`."""
 
 
 def head_inputs(
@@ -69,7 +73,7 @@ class Embedder:
         backbone: for a head, name, weights and input_size of the backbone of its features; for a network, input_size.
         colour: for a head, section `colour` of the configuration of its histograms.
         colour_weight: weight of the histograms, see `head_inputs`.
-        model: the Keras model.
+        model: the network, from features (n, d) or pictures (n, h, w, 3) uint8 to vectors (n, e).
     """
 
     version: str
@@ -78,21 +82,22 @@ class Embedder:
     backbone: dict[str, Any]
     colour: dict[str, Any]
     colour_weight: float
-    model: Any
-    _backbone_model: Any = field(default=None, repr=False)
+    model: TrainedNetwork
+    _backbone: TrainedNetwork | None = field(default=None, repr=False)
 
     @classmethod
-    def of_head(cls, version: str, model: Any, configuration: Configuration, colour_weight: float) -> Embedder:
+    def of_head(cls, version: str, model: keras.Model, configuration: Configuration, colour_weight: float) -> Embedder:
         """Return the embedder of a trained head and the configured backbone and histograms."""
         backbone = configuration.backbone.model_dump(include={"name", "weights", "input_size"})
         colour = configuration.colour.model_dump()
-        return cls(version, "features", model.output_shape[1], backbone, colour, colour_weight, model)
+        size = model.output_shape[1]
+        return cls(version, "features", size, backbone, colour, colour_weight, TrainedNetwork.of(model))
 
     @classmethod
-    def of_network(cls, version: str, model: Any) -> Embedder:
+    def of_network(cls, version: str, model: keras.Model) -> Embedder:
         """Return the embedder of a trained network, whose only inputs are pictures."""
-        size = {"input_size": model.input_shape[1]}
-        return cls(version, "pictures", model.output_shape[1], size, {}, 0.0, model)
+        backbone = {"input_size": model.input_shape[1]}
+        return cls(version, "pictures", model.output_shape[1], backbone, {}, 0.0, TrainedNetwork.of(model))
 
     def embed_features(self, features: NDArray[np.float32], histograms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the embeddings (n, e) float32, rows of unit length, of features and histograms.
@@ -113,7 +118,7 @@ class Embedder:
                 f"{inputs.shape[1]}: the configured backbone is not {self.backbone['name']}, or the histograms have "
                 "other bins; train it again"
             )
-        return predict_in_batches(self.model, np.asarray(inputs, np.float32), FEATURES_PER_BATCH)
+        return self.model(np.asarray(inputs, np.float32), FEATURES_PER_BATCH)
 
     def embed_pictures(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the embeddings (n, e) float32, rows of unit length, of squared RGB pictures (n, h, w, 3) uint8.
@@ -122,32 +127,21 @@ class Embedder:
             WeightsError: the weights of a head's backbone are not available.
         """
         if self.sees != "features":
-            return predict_in_batches(self._resizing_model, images, PICTURES_PER_BATCH)
-        features = predict_in_batches(self.backbone_model, images, PICTURES_PER_BATCH)
+            return self.model(images)
         settings = Colour.model_validate(self.colour)
-        return self.embed_features(features, np.stack([histogram(image, settings) for image in images]))
+        histograms = np.stack([histogram(image, settings) for image in images])
+        return self.embed_features(self.backbone_network(images), histograms)
 
     @property
-    def backbone_model(self) -> Any:
-        """Return the Keras model from pictures (n, h, w, 3), preprocessing inside, to a head's features (n, d).
+    def backbone_network(self) -> TrainedNetwork:
+        """The network from pictures (n, h, w, 3) uint8 to a head's features (n, d).
 
         Raises:
             WeightsError: its weights are not available.
         """
-        if self._backbone_model is None:
-            from recsys.vision.backbones import FeatureExtractor
-
-            self._backbone_model = FeatureExtractor(**self.backbone).model
-        return self._backbone_model
-
-    @functools.cached_property
-    def _resizing_model(self) -> Any:
-        """Return the network with a layer before it that resizes pictures (n, h, w, 3) to its input size."""
-        import keras
-
-        images = keras.Input((None, None, 3), name="image")
-        side = self.backbone["input_size"]
-        return keras.Model(images, self.model(keras.layers.Resizing(side, side)(images)), name="embedder")
+        if self._backbone is None:
+            self._backbone = TrainedNetwork(backbones.graph(**self.backbone))
+        return self._backbone
 
     def save(self, folder: Path, *, whole: bool = False) -> None:
         """Write the embedder to a folder; create the folder if it does not exist.
@@ -155,14 +149,14 @@ class Embedder:
         Args:
             folder: folder to write to.
             whole: include a head's backbone, so that the folder is complete.
-        """
-        import keras
 
+        Raises:
+            WeightsError: the weights of a head's backbone are not available.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        # a new model, because the trained one includes its optimizer, which is larger than the model
-        keras.Model(self.model.inputs, self.model.outputs).save(folder / "model.keras")
+        self.model.save(folder, MODEL)
         if whole and self.sees == "features":
-            self.backbone_model.save(folder / "backbone.keras")
+            self.backbone_network.save(folder, BACKBONE)
         attributes = {name: getattr(self, name) for name in SAVED_ATTRIBUTES}
         (folder / "embedding.json").write_text(json.dumps(attributes, indent=1), encoding="utf-8")
 
@@ -173,14 +167,11 @@ class Embedder:
         Raises:
             TrainingError: a file is missing or damaged.
         """
-        import keras
-
         try:
             attributes = json.loads((folder / "embedding.json").read_text(encoding="utf-8"))
-            model = keras.models.load_model(folder / "model.keras", compile=False)
-            file = folder / "backbone.keras"
-            backbone = keras.models.load_model(file, compile=False) if file.exists() else None
-            return cls(**attributes, model=model, _backbone_model=backbone)
+            is_whole = any((folder / f"{BACKBONE}{suffix}").exists() for suffix in (".onnx", ".keras"))
+            backbone = TrainedNetwork.load(folder, BACKBONE) if is_whole else None
+            return cls(**attributes, model=TrainedNetwork.load(folder, MODEL), _backbone=backbone)
         except DAMAGED as error:
             reason = " ".join(str(error).split())[:200]
             raise TrainingError(

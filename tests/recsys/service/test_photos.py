@@ -33,7 +33,7 @@ from tests.recsys.service.running_service import (
 def test_a_photo_finds_its_product_and_equals_the_librarys_recommendations(tmp_path: Path) -> None:
     store = fill(tmp_path / "home")
     jpeg = store.read("images", ["jpeg"], among("product_id", ["p6"]))["jpeg"][0].as_py()
-    write_features(store, ["d6"], *features.describe(decode_squared(jpeg)[None], CONFIGURATION))
+    write_features(store, ["d6"], *features.describe(decode_squared(jpeg)[None], CONFIGURATION, store.home))
     photo = tmp_path / "photo"
     photo.write_bytes(jpeg)
     with serving(store.home) as service:

@@ -17,6 +17,7 @@ from recsys.models.classifier.label_model import LabelModel
 from recsys.models.classifier.network import build_classifier
 from recsys.models.classifier.served_model import ServedClassifier
 from recsys.vision.square import encode
+from recsys.vision.trained_network import TrainedNetwork
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -27,7 +28,7 @@ def model() -> LabelModel:
     image = keras.Input((32, 32, 3), name="image")
     network = build_classifier(keras.Model(image, keras.layers.AveragePooling2D(32)(image)), len(COLOURS))
     network.layers[-1].set_weights([np.eye(3) / 50, np.zeros(3)])
-    return LabelModel("v", tuple(COLOURS), Calibration((1 / 3,) * 3), 0.9, network=network)
+    return LabelModel("v", tuple(COLOURS), Calibration((1 / 3,) * 3), 0.9, network=TrainedNetwork.of(network))
 
 
 @pytest.fixture(scope="module")

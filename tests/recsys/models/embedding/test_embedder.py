@@ -53,9 +53,9 @@ def test_a_head_sees_colours_by_their_weight() -> None:
 
 
 def test_pictures_have_the_vectors_that_their_features_and_histograms_have(
-    head: Embedder, pictures: np.ndarray
+    head: Embedder, pictures: np.ndarray, tmp_path: Path
 ) -> None:
-    vectors = head.embed_features(*features.describe(pictures, CONFIGURATION))
+    vectors = head.embed_features(*features.describe(pictures, CONFIGURATION, tmp_path))
     assert vectors.shape == (3, 16) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(head.embed_pictures(pictures), vectors, atol=1e-5)
@@ -76,6 +76,14 @@ def test_a_saved_embedder_is_the_same(head: Embedder, tmp_path: Path) -> None:
     assert (again.version, again.sees, again.size, again.backbone) == ("v1", "features", 16, head.backbone)
     assert (again.colour, again.colour_weight) == (head.colour, 0.5)
     np.testing.assert_allclose(again.embed_features(*seen(4)), head.embed_features(*seen(4)), atol=1e-6)
+
+
+def test_an_embedder_of_before_onnx_is_converted_when_it_is_loaded(head: Embedder, tmp_path: Path) -> None:
+    head.save(tmp_path)
+    (tmp_path / "model.onnx").unlink()
+    again = Embedder.load(tmp_path)
+    np.testing.assert_allclose(again.embed_features(*seen(4)), head.embed_features(*seen(4)), atol=1e-6)
+    assert (tmp_path / "model.onnx").is_file()
 
 
 NO_WEIGHTS = """
@@ -128,12 +136,13 @@ def test_features_of_another_backbone_are_refused(head: Embedder) -> None:
         head.embed_features(np.zeros((2, 2048), np.float32), seen(2)[1])
 
 
-@pytest.mark.parametrize("file", ["embedding.json", "model.keras"])
+@pytest.mark.parametrize("file", ["embedding.json", "model.onnx"])
 @pytest.mark.parametrize("content", [None, b"", b"{}"])
 def test_a_damaged_or_missing_embedder_is_an_error(
     head: Embedder, tmp_path: Path, file: str, content: bytes | None
 ) -> None:
     head.save(tmp_path)
+    (tmp_path / "model.keras").unlink()
     (tmp_path / file).unlink() if content is None else (tmp_path / file).write_bytes(content)
     with pytest.raises(TrainingError, match="damaged or missing"):
         Embedder.load(tmp_path)

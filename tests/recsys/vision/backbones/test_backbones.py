@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -10,7 +9,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
 import numpy as np
+import onnxruntime
 import pytest
 
 from recsys.core.errors import ConfigurationError, WeightsError
@@ -59,9 +60,11 @@ def test_features_are_the_pooled_and_normalised_map_of_the_backbone(
 def test_a_feature_does_not_depend_on_the_other_images_of_the_call(
     extractor: backbones.FeatureExtractor, images: np.ndarray
 ) -> None:
-    together = extractor(images)
+    single = backbones.FeatureExtractor("efficientnet_lite0", input_size=SIDE)
+    together = single(images)
     for count in (1, 2, 3, 5):
-        np.testing.assert_allclose(extractor(images[:count]), together[:count], atol=1e-5)
+        np.testing.assert_array_equal(single(images[:count]), together[:count])
+    np.testing.assert_allclose(extractor(images), together, atol=1e-5)  # in batches of 4
     assert np.abs(together[0] - together[1]).max() > 0.01
 
 
@@ -109,7 +112,7 @@ def test_the_version_changes_with_size_weights_and_code(tmp_path: Path, monkeypa
 
 def test_an_unknown_backbone_is_an_error_that_lists_the_known_ones() -> None:
     for function in (backbones.build, backbones.version, backbones.FeatureExtractor):
-        with pytest.raises(ConfigurationError, match=r"backbone\.name.*vgg16.*efficientnet_lite0 and resnet50"):
+        with pytest.raises(ConfigurationError, match=r"backbone\.name.*vgg16.*efficientnet_lite0, .*resnet50"):
             function("vgg16")
 
 
@@ -119,25 +122,34 @@ def test_missing_weights_are_never_replaced_by_random_ones(tmp_path: Path) -> No
             function("resnet50", str(tmp_path / "absent.h5"))
 
 
-def test_computing_a_version_imports_no_keras() -> None:
+def test_features_are_computed_without_keras() -> None:
     completed = python(
-        "import sys; from recsys.vision import backbones; backbones.version('efficientnet_lite0');"
+        "import sys, numpy as np; from recsys.vision import backbones; backbones.version('efficientnet_lite0');"
+        "backbones.FeatureExtractor('efficientnet_lite0')(np.zeros((2, 256, 256, 3), np.uint8));"
         "print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
     )
     assert (completed.stdout, completed.stderr) == ("[]\n", "")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
-def test_the_jax_backend_gives_the_same_features(
-    extractor: backbones.FeatureExtractor, images: np.ndarray, tmp_path: Path
-) -> None:
-    np.save(tmp_path / "images.npy", images)
+def test_keras_weights_are_converted_once_per_folder(images: np.ndarray, tmp_path: Path) -> None:
+    weights = tmp_path / "resnet50.weights.h5"
+    model = backbones.build("resnet50", None, 64)
+    model.save_weights(weights)
+    folder = tmp_path / "home" / "backbones"
+    extractor = backbones.FeatureExtractor("resnet50", str(weights), 64, folder=folder)
+    pooled = model.predict_on_batch(keras.ops.image.resize(images.astype(np.float32), (64, 64))).mean(axis=(1, 2))
+    np.testing.assert_allclose(extractor(images), pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-4)
+    assert [file.name for file in folder.iterdir()] == [f"{extractor.version}.onnx"]
     completed = python(
-        "import sys, numpy as np; from recsys.vision import backbones\n"
-        f"extractor = backbones.FeatureExtractor('efficientnet_lite0', input_size={SIDE}, batch_size=4)\n"
-        f"np.save(r'{tmp_path}/features.npy', extractor(np.load(r'{tmp_path}/images.npy')))\n"
-        "print('tensorflow' in sys.modules)\n",
-        KERAS_BACKEND="jax",
+        "import sys, numpy as np; from pathlib import Path; from recsys.vision import backbones\n"
+        f"extract = backbones.FeatureExtractor('resnet50', r'{weights}', 64, folder=Path(r'{folder}'))\n"
+        "print(extract(np.zeros((1, 64, 64, 3), np.uint8)).shape, 'keras' in sys.modules)"
     )
-    assert completed.stdout == "False\n", completed.stderr
-    np.testing.assert_allclose(np.load(tmp_path / "features.npy"), extractor(images), atol=1e-3)
+    assert completed.stdout == "(1, 2048) False\n", completed.stderr
+
+
+def test_a_device_that_is_not_available_is_an_error_with_the_remedy() -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("a GPU is available")
+    with pytest.raises(ConfigurationError, match=r"backbone\.device is cuda.*onnxruntime-gpu"):
+        backbones.FeatureExtractor("efficientnet_lite0", device="cuda")

@@ -1,4 +1,4 @@
-"""The Keras port of EfficientNet-Lite0 computes the features of the reference implementation."""
+"""The Keras port and the ONNX graph of EfficientNet-Lite compute the features of the reference implementation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 
 from recsys.core.errors import WeightsError
 from recsys.vision import backbones
-from recsys.vision.backbones.efficientnet_lite0 import load_state_dict
+from recsys.vision.backbones.efficientnet_lite import load_state_dict
+from recsys.vision.backbones.efficientnet_lite_graph import build_graph
 from recsys.vision.backbones.torch_pickle import read_state_dict
 from recsys.vision.backbones.weights import locate
+from recsys.vision.onnx_model import OnnxModel
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +43,29 @@ def test_features_and_logits_equal_the_reference_implementation(shared_data: Pat
         assert np.linalg.norm(actual - expected) < 1e-3 * np.linalg.norm(expected)
         assert np.abs(actual - expected).max() < 1e-3 * np.abs(expected).max()
     assert (logits.argmax(axis=1) == reference["logits"].argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
+def test_the_graph_computes_the_features_of_the_keras_network(name: str) -> None:
+    model = backbones.build(name, input_size=128)
+    images = np.random.default_rng(3).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
+    pooled = model.predict_on_batch(images).mean(axis=(1, 2))
+    expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(OnnxModel(backbones.graph(name, input_size=128))(images), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("efficientnet_lite1", 5_416_680), ("efficientnet_lite2", 6_092_072)])
+def test_every_tensor_of_the_larger_networks_is_used(name: str, parameters: int) -> None:
+    """The published sizes, 5.4 and 6.1 million, with the top that is left out."""
+    state = read_state_dict(locate(name, "imagenet"))
+    top = state["_fc.weight"].size + state["_fc.bias"].size
+    model = backbones.build(name, weights=None, input_size=64)
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert trainable + top == parameters
+    assert (
+        trainable
+        == sum(tensor.size for key, tensor in state.items() if "running" not in key and "num_batches" not in key) - top
+    )
 
 
 def test_features_of_a_synthetic_image_equal_those_recorded_when_the_reference_agreed(model: keras.Model) -> None:
@@ -84,8 +109,13 @@ def test_weights_of_another_network_are_refused(model: keras.Model) -> None:
     wrong_shape = {**state, "_conv_stem.weight": np.zeros((32, 3, 5, 5), np.float32)}
     incomplete = {name: tensor for name, tensor in state.items() if name != "_blocks.7._bn1.running_var"}
     for state_dict in (wrong_shape, incomplete):
-        with pytest.raises(WeightsError, match=r"other\.pth: not weights of EfficientNet-Lite0"):
+        with pytest.raises(WeightsError, match=r"other\.pth: not weights of efficientnet_lite0"):
             load_state_dict(model, state_dict, source="other.pth")
+
+
+def test_the_graph_refuses_weights_of_another_network() -> None:
+    with pytest.raises(WeightsError, match=r"not weights of efficientnet_lite2: .* is missing or has a wrong shape"):
+        build_graph("efficientnet_lite2", locate("efficientnet_lite0", "imagenet"), 64)
 
 
 def test_a_damaged_keras_file_is_a_one_line_error_with_its_name(tmp_path: Path) -> None:

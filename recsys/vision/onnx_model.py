@@ -1,0 +1,94 @@
+"""Run models with ONNX Runtime, which starts at once and needs no TensorFlow.
+
+model = OnnxModel(path)
+model(pictures)             # (n, h, w, 3) uint8  →  (n, d) float32
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.core.errors import ConfigurationError, WeightsError
+
+Device = Literal["auto", "cpu", "cuda"]
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""ONNX Runtime's name of each device."""
+ERRORS_ONLY = 3
+"""Lowest severity of ONNX Runtime's messages that is printed."""
+
+
+class OnnxModel:
+    """A model with one input and one output. It may be called from several threads.
+
+    Attributes:
+        input_shape: shape of the input; None for a dimension of any size.
+        output_shape: shape of the output, likewise.
+        side: side to which the model resizes pictures, pixels; None if it does not say so.
+    """
+
+    def __init__(self, source: Path | bytes, device: Device = "auto") -> None:
+        """Load a model.
+
+        Args:
+            source: path or content of an ONNX file.
+            device: where it runs; `auto` is a GPU if the installed ONNX Runtime can use one.
+
+        Raises:
+            ConfigurationError: the device is not available.
+            WeightsError: the file is missing, damaged, or no model with one input and one output.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+        options.log_severity_level = ERRORS_ONLY
+        providers = _providers(device)
+        content = source if isinstance(source, bytes) else str(source)
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=providers)
+        except Exception as error:  # ONNX Runtime has an exception class of its own for each cause
+            name = "the ONNX model" if isinstance(source, bytes) else source
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"{name}: not a model that ONNX Runtime can load ({reason})") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            count = f"{len(inputs)} inputs and {len(outputs)} outputs"
+            raise WeightsError(f"{source!s:.200}: a model with {count}, not one each")
+        self._input, self._output = inputs[0], outputs[0]
+        self.input_shape, self.output_shape = _shape(self._input), _shape(self._output)
+        side = self._session.get_modelmeta().custom_metadata_map.get("side")
+        self.side = int(side) if side else None
+
+    def __call__(self, inputs: NDArray[Any], batch_size: int = 1) -> NDArray[np.float32]:
+        """Return the outputs (n, ...) float32 of inputs (n, ...).
+
+        Args:
+            batch_size: inputs per run. On a CPU 1 is as fast as more, needs the least memory, and makes each output
+                independent of the other inputs.
+        """
+        if not len(inputs):
+            return np.zeros((0, *(size or 0 for size in self.output_shape[1:])), np.float32)
+        batches = (inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size))
+        return np.concatenate([self._session.run(None, {self._input.name: batch})[0] for batch in batches])
+
+
+def _providers(device: Device) -> list[str]:
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    if device == "cuda" and PROVIDERS["cuda"] not in available:
+        raise ConfigurationError(
+            "backbone.device is cuda, which the installed ONNX Runtime cannot use: install onnxruntime-gpu instead of "
+            "onnxruntime, or set backbone.device to cpu"
+        )
+    names = ["cuda", "cpu"] if device != "cpu" else ["cpu"]
+    return [PROVIDERS[name] for name in names if PROVIDERS[name] in available]
+
+
+def _shape(value: Any) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in value.shape)
