@@ -171,10 +171,10 @@ def amount(cell: Any, decimal: str = ".", currency: str = "") -> Amount | None:
     if stripped.lower() in NO_PRICE:
         return None
     match = _price_pattern(decimal, currency).fullmatch(stripped) if len(stripped) <= LONGEST_PRICE else None
-    if match is None or not (match["whole"] or match["fraction"]):
+    fraction = "" if match is None else (match["fraction"] or "").strip("-–—")
+    if match is None or not (match["whole"] or fraction):
         raise ValueError("not a price")
-    fraction = (match["fraction"] or "0").strip("-–—") or "0"
-    value = float(re.sub(r"\D", "", match["whole"] or "0") + "." + fraction)
+    value = float(re.sub(r"\D", "", match["whole"] or "0") + "." + (fraction or "0"))
     sign = next((match[name] for name in ("before", "after", "between", "last") if match[name]), "")
     is_range = bool(match["from"] or match["upper"])
     if match["upper"]:
