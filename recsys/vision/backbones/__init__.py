@@ -13,6 +13,7 @@ train a network, and to convert Keras weights to ONNX once. `docs/embedding.md` 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -130,34 +131,36 @@ class FeatureExtractor:
             name, weights, input_size: see `build`.
             batch_size: pictures per run; 1 is the fastest on a CPU, a GPU needs more.
             device: see `OnnxModel`.
-            folder: keeps the ONNX models that were converted from Keras's weights; None converts again.
+            folder: keeps the ONNX models, which are made once; None makes one again.
 
         Raises:
             ConfigurationError: the name is unknown, or the device is not available.
             WeightsError: the weights are not available.
         """
         self.version = version(name, weights, input_size)
-        self.content = self._content(name, weights, input_size, folder)
-        self.model = OnnxModel(self.content, device)
+        self.model = OnnxModel(_kept_graph(self.version, name, weights, input_size, folder), device)
         self._batch_size = batch_size
         self._lock = threading.Lock()
-
-    def _content(self, name: str, weights: str, input_size: int, folder: Path | None) -> bytes:
-        """Return the ONNX model, from the folder where it is kept there."""
-        if folder is None or not is_keras(locate(name, weights)):
-            return graph(name, weights, input_size)
-        path = folder / f"{self.version}.onnx"
-        if not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(graph(name, weights, input_size))
-            part.replace(path)
-        return path.read_bytes()
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features (n, c) float32, rows of unit length, of RGB pictures (n, h, w, 3) uint8."""
         with self._lock:
             return self.model(images, self._batch_size)
+
+
+def _kept_graph(version: str, name: str, weights: str, input_size: int, folder: Path | None) -> bytes:
+    """Return the ONNX model, from the folder if it is there, else made and written to the folder."""
+    path = None if folder is None else folder / f"{version}.onnx"
+    if path is not None and path.is_file():
+        return path.read_bytes()
+    content = graph(name, weights, input_size)
+    if path is not None:
+        with contextlib.suppress(OSError):  # a home that is read-only
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            part.write_bytes(content)
+            part.replace(path)
+    return content
 
 
 def _require_known(name: str) -> None:

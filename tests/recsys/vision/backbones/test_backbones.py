@@ -131,7 +131,7 @@ def test_features_are_computed_without_keras() -> None:
     assert (completed.stdout, completed.stderr) == ("[]\n", "")
 
 
-def test_keras_weights_are_converted_once_per_folder(images: np.ndarray, tmp_path: Path) -> None:
+def test_the_onnx_model_is_made_once_per_folder(images: np.ndarray, tmp_path: Path) -> None:
     weights = tmp_path / "resnet50.weights.h5"
     model = backbones.build("resnet50", None, 64)
     model.save_weights(weights)
