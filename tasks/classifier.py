@@ -16,7 +16,7 @@ from recsys.models.classifier import ledger, registry
 from recsys.storage.shards import Shard
 from recsys.storage.store import Store
 from tasks import policy
-from tasks.events import log_epoch
+from tasks.events import log_epoch, training_log
 
 if TYPE_CHECKING:
     from recsys.models.classifier.label_model import LabelModel
@@ -27,7 +27,8 @@ def train_classifier(
     home: str, configuration: Configuration, catalogue_digest: str | None = None
 ) -> registry.Classifier:
     """Train the classifier, unless it was trained with the same examples and recipe before."""
-    classifier = registry.train(Store(home), configuration, log_epoch, str(flow_run.id), catalogue_digest)
+    with training_log():
+        classifier = registry.train(Store(home), configuration, log_epoch, str(flow_run.id), catalogue_digest)
     progress.finish("classifier", f"{classifier.version}, version {classifier.registered} in MLflow")
     threshold = classifier.threshold
     create_markdown_artifact(

@@ -19,7 +19,7 @@ from recsys.storage.shards import Shard
 from recsys.storage.store import Store
 from tasks import events, policy
 from tasks.artifacts import save_table
-from tasks.events import log_epoch
+from tasks.events import log_epoch, training_log
 
 SHOWN_METRICS = ("precision", "map_at_r", "view")
 """Metrics of the scoreboard that the artifact shows; MLflow has all."""
@@ -32,7 +32,8 @@ def train_embedding(home: str, configuration: Configuration, catalogue_digest: s
     Emits the event `challenger.refused` for a new embedding that fails the gate.
     """
     store = Store(home)
-    outcome = promotion.train(store, configuration, log_epoch, str(flow_run.id), catalogue_digest)
+    with training_log():
+        outcome = promotion.train(store, configuration, log_epoch, str(flow_run.id), catalogue_digest)
     model = outcome.model
     progress.finish("embedding", f"{model.version}, version {model.registered} in MLflow")
     progress.note(f"embedding {model.version} {model.reason}" + ("" if outcome.new else " (trained before)"))

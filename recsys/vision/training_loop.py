@@ -11,6 +11,7 @@ Therefore a resumed training ends like an uninterrupted one.
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +22,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.core.device import training_device
 from recsys.core.errors import TrainingError
 from recsys.vision.loading import Load
+
+log = logging.getLogger(__name__)
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 """Called with the epoch, from 1, and its figures: loss, the compiled metrics and, if there is validation data, the same
@@ -67,7 +71,7 @@ def fit(
     """Train a compiled model in place, from the folder's checkpoint if there is one, and return its figures.
 
     A checkpoint holds weights, optimizer state and the figures so far. It is replaced atomically, so that a kill at any
-    time leaves a complete one.
+    time leaves a complete one. The device is logged before the first step, which compiles the network for minutes.
 
     Args:
         checkpoint_folder: folder of this training only; created if it does not exist.
@@ -77,6 +81,7 @@ def fit(
     Raises:
         TrainingError: `diagnose` raises it, or the checkpoint is of another network.
     """
+    log.info("training on %s", training_device())
     checkpoint = checkpoint_folder / "checkpoint.npz"
     history = _restore(model, checkpoint)
     batches.first_epoch = len(history)

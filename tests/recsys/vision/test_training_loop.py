@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from recsys.core.device import training_device
 from recsys.core.errors import TrainingError
 from recsys.vision.training_loop import Batches, History, fit, outputs, precision, set_state, state
 
@@ -168,3 +169,12 @@ def test_a_precision_is_of_the_layers_built_within() -> None:
     with precision("mixed_bfloat16"):
         assert keras.layers.Dense(1).compute_dtype == "bfloat16"
     assert keras.layers.Dense(1).compute_dtype == "float32"
+
+
+def test_the_device_is_logged_before_the_first_epoch(
+    model: keras.Model, inputs: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "recsys.vision.training_loop")
+    logged: list[str] = []
+    train(model, batches(inputs), tmp_path, on_epoch=lambda epoch, _: logged.append(f"{epoch}: {caplog.messages}"))
+    assert logged[0] == f"1: {[f'training on {training_device()}']}"
