@@ -39,7 +39,8 @@ class EvaluationSet:
 
     Attributes:
         frame: one row per picture, see `recsys.evaluation.retrieval_metrics.compute_metrics`, with the additional
-            columns image_digest, name, label (None where there is none), price (NaN where unknown).
+            columns image_digest, name, label (None where there is none), price (NaN where unknown). `attrs["digest"]`
+            identifies the pictures, their categories and the split, see `training_set`.
         histograms: (n, bins) float32 that sum to 1.
         models: by name, (n, d) float32 of unit length.
     """
@@ -142,13 +143,15 @@ def _decoded(store: Store, digests: Sequence[str], mode: int) -> Iterator[NDArra
 
 def _read_frame(store: Store, configuration: Configuration) -> pd.DataFrame:
     """Return the frame of the evaluation set, see `EvaluationSet.frame`."""
-    frame = training_set(store, configuration)
-    frame = frame.merge(active_products(store, ["product_id", "name", "price"]), on="product_id", how="left")
+    rows = training_set(store, configuration)
+    frame = rows.merge(active_products(store, ["product_id", "name", "price"]), on="product_id", how="left")
     first = frame["view"] == 0  # further photos of a product must not count in its label's quantiles
     levels = pd.Series(price_levels(frame["price"][first], frame["label"][first], configuration.price))
     known = levels.where(levels != configuration.price.neutral_level)
     level_of = dict(zip(frame["product_id"][first], known, strict=True))
-    return frame.assign(price_level=frame["product_id"].map(level_of).astype(np.float64))
+    frame = frame.assign(price_level=frame["product_id"].map(level_of).astype(np.float64))
+    frame.attrs["digest"] = rows.attrs["digest"]  # a merge drops it
+    return frame
 
 
 SEED = 12_345

@@ -1,5 +1,6 @@
 """Record the training of an embedding in MLflow: scoreboard, gate, pictures and the registered model."""
 
+import contextlib
 import tempfile
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,20 +9,23 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.data.pandas_dataset import from_pandas
+from mlflow.data.pandas_dataset import PandasDataset, from_pandas
+from mlflow.exceptions import MlflowException
 
 from recsys.core.configuration import Configuration
 from recsys.evaluation.evaluation_set import read_pictures
 from recsys.evaluation.training_pictures import training_pictures
-from recsys.lifecycle.judging import CHALLENGER, Verdict
+from recsys.lifecycle.judging import CHALLENGER, CHAMPION, Verdict
 from recsys.models.embedding import served_model
 from recsys.models.embedding.embedder import Embedder
 from recsys.models.embedding.recipe import Recipe
-from recsys.models.embedding.serving import REGISTERED
+from recsys.models.embedding.serving import REGISTERED, Model
 from recsys.models.training_run import TAG_VERSION, TrainingRun, training_parameters, training_run
 from recsys.storage.store import Store
 
 TAG_GATE = "recsys.gate"
+HELD_OUT = "held-out products"
+"""Name of the evaluation set in MLflow."""
 
 
 @contextmanager
@@ -50,9 +54,7 @@ def embedding_run(
         "data.products": rows["product_id"].nunique(),
         "data.held_out": int(rows["held_out"].sum()),
     }
-    # MLflow records the digest and the schema of a data set, not its content.
-    columns = ["product_id", "image_digest", "held_out"]
-    dataset = from_pandas(rows[columns], name="pictures", digest=rows.attrs["digest"][:32])
+    dataset = _dataset(rows, "pictures")
     with training_run(
         home,
         REGISTERED,
@@ -67,9 +69,14 @@ def embedding_run(
 
 
 def log_verdict(
-    run: TrainingRun, store: Store, configuration: Configuration, embedder: Embedder, verdict: Verdict
+    run: TrainingRun,
+    store: Store,
+    configuration: Configuration,
+    embedder: Embedder,
+    verdict: Verdict,
+    champion: Model | None,
 ) -> str:
-    """Log the evaluation of an embedding, register it, and return its version in the registry.
+    """Register an embedding, log its evaluation, and return its version in the registry.
 
     Args:
         run: MLflow run of the training.
@@ -77,7 +84,10 @@ def log_verdict(
         configuration: sections `tsne` and `embedding`.
         embedder: trained embedding.
         verdict: its evaluation.
+        champion: the serving embedding, which was evaluated beside it.
     """
+    number = run.registered_version() or _register(run, store, embedder, verdict)
+    _log_model_metrics(run, verdict, champion)
     decision = verdict.decision
     scores = verdict.board.dropna(subset=["value"]).to_dict("records")
     run.log_metrics({_metric_name(row): row["value"] for row in scores} | {"gate/promoted": float(decision.promoted)})
@@ -88,7 +98,6 @@ def log_verdict(
     pictures = training_pictures(store, configuration, verdict.judged, verdict.metrics, verdict.before, CHALLENGER)
     for name, png in pictures.items():
         run.log_picture(name, png)
-    number = run.registered_version() or _register(run, store, embedder, verdict)
     run.client.set_model_version_tag(REGISTERED, number, TAG_VERSION, embedder.version)
     run.client.set_model_version_tag(REGISTERED, number, TAG_GATE, decision.reason)
     return number
@@ -116,6 +125,36 @@ def _packages() -> list[str]:
         *("mlflow", "numpy", "pydantic", "pydantic-settings", "opencv-python-headless", "pillow", "simplejpeg"),
         *("keras", keras.backend.backend()),
     ]
+
+
+def _dataset(rows: pd.DataFrame, name: str) -> PandasDataset:
+    """Return the MLflow data set of a training set or evaluation set; MLflow records no content of it."""
+    columns = ["product_id", "image_digest", "held_out"]
+    return from_pandas(rows[columns], name=name, digest=rows.attrs["digest"][:32])
+
+
+def _log_model_metrics(run: TrainingRun, verdict: Verdict, champion: Model | None) -> None:
+    """Link the metrics of challenger and champion to their models in MLflow, and both to the same evaluation set."""
+    frame = verdict.judged.frame
+    dataset = _dataset(frame[frame["held_out"]], HELD_OUT)
+    mlflow.log_input(dataset, context="evaluation")
+    run.log_model_metrics(_metrics_of(verdict.board, CHALLENGER), dataset)
+    if champion is not None:
+        with contextlib.suppress(MlflowException):  # its run may have been deleted in the MLflow UI
+            run.log_model_metrics(_metrics_of(verdict.board, CHAMPION), dataset, champion.run_id)
+
+
+def _metrics_of(board: pd.DataFrame, model: str) -> dict[str, float]:
+    """Return the metrics of one model of a scoreboard by the names that they have in MLflow's list of models.
+
+    The level is last, as in `precision_at_5/level_3`, because the MLflow UI groups metrics by what precedes the slash.
+    """
+    metrics = {}
+    for row in board[board["model"] == model].dropna(subset=["value"]).to_dict("records"):
+        rank = f"_at_{row['k']}" if row["k"] else ""
+        level = f"/level_{row['level']}" if row["level"] else ""
+        metrics[f"{row['metric']}{rank}{level}"] = float(row["value"])
+    return metrics
 
 
 def _metric_name(row: Mapping[Hashable, Any]) -> str:

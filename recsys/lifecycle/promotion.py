@@ -127,7 +127,7 @@ def _train_and_judge(
         verdict = judge_challenger(store, configuration, recipe, rows, version, against, folder / "checkpoints")
         verdict.board.to_csv(folder / SCOREBOARD, index=False)
         verdict.decision.table.to_csv(folder / GATE, index=False)
-        registered = log_verdict(run, store, configuration, embedder, verdict)
+        registered = log_verdict(run, store, configuration, embedder, verdict, against.model)
         model = Model(
             version=version,
             recipe=configuration.embedding.recipe,

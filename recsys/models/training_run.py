@@ -1,6 +1,7 @@
 """Record the training of a model in MLflow: one run per training, also after an interruption, and the model."""
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +14,10 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.entities import Metric, Param
+from mlflow.data.dataset import Dataset
+from mlflow.entities import LoggedModel, LoggedModelStatus, Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 import recsys
 from recsys.core.configuration import Configuration, flatten
@@ -37,11 +40,13 @@ class TrainingRun:
 
     Attributes:
         client: client of the home's MLflow store.
+        experiment_id: id of the experiment.
         run_id: id of the run.
         model_name: name of the registered model.
     """
 
     client: mlflow.MlflowClient
+    experiment_id: str
     run_id: str
     model_name: str
 
@@ -55,6 +60,25 @@ class TrainingRun:
         entities = [Metric(name, float(value), timestamp, step) for name, value in metrics.items()]
         for start in range(0, len(entities), METRICS_PER_REQUEST):
             self.client.log_batch(self.run_id, entities[start : start + METRICS_PER_REQUEST])
+
+    def log_model_metrics(self, metrics: Mapping[str, float], dataset: Dataset, run_id: str | None = None) -> None:
+        """Link the metrics of a logged model to it and to the data set that they were computed on.
+
+        The model's page and the experiment's list of models show them, and its run has them too. Metrics that the
+        model has for this data set are not logged again. A model that was deleted in MLflow gets none.
+
+        Args:
+            metrics: by name.
+            dataset: name and digest identify it.
+            run_id: run that logged the model; by default this run.
+        """
+        model = self.logged_model(run_id or self.run_id)
+        if model is None:
+            return
+        stored = {metric.key for metric in model.metrics or () if metric.dataset_digest == dataset.digest}
+        missing = {name: value for name, value in metrics.items() if name not in stored}
+        if missing:
+            mlflow.log_metrics(missing, run_id=model.source_run_id, model_id=model.model_id, dataset=dataset)
 
     def log_table(self, table: pd.DataFrame, file: str, *, index: bool = False) -> None:
         """Log a table as a CSV file."""
@@ -74,8 +98,15 @@ class TrainingRun:
         versions = self.client.search_model_versions(query)
         return str(versions[0].version) if versions else None
 
+    def logged_model(self, run_id: str) -> LoggedModel | None:
+        """Return the complete model that a run logged; None where there is none."""
+        models = self._logged_models(run_id)
+        return next((model for model in models if model.status == LoggedModelStatus.READY), None)
+
     def register_model(self, description: str, packages: Sequence[str], **model: Any) -> str:
         """Log a model, register it, and return its version in the registry.
+
+        A model that this run logged completely before it was interrupted is not logged again.
 
         Args:
             description: description of the registered model, used when it is created.
@@ -83,19 +114,30 @@ class TrainingRun:
                 with the model.
             model: further arguments of `mlflow.pyfunc.log_model`.
         """
-        logged = mlflow.pyfunc.log_model(
-            name=self.model_name,
-            pip_requirements=[f"{package}=={installed_version(package)}" for package in packages],
-            code_paths=[str(Path(recsys.__file__).parent)],
-            **model,
-        )
+        logged = self.logged_model(self.run_id)
+        if logged is None:
+            for incomplete in self._logged_models(self.run_id):
+                self.client.delete_logged_model(incomplete.model_id)
+            logged = mlflow.pyfunc.log_model(
+                name=self.model_name,
+                pip_requirements=[f"{package}=={installed_version(package)}" for package in packages],
+                code_paths=[str(Path(recsys.__file__).parent)],
+                **model,
+            )
         # Not by log_model's `registered_model_name`, which prints.
         with contextlib.suppress(MlflowException):
             self.client.create_registered_model(self.model_name, description=description)
         version = self.client.create_model_version(
             self.model_name, logged.model_uri, self.run_id, model_id=logged.model_id
         )
+        # The list of models shows the version; a server sets this tag itself, a local store does not.
+        versions = [{"name": self.model_name, "version": version.version}]
+        self.client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
         return str(version.version)
+
+    def _logged_models(self, run_id: str) -> list[LoggedModel]:
+        """Return the models that a run logged, the latest first."""
+        return list(self.client.search_logged_models([self.experiment_id], f"source_run_id = '{run_id}'"))
 
 
 def training_parameters(
@@ -155,7 +197,7 @@ def training_run(
             client.set_tag(run_id, tag, value)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with current_store(home), mlflow.start_run(run_id=run_id):
-        yield TrainingRun(client, run_id, model_name)
+        yield TrainingRun(client, experiment_id, run_id, model_name)
 
 
 def finish_run(home: Path, model_name: str, run_id: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.data.pandas_dataset import from_pandas
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
@@ -26,6 +27,8 @@ from recsys.vision.square import decode_squared
 MODEL_NAME = "category-classifier"
 """Name of the MLflow experiment and of the registered model."""
 CHAMPION = "champion"
+LABELLED = "labelled products"
+"""Name of the evaluation set in MLflow: each product is predicted by a model that was not trained on it."""
 LABELS_NAMED = 8
 """Number of labels that a sentence names, at most."""
 MISTAKES_LOGGED = 200
@@ -81,12 +84,12 @@ def log_fitted(
         fitted: result of the training.
         model_folder: folder of the saved model.
     """
-    _log_metrics(run, pictures, fitted)
+    version = run.registered_version() or _register(run, rows, pictures, fitted.model, model_folder)
+    _log_metrics(run, rows, pictures, fitted)
     _log_reports(run, fitted)
     _log_mistakes(run, store, rows, fitted.predictions)
     if fitted.unevaluated:
         run.set_note(note_on_unevaluated(fitted.unevaluated))
-    version = run.registered_version() or _register(run, rows, pictures, fitted.model, model_folder)
     run.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     return version
 
@@ -115,7 +118,8 @@ def worst_mistakes(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFram
     return table.sort_values("confidence", ascending=False).head(MISTAKES_LOGGED)
 
 
-def _log_metrics(run: TrainingRun, pictures: Pictures, fitted: Fitted) -> None:
+def _log_metrics(run: TrainingRun, rows: pd.DataFrame, pictures: Pictures, fitted: Fitted) -> None:
+    """Log the metrics of the cross-validation, linked to the logged model and to the products."""
     metrics: dict[str, float] = {}
     for evidence, report in fitted.reports.items():
         metrics[f"{evidence}/accuracy"] = report.accuracy
@@ -128,7 +132,9 @@ def _log_metrics(run: TrainingRun, pictures: Pictures, fitted: Fitted) -> None:
     if fitted.model.threshold is not None:
         metrics["threshold"] = fitted.model.threshold
         metrics["precision_at_threshold"] = fitted.coverage.precision
-    run.log_metrics(metrics)
+    dataset = from_pandas(rows[["product_id", "label"]], name=LABELLED, digest=rows.attrs["digest"][:32])
+    mlflow.log_input(dataset, context="evaluation")
+    run.log_model_metrics(metrics, dataset)
 
 
 def _log_reports(run: TrainingRun, fitted: Fitted) -> None:

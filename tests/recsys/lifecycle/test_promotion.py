@@ -35,6 +35,7 @@ WEAK, STRONG = 1, 3
 
 TRAINING = """
 import json, os, signal, sys
+import mlflow
 from recsys.lifecycle import promotion
 from recsys.core.configuration import load
 from recsys.storage import records
@@ -42,11 +43,15 @@ from recsys.storage.store import Store
 
 home, flags, where = sys.argv[1:]
 
-def die(*of):
+def die(*of, **more):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if where == "before it is recorded":
     records.write = die
+if where == "while it is logged":
+    mlflow.MlflowClient.log_model_artifacts = die
+if where == "before it is registered":
+    mlflow.MlflowClient.create_model_version = die
 flags = json.loads(flags)
 on_epoch = lambda epoch, figures: die() if where == "in the second epoch" and epoch == 2 else None
 promotion.train(Store(home), load(None, flags, environ={}), on_epoch)
@@ -102,6 +107,21 @@ def champion_in_mlflow(home: Home) -> str | None:
     client = mlflow.MlflowClient(tracking_uri(home.path))
     aliases = client.get_registered_model(REGISTERED).aliases
     return str(aliases["champion"]) if "champion" in aliases else None
+
+
+def logged_models(home: Home, **search: Any) -> list[Any]:
+    """Return the models of the experiment as the MLflow UI lists them."""
+    client = mlflow.MlflowClient(tracking_uri(home.path))
+    experiment = client.get_experiment_by_name(REGISTERED)
+    return list(client.search_logged_models([experiment.experiment_id], **search))
+
+
+def ranked(home: Home, metric: str, digest: str) -> list[str]:
+    """Return the run ids of the models in the order of a metric of the held-out products, the best first."""
+    key = {"field_name": f"metrics.{metric}", "ascending": False}
+    dataset = {"dataset_name": "held-out products", "dataset_digest": digest}
+    models = logged_models(home, order_by=[key | dataset], filter_string=f"metrics.`{metric}` >= 0", datasets=[dataset])
+    return [model.source_run_id for model in models]
 
 
 def train_until_killed(home: Home, recipe: str, where: str) -> None:
@@ -162,6 +182,42 @@ def test_a_training_is_one_mlflow_run_with_scoreboard_gate_pictures_and_a_regist
     kept = {file.path for file in mlflow.MlflowClient(tracking_uri(served.path)).list_artifacts(model.run_id)}
     assert {"scoreboard.csv", "gate.csv", "tsne-before-after.png", "gained.png"} <= kept
     assert champion_in_mlflow(served) == model.registered
+
+
+def test_a_model_in_mlflow_has_its_own_metrics_linked_to_the_held_out_products(served: Home) -> None:
+    (model,), (logged,), (run,) = serving.models(served.path), logged_models(served), runs(served)
+    assert logged.source_run_id == model.run_id and logged.params["recipe.digest"] == model.recipe_digest
+    assert {(metric.dataset_name, metric.dataset_digest) for metric in logged.metrics} == {
+        ("held-out products", model.data_digest)
+    }
+    metrics = {metric.key: metric.value for metric in logged.metrics}
+    ranks, levels = (1, 5, 10), (1, 2)
+    of_levels = [*(f"{name}_at_{k}" for name in ("precision", "recall") for k in ranks), "map_at_r"]
+    assert {f"{name}/level_{level}" for name in of_levels for level in levels} < set(metrics)
+    assert {"colour_at_5", "coverage_at_5", "hubness_at_5"} < set(metrics) and len(metrics) == len(logged.metrics)
+    assert metrics["precision_at_5/level_2"] == run.data.metrics["challenger/level_2_precision_at_5"]
+    evaluation = next(each for each in run.inputs.dataset_inputs if each.dataset.name == "held-out products")
+    assert [tag.value for tag in evaluation.tags] == ["evaluation"]
+    assert json.loads(evaluation.dataset.profile)["num_rows"] == int(run.data.params["data.held_out"])
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": REGISTERED, "version": 1}]
+
+
+def test_mlflow_ranks_the_better_model_first_also_on_a_catalogue_that_grew(home: Home) -> None:
+    (weak,) = serving.models(home.path)
+    home.shop.add(9, 1, 1)
+    strong = promotion.train(home.store, home.strong).model
+    assert strong.data_digest != weak.data_digest and strong.against == weak.version
+    for metric in ("precision_at_5/level_1", "precision_at_5/level_2"):
+        assert ranked(home, metric, strong.data_digest) == [strong.run_id, weak.run_id]
+        assert ranked(home, metric, weak.data_digest) == [weak.run_id]
+
+
+def test_a_training_goes_on_when_the_champions_run_was_deleted_in_mlflow(home: Home) -> None:
+    (weak,) = serving.models(home.path)
+    mlflow.MlflowClient(tracking_uri(home.path)).delete_run(weak.run_id)
+    strong = promotion.train(home.store, home.strong).model
+    assert strong.promoted
+    assert ranked(home, "precision_at_5/level_2", strong.data_digest)[0] == strong.run_id
 
 
 def test_the_same_pictures_and_recipe_train_nothing(served: Home) -> None:
@@ -286,7 +342,16 @@ def test_an_empty_shop_is_an_error(tmp_path: Path) -> None:
         promotion.train(Store(tmp_path / "home"), settings())
 
 
-@pytest.mark.parametrize(("where", "left"), [("in the second epoch", 2), ("before it is recorded", 0)])
+KILLS = [
+    ("in the second epoch", 2),
+    ("while it is logged", 0),
+    ("before it is registered", 0),
+    ("before it is recorded", 0),
+]
+"""Where a training is killed, and the number of epochs that are left."""
+
+
+@pytest.mark.parametrize(("where", "left"), KILLS)
 def test_a_killed_training_resumes_in_its_mlflow_run(home: Home, where: str, left: int) -> None:
     train_until_killed(home, home.strong.embedding.recipe, where)
     assert len(serving.models(home.path)) == 1
@@ -298,6 +363,9 @@ def test_a_killed_training_resumes_in_its_mlflow_run(home: Home, where: str, lef
     client = mlflow.MlflowClient(tracking_uri(home.path))
     assert client.get_run(model.run_id).info.status == "FINISHED"
     assert len(client.search_model_versions(f"name = '{REGISTERED}'")) == 2
+    logged, _ = logged_models(home)
+    assert logged.source_run_id == model.run_id and logged.status == "READY"
+    assert len({metric.key for metric in logged.metrics}) == len(logged.metrics) > 0
     assert not (serving.folder(home.path) / model.version / "checkpoints").exists()
 
 

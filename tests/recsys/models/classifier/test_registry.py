@@ -95,6 +95,11 @@ def test_a_training_is_one_mlflow_run_with_metrics_plots_and_a_registered_model(
     assert {"confusion.png", "reliability.png", "mistakes.csv", "reliability.csv", "both", "text", "picture"} <= kept
     champion = client.get_model_version_by_alias(MODEL_NAME, "champion")
     assert str(champion.version) == model.registered
+    (logged,) = client.search_logged_models([run.info.experiment_id])
+    linked = {metric.key: metric.value for metric in logged.metrics}
+    assert linked["both/accuracy"] == run.data.metrics["both/accuracy"] and {"both/macro_f1", "coverage"} < set(linked)
+    digest = run.data.params["data.digest"]
+    assert {(each.dataset_name, each.dataset_digest) for each in logged.metrics} == {("labelled products", digest)}
 
 
 def test_the_registered_model_can_be_loaded_from_mlflow_and_predicts(trained):
@@ -206,6 +211,8 @@ def test_a_training_killed_at_its_end_is_one_run_and_one_model(tmp_path, mlflow_
     client = mlflow.MlflowClient(tracking_uri(home))
     assert len(client.search_model_versions(f"name = '{MODEL_NAME}'")) == 1
     assert client.get_model_version_by_alias(MODEL_NAME, "champion").run_id == model.run_id
+    (logged,) = client.search_logged_models([run.info.experiment_id])
+    assert len({metric.key for metric in logged.metrics}) == len(logged.metrics) > 0
     assert registry.current_classifier(home) == model
     assert not (registry.folder(home) / model.version / "checkpoints").exists()
 
