@@ -47,6 +47,8 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
         options.log_severity_level = ERRORS_ONLY
+        # Threads that wait for others would spin, and take the processor from other processes of the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = _providers(device)
         content = source if isinstance(source, bytes) else str(source)
         try:
