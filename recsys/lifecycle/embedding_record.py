@@ -119,12 +119,8 @@ def _register(run: TrainingRun, store: Store, embedder: Embedder, verdict: Verdi
 
 def _packages() -> list[str]:
     """Return the packages that a served embedding needs."""
-    import keras
-
-    return [
-        *("mlflow", "numpy", "pydantic", "pydantic-settings", "opencv-python-headless", "pillow", "simplejpeg"),
-        *("keras", keras.backend.backend()),
-    ]
+    packages = ("mlflow", "numpy", "onnxruntime", "pydantic", "pydantic-settings", "opencv-python-headless")
+    return [*packages, "pillow", "simplejpeg"]
 
 
 def _dataset(rows: pd.DataFrame, name: str) -> PandasDataset:

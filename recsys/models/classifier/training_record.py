@@ -164,7 +164,7 @@ def _register(run: TrainingRun, rows: pd.DataFrame, pictures: Pictures, model: L
         example = example.head(1)
         example["picture"] = inputs = list(pictures.inputs[:1])
     else:
-        size = model.head.input_shape[-1] if model.head is not None else 1
+        size = (model.head.input_shape[-1] if model.head is not None else None) or 1
         inputs = np.full((len(example), size), size**-0.5, np.float32)
         example["features"] = inputs.tolist()
     predictions = model.predict(inputs, np.full(len(example), True), example["name"], example["brand"])
@@ -182,9 +182,7 @@ def _packages(model: LabelModel) -> list[str]:
     """Return the packages that a served classifier needs."""
     packages = ["mlflow", "numpy", "pandas", "scikit-learn", "scipy"]
     if model.head is not None or model.network is not None:
-        import keras
-
-        packages += ["keras", keras.backend.backend()]
+        packages.append("onnxruntime")
     if model.network is not None:  # it decodes pictures
         packages += ["opencv-python-headless", "pillow", "pydantic", "simplejpeg"]
     return packages
