@@ -13,7 +13,7 @@ PAGES = [
     *sorted(ROOT.glob("docs/*.md")),
 ]
 SOURCE_PATH = re.compile(r"(?<![\w/.:-])(?:recsys|tasks|flows|cli|tests|sample_shop|benchmarks|deploy)/[\w/.*-]*\w")
-CREATED = {"benchmarks/.sample-shop", "benchmarks/.venv-img2dataset"}
+CREATED = {"benchmarks/.gpu", "benchmarks/.sample-shop", "benchmarks/.venv-img2dataset"}
 """Paths that a benchmark creates."""
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
