@@ -10,6 +10,7 @@ from recsys.core.configuration import Configuration
 from recsys.ingest.images.ledger import Recheck
 from recsys.models.classifier.registry import Classifier
 from recsys.models.embedding.serving import Model
+from recsys.models.features import check_backbone
 from recsys.reporting import publication
 from tasks.catalogue import read_catalogue
 from tasks.classifier import current_classifier, missing_predictions, predict_labels
@@ -45,6 +46,7 @@ def update_shop(
     home: str, catalogue: str, configuration: Configuration, *, train: bool = True, accept: bool = False
 ) -> StageCounts:
     """Run the whole process. Models that do not exist yet are trained, unless `train` is False."""
+    check_backbone(configuration, home)
     change = read_catalogue(home, catalogue, configuration, accept)
     labelled = run_stage(missing_labels, label_products, home, configuration)
     save_class_balance(home)

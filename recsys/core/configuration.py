@@ -41,6 +41,10 @@ HOME_DEFAULT = Path("recsys-home")
 PREFIX = "RECSYS_"
 RESERVED = {"RECSYS_HOME", "RECSYS_CATALOGUE", "RECSYS_CONFIG"}  # paths, not settings
 
+BUILT_IN_BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet50")
+HUB_ADDRESSES = ("hub:", "hf://", "kaggle://")
+"""How the address of a keras-hub preset begins."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -346,17 +350,37 @@ class Scraping(Section):
 class Backbone(Section):
     """The pretrained network that computes the features of pictures."""
 
-    name: Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet50"] = "efficientnet_lite0"
-    """`resnet50` is the original's; `efficientnet_lite0` has its accuracy at a tenth of the arithmetic."""
+    name: str = "efficientnet_lite0"
+    """A built-in one (`efficientnet_lite0`, `efficientnet_lite1`, `efficientnet_lite2`, `resnet50`), the path of a
+    folder with an ONNX file and its preprocessing, or a preset of keras-hub (`hub:NAME`, `hf://...`, `kaggle://...`).
+    `resnet50` is the original's; `efficientnet_lite0` has its accuracy at a tenth of the arithmetic."""
     weights: str = "imagenet"
-    """`imagenet`, or the path of a weights file."""
+    """`imagenet`, or the path of a weights file; only for a built-in one."""
     input_size: Annotated[int, Field(ge=32, le=1024)] = 256
-    """Side of an input, pixels; 256 as in the original."""
+    """Side of an input, pixels; 256 as in the original. Only for a built-in one: another encoder has its own."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where features are computed; `auto` is a GPU if the installed ONNX Runtime can use one."""
     batch_size: Positive = 1
     """Pictures per run. 1 is the fastest on a CPU; use more on a GPU."""
     shard_size: Annotated[int, Field(ge=1, le=10_000)] = 256
+
+    @field_validator("name")
+    @classmethod
+    def _known_folder_or_address(cls, name: str) -> str:
+        path = name.removeprefix("hub:")
+        is_address = name.startswith(HUB_ADDRESSES) and not path.startswith(("/", ".", "~"))
+        if name not in BUILT_IN_BACKBONES and not is_address and not (path and Path(path).expanduser().is_dir()):
+            raise ValueError(
+                f"'{name}' is not one of {', '.join(BUILT_IN_BACKBONES)}, no folder of this path exists, and it is no "
+                f"address that begins with {', '.join(HUB_ADDRESSES)}"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _only_built_in_ones_have_weights(self) -> Backbone:
+        if self.name not in BUILT_IN_BACKBONES and self.weights != "imagenet":
+            raise ValueError(f"weights are in the folder of the encoder {self.name}; remove backbone.weights")
+        return self
 
 
 class Classifier(Section):

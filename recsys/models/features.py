@@ -1,6 +1,7 @@
 """Run the stage of the features: embedding, colour histogram and fingerprint of each picture, once per version."""
 
 import functools
+import importlib.util
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,8 +97,26 @@ def extractor(settings: Backbone, home: str) -> backbones.FeatureExtractor:
         settings.input_size,
         batch_size=settings.batch_size,
         device=settings.device,
-        folder=Path(home) / "backbones",
+        folder=backbones_folder(home),
     )
+
+
+def backbones_folder(home: Path | str) -> Path:
+    """Return the folder of a home that keeps converted backbones."""
+    return Path(home) / "backbones"
+
+
+def check_backbone(configuration: Configuration, home: Path | str) -> None:
+    """Load an encoder that is not built in, with its text tower, before anything is computed.
+
+    Raises:
+        ConfigurationError, WeightsError: it cannot be used; the message names the file and the remedy.
+    """
+    if configuration.backbone.name in backbones.NAMES:
+        return
+    loaded = extractor(configuration.backbone, str(home))
+    if importlib.util.find_spec("tokenizers") is not None:  # features need no texts
+        loaded.text_tower()
 
 
 def rows_of(

@@ -42,27 +42,13 @@ class OnnxModel:
             ConfigurationError: the device is not available.
             WeightsError: the file is missing, damaged, or no model with one input and one output.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-        options.log_severity_level = ERRORS_ONLY
-        # Threads that wait for others would spin, and take the processor from other processes of the machine.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        providers = _providers(device)
-        content = source if isinstance(source, bytes) else str(source)
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=providers)
-        except Exception as error:  # ONNX Runtime has an exception class of its own for each cause
-            name = "the ONNX model" if isinstance(source, bytes) else source
-            reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{name}: not a model that ONNX Runtime can load ({reason})") from error
+        self._session = load_session(source, device)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             count = f"{len(inputs)} inputs and {len(outputs)} outputs"
             raise WeightsError(f"{source!s:.200}: a model with {count}, not one each")
         self._input, self._output = inputs[0], outputs[0]
-        self.input_shape, self.output_shape = _shape(self._input), _shape(self._output)
+        self.input_shape, self.output_shape = shape_of(self._input), shape_of(self._output)
         side = self._session.get_modelmeta().custom_metadata_map.get("side")
         self.side = int(side) if side else None
 
@@ -79,6 +65,23 @@ class OnnxModel:
         return np.concatenate([self._session.run(None, {self._input.name: batch})[0] for batch in batches])
 
 
+def load_session(source: Path | bytes, device: Device) -> Any:
+    """Return a model as ONNX Runtime's session. Arguments and errors as `OnnxModel`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.log_severity_level = ERRORS_ONLY
+    providers = _providers(device)
+    content = source if isinstance(source, bytes) else str(source)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=providers)
+    except Exception as error:  # ONNX Runtime has an exception class of its own for each cause
+        name = "the ONNX model" if isinstance(source, bytes) else source
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{name}: not a model that ONNX Runtime can load ({reason})") from error
+
+
 def _providers(device: Device) -> list[str]:
     import onnxruntime
 
@@ -92,5 +95,6 @@ def _providers(device: Device) -> list[str]:
     return [PROVIDERS[name] for name in names if PROVIDERS[name] in available]
 
 
-def _shape(value: Any) -> tuple[int | None, ...]:
+def shape_of(value: Any) -> tuple[int | None, ...]:
+    """Return the shape of a model's input or output; None for a dimension of any size."""
     return tuple(size if isinstance(size, int) else None for size in value.shape)

@@ -21,7 +21,7 @@ RECIPE_FOLDER = Path(__file__).parent / "recipes"
 class Network(RecipeSection):
     """Network that is trained on whole pictures."""
 
-    backbone: Literal["efficientnet_lite0", "resnet50"]
+    backbone: Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet50"]
     """Name of the backbone; the original used `resnet50`."""
     weights: str
     """Initial weights: `imagenet`, or the path of a Keras weights file, relative to the working directory."""

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Colour, Configuration
-from recsys.core.errors import TrainingError, WeightsError
+from recsys.core.errors import ConfigurationError, TrainingError, WeightsError
 from recsys.vision import backbones
+from recsys.vision.backbones.encoder_folder import Encoder
 from recsys.vision.colour import histogram
 from recsys.vision.trained_network import TrainedNetwork
 
@@ -33,7 +34,7 @@ SAVED_ATTRIBUTES = ("version", "sees", "size", "backbone", "colour", "colour_wei
 MODEL, BACKBONE = "model", "backbone"
 """Names of the networks' files, without their suffixes."""
 
-DAMAGED = (OSError, ValueError, LookupError, TypeError, WeightsError)
+DAMAGED = (OSError, ValueError, LookupError, TypeError, WeightsError, ConfigurationError)
 """Exceptions that reading a damaged embedding raises."""
 
 POWER = 0.25
@@ -71,6 +72,7 @@ class Embedder:
         sees: inputs of the model: `features` for a head, `pictures` for a network.
         size: e, length of a vector.
         backbone: for a head, name, weights and input_size of the backbone of its features; for a network, input_size.
+        backbones_folder: keeps converted backbones, see `recsys.vision.backbones.network`; not saved.
         colour: for a head, section `colour` of the configuration of its histograms.
         colour_weight: weight of the histograms, see `head_inputs`.
         model: the network, from features (n, d) or pictures (n, h, w, 3) uint8 to vectors (n, e).
@@ -83,15 +85,24 @@ class Embedder:
     colour: dict[str, Any]
     colour_weight: float
     model: TrainedNetwork
-    _backbone: TrainedNetwork | None = field(default=None, repr=False)
+    backbones_folder: Path | None = None
+    _backbone: backbones.Network | None = field(default=None, repr=False)
 
     @classmethod
-    def of_head(cls, version: str, model: keras.Model, configuration: Configuration, colour_weight: float) -> Embedder:
+    def of_head(
+        cls,
+        version: str,
+        model: keras.Model,
+        configuration: Configuration,
+        colour_weight: float,
+        backbones_folder: Path | None = None,
+    ) -> Embedder:
         """Return the embedder of a trained head and the configured backbone and histograms."""
         backbone = configuration.backbone.model_dump(include={"name", "weights", "input_size"})
         colour = configuration.colour.model_dump()
         size = model.output_shape[1]
-        return cls(version, "features", size, backbone, colour, colour_weight, TrainedNetwork.of(model))
+        head = TrainedNetwork.of(model)
+        return cls(version, "features", size, backbone, colour, colour_weight, head, backbones_folder)
 
     @classmethod
     def of_network(cls, version: str, model: keras.Model) -> Embedder:
@@ -133,14 +144,14 @@ class Embedder:
         return self.embed_features(self.backbone_network(images), histograms)
 
     @property
-    def backbone_network(self) -> TrainedNetwork:
+    def backbone_network(self) -> backbones.Network:
         """The network from pictures (n, h, w, 3) uint8 to a head's features (n, d).
 
         Raises:
             WeightsError: its weights are not available.
         """
         if self._backbone is None:
-            self._backbone = TrainedNetwork(backbones.graph(**self.backbone))
+            self._backbone = backbones.network(**self.backbone, folder=self.backbones_folder)
         return self._backbone
 
     def save(self, folder: Path, *, whole: bool = False) -> None:
@@ -161,19 +172,31 @@ class Embedder:
         (folder / "embedding.json").write_text(json.dumps(attributes, indent=1), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Embedder:
+    def load(cls, folder: Path, backbones_folder: Path | None = None) -> Embedder:
         """Return the embedder that `save` wrote.
+
+        Args:
+            folder: the folder that it was saved to.
+            backbones_folder: see the attribute.
 
         Raises:
             TrainingError: a file is missing or damaged.
         """
         try:
             attributes = json.loads((folder / "embedding.json").read_text(encoding="utf-8"))
-            is_whole = any((folder / f"{BACKBONE}{suffix}").exists() for suffix in (".onnx", ".keras"))
-            backbone = TrainedNetwork.load(folder, BACKBONE) if is_whole else None
-            return cls(**attributes, model=TrainedNetwork.load(folder, MODEL), _backbone=backbone)
+            model = TrainedNetwork.load(folder, MODEL)
+            return cls(**attributes, model=model, backbones_folder=backbones_folder, _backbone=_saved_backbone(folder))
         except DAMAGED as error:
             reason = " ".join(str(error).split())[:200]
             raise TrainingError(
                 f"embedding {folder} is damaged or missing ({reason}); run 'recsys train embedding'"
             ) from error
+
+
+def _saved_backbone(folder: Path) -> backbones.Network | None:
+    """Return the backbone of an embedder that was saved `whole`; None if it was not."""
+    if (folder / BACKBONE).is_dir():
+        return Encoder(folder / BACKBONE)
+    if any((folder / f"{BACKBONE}{suffix}").exists() for suffix in (".onnx", ".keras")):
+        return TrainedNetwork.load(folder, BACKBONE)
+    return None

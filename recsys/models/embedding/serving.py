@@ -226,7 +226,7 @@ def loaded(home: Path | str, version: str) -> Embedder:
 
     model_folder = folder(home) / version / "model"
     object_store.download(Path(home), model_folder)
-    return Embedder.load(model_folder)
+    return Embedder.load(model_folder, features.backbones_folder(home))
 
 
 def describe(

@@ -12,6 +12,7 @@ from recsys.models.embedding.embedder import Embedder
 from recsys.models.embedding.examples import features_and_histograms, training_inputs
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.models.embedding.training import train_head, train_network
+from recsys.models.features import backbones_folder
 from recsys.storage.store import Store
 from recsys.vision.training_loop import OnEpoch
 
@@ -50,7 +51,8 @@ def train_embedder(
         trained = train_head(
             inputs.features, inputs.examples, recipe, checkpoint_folder=checkpoint_folder, on_epoch=on_epoch
         )
-        return Embedder.of_head(version, trained.model, configuration, recipe.colour_weight)
+        folder = backbones_folder(store.home)
+        return Embedder.of_head(version, trained.model, configuration, recipe.colour_weight, folder)
     assert inputs.load is not None
     trained = train_network(
         inputs.load, inputs.examples, recipe, checkpoint_folder=checkpoint_folder, on_epoch=on_epoch

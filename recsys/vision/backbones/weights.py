@@ -66,7 +66,7 @@ def fingerprint(name: str, weights: str) -> str:
     path = locate(name, weights)
     if weights == "imagenet" and path.name in EFFICIENTNET_LITE_SHA256:
         return EFFICIENTNET_LITE_SHA256[path.name]
-    return _digest(path, "sha256")
+    return file_digest(path, "sha256")
 
 
 def is_keras(path: Path) -> bool:
@@ -105,13 +105,13 @@ def _resnet50() -> Path:
     """Return the weights in Keras's cache folder; download them there as Keras does, but with a timeout."""
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
     path = folder / RESNET50_FILE
-    if path.is_file() and _digest(path, "md5") == RESNET50_MD5:
+    if path.is_file() and file_digest(path, "md5") == RESNET50_MD5:
         return path
     part = folder / f"{RESNET50_FILE}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _download(RESNET50_URL, part)
-        if _digest(part, "md5") != RESNET50_MD5:
+        if file_digest(part, "md5") != RESNET50_MD5:
             raise OSError("the downloaded file is not the published file")
         part.replace(path)
     except OSError as error:  # also every error of requests
@@ -133,7 +133,12 @@ def _download(url: str, path: Path) -> None:
             file.write(chunk)
 
 
-def _digest(path: Path, algorithm: str) -> str:
+def file_digest(path: Path, algorithm: str) -> str:
+    """Return the digest of a file in hexadecimal, cached by the process until the file changes.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
     try:
         status = path.stat()
         return _cached_digest(path, algorithm, status.st_mtime_ns, status.st_size)
