@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import recsys
+from cli.backbones import backbones
 from cli.catalogue import catalogue
 from cli.clean import clean
 from cli.config import config
@@ -41,7 +42,7 @@ EXIT_CODES = """[bold]Exit codes[/bold]
 
 PANELS = {
     "Update a shop": (demo, catalogue, run, retry, train, scrape),
-    "See results": (status, broken, recommend, export, evaluate, labels, models),
+    "See results": (status, broken, recommend, export, evaluate, labels, models, backbones),
     "Serve and operate": (serve, ui, notify, config, clean),
     "Sample shop": (sample, serve_sample),
 }

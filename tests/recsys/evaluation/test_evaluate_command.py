@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from cli import execute
+from recsys.storage.store import Store
+from tests.encoders import encoder_folder
 from tests.recsys.conftest import DrawnShop
 
 pytestmark = pytest.mark.slow
@@ -74,3 +78,44 @@ def test_an_output_that_cannot_be_written_is_an_export_error(recsys: Recsys, tmp
     (tmp_path / "file").write_text("")
     code, _, errors = recsys("--out", tmp_path / "file" / "board.csv")
     assert code == 12 and "cannot write" in errors
+
+
+def test_encoders_are_compared_side_by_side_and_nothing_is_computed_twice(
+    recsys: Recsys, drawn_shop: DrawnShop, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(drawn_shop.home, tmp_path / "home"))
+    encoder = encoder_folder(tmp_path / "my encoder")
+    names = ("--backbone", "efficientnet_lite0", "--backbone", encoder)
+    tables = set(Store(home).tables())
+    code, output, errors = recsys(*names, "--out", tmp_path / "board.csv", home=home)
+    assert code == 0, errors
+    assert "features of my encoder: 48 to do" in errors and "features of efficientnet_lite0" not in errors
+    assert all(words in output for words in ("Level 1", "efficientnet_lite0", "my encoder", "pictures/s"))
+    (added,) = set(Store(home).tables()) - tables
+    assert added.startswith("features-my-encoder-")
+    board = pd.read_csv(tmp_path / "board.csv")
+    assert set(board["model"]) == {"efficientnet_lite0", "my encoder"}
+    assert (board[board["metric"] == "pictures_per_second"]["value"] > 0).tolist() == [True, True]
+    _, alone, _ = recsys("--json", home=home)
+    raw = [row["value"] for row in json.loads(alone)["scoreboard"] if row["model"] == "raw backbone"]
+    lite0 = board[(board["model"] == "efficientnet_lite0") & (board["metric"] != "pictures_per_second")]["value"]
+    np.testing.assert_allclose(lite0.to_numpy(float), np.array(raw, float), atol=1e-9)
+
+    code, output, errors = recsys(*names, "--json", home=home)
+    assert code == 0 and "features of" not in errors
+    rows = json.loads(output)["scoreboard"]
+    assert {row["model"] for row in rows} == {"efficientnet_lite0", "my encoder"}
+
+
+def test_a_wrong_encoder_is_an_error_before_anything_is_computed(
+    recsys: Recsys, drawn_shop: DrawnShop, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(drawn_shop.home, tmp_path / "home"))
+    good, bad = encoder_folder(tmp_path / "good"), encoder_folder(tmp_path / "bad")
+    (bad / "model.onnx").write_bytes(b"not an ONNX file")
+    code, _, errors = recsys("--backbone", good, "--backbone", bad, home=home)
+    assert code == 8 and "bad/model.onnx: not an ONNX model" in errors and "to do" not in errors
+    code, _, errors = recsys("--backbone", "vgg16", home=home)
+    assert code == 3 and "'vgg16' is not one of efficientnet_lite0" in errors
+    code, _, errors = recsys("--backbone", good, "--queries", "a.csv", "--images", tmp_path, home=home)
+    assert code == 2 and "give no --queries" in " ".join(errors.replace("│", " ").split())
