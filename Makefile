@@ -69,7 +69,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@$(PIP) --editable '.[backbones,dask,dev,heic,servers]'
+	@$(PIP) --editable '.[backbones,dask,dev,heic,hub,servers]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev

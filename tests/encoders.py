@@ -115,3 +115,29 @@ def _save(file: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], w
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     onnx.save(model, str(file))
+
+
+def hub_preset(folder: Path, kind: str = "resnet") -> Path:
+    """Write a preset of keras-hub for pictures of 40 pixels: a ResNet, a vision transformer, or a dual encoder."""
+    import keras
+    import keras_hub
+
+    keras.utils.set_random_seed(0)
+    image, models, layers = (40, 40, 3), keras_hub.models, keras_hub.layers
+    scale, offset = [1 / 50, 1 / 60, 1 / 70], [-2.0, -1.5, -1.0]
+    if kind == "resnet":
+        backbone = models.ResNetBackbone(
+            [64], [3], [64, 24], [1, 1], [1, 2], block_type="basic_block", image_shape=(None, None, 3)
+        )
+        converter = layers.ResNetImageConverter(image_size=image[:2], scale=scale, offset=offset)
+    elif kind == "vit":
+        backbone = models.ViTBackbone(image, 8, num_layers=1, num_heads=2, hidden_dim=24, mlp_dim=16)
+        converter = layers.ViTImageConverter(image_size=image[:2], scale=scale, offset=offset)
+    else:
+        vision = models.CLIPVisionEncoder(8, 24, 1, 2, 16, image_shape=image)
+        text = models.CLIPTextEncoder(20, 24, 24, 1, 2, 16, max_sequence_length=8)
+        backbone = models.CLIPBackbone(vision, text, 24)
+        converter = layers.CLIPImageConverter(image_size=image[:2], scale=scale, offset=offset)
+    backbone.save_to_preset(str(folder))
+    converter.save_to_preset(str(folder))
+    return folder

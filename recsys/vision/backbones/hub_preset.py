@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -131,14 +132,16 @@ def _load(name: str) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def _export(model: keras.Model, file: Path) -> None:
-    """Write a model as ONNX by Keras, which needs one call before; replace an operator that ONNX does not have."""
+    """Write a model as ONNX by Keras, which needs one call before; repair what tf2onnx leaves."""
     import onnx
 
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it reports the operator that is replaced here as an error
     height, width = (side or DEFAULT_SIDE for side in model.inputs[0].shape[1:3])
     model(np.zeros((1, height, width, 3), np.float32))
     model.export(str(file), format="onnx", verbose=False)
     exported = onnx.load(str(file))
     _replace_erfc(exported.graph)
+    _drop_unused_inputs(exported.graph)
     onnx.save(exported, str(file))
 
 
@@ -157,6 +160,14 @@ def _replace_erfc(graph: Any) -> None:
             nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _drop_unused_inputs(graph: Any) -> None:
+    """Remove inputs that no node reads, such as a constant that was folded."""
+    read = {name for node in graph.node for name in node.input}
+    used = [each for each in graph.input if each.name in read]
+    del graph.input[:]
+    graph.input.extend(used)
 
 
 def _folder(name: str) -> Path | None:
