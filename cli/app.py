@@ -19,7 +19,7 @@ from cli.evaluate import evaluate
 from cli.labels import labels
 from cli.models import models
 from cli.options import add_command
-from cli.recommend import export, recommend
+from cli.recommend import export, recommend, search
 from cli.run import retry, run, scrape
 from cli.serve import serve
 from cli.status import broken, status
@@ -42,7 +42,7 @@ EXIT_CODES = """[bold]Exit codes[/bold]
 
 PANELS = {
     "Update a shop": (demo, catalogue, run, retry, train, scrape),
-    "See results": (status, broken, recommend, export, evaluate, labels, models, backbones),
+    "See results": (status, broken, recommend, search, export, evaluate, labels, models, backbones),
     "Serve and operate": (serve, ui, notify, config, clean),
     "Sample shop": (sample, serve_sample),
 }

@@ -1,4 +1,4 @@
-"""`recsys recommend`, `recsys export`: recommendations of one product, of a photo, of all products."""
+"""`recsys recommend`, `recsys search`, `recsys export`: recommendations, products found by words, all of them."""
 
 from __future__ import annotations
 
@@ -97,6 +97,47 @@ def print_answer(answer: Answer, currency: str) -> None:
         for item in answer.items.to_dict("records")
     ]
     out.print(table("", COLUMNS, rows, right=[column for column in COLUMNS if column != "product"]))
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(help="Words in any order.")],
+    home: HomeOption = HOME_DEFAULT,
+    top: Annotated[int, typer.Option(min=1, max=100, help="Number of products to return.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Find products by words, in any order and also misspelled, as learned from the shop's own names.
+
+    A product that has the words comes first; then those with similar words, and those that look like what the words
+    usually mean in this shop.
+
+    Examples:
+        recsys search red floral curtain --home my-shop
+        recsys search "analog wach" --top 5 --json
+    """
+    from recsys.ingest.catalogue.facts import currency_of
+    from recsys.ranking.word_search import search_words
+    from recsys.storage.store import Store
+
+    configuration = load(home)
+    found = search_words(Store(home, read_only=True), configuration, " ".join(words), top)
+    if as_json:
+        out.print_json(found.to_json(orient="records", double_precision=6))
+        return
+    if found.empty:
+        out.print(Text(printable(f"No product of the shop has a word like '{' '.join(words)}'.")))
+        return
+    currency = currency_of(home, configuration)
+    rows = [
+        (
+            item["rank"],
+            f"{item['name']}\n{item['product_id']}\n{item['why']}",
+            item["label"] or "",
+            "no price" if item["price"] != item["price"] else f"{currency}{item['price']:,.0f}",
+            f"{item['score']:.2f}",
+        )
+        for item in found.to_dict("records")
+    ]
+    out.print(table("", ("#", "product", "label", "price", "score"), rows, right=["#", "price", "score"]))
 
 
 def export(

@@ -14,7 +14,14 @@ from recsys.models.features import check_backbone
 from recsys.reporting import publication
 from tasks.catalogue import read_catalogue
 from tasks.classifier import current_classifier, missing_predictions, predict_labels
-from tasks.embedding import embed_pictures, embedding_to_serve, missing_embeddings, serve_embedding
+from tasks.embedding import (
+    embed_pictures,
+    embed_words,
+    embedding_to_serve,
+    missing_embeddings,
+    missing_words,
+    serve_embedding,
+)
 from tasks.features import extract_features, missing_features
 from tasks.images import (
     fetch_images,
@@ -69,7 +76,9 @@ def update_from_images(
     yield "features", run_stage(missing_features, extract_features, home, configuration)
 
     model = embedding_to_serve(home, configuration, train)
-    yield "embeddings", run_stage(missing_embeddings, embed_pictures, home, configuration, model=model)
+    embedded = run_stage(missing_embeddings, embed_pictures, home, configuration, model=model)
+    embedded += run_stage(missing_words, embed_words, home, configuration, model=model)
+    yield "embeddings", embedded
 
     yield "labels", fill_labels(home, configuration, current_classifier(home, configuration, train))
 

@@ -72,7 +72,7 @@ class Shop:
         """The embeddings of `products`, row by row: (n, d) of unit length, read-only."""
         from recsys.ranking.gallery_loading import load_gallery
 
-        embeddings = load_gallery(self._store, self.configuration)[1].embeddings.view()
+        embeddings = load_gallery(self._store, self.configuration)[1].pictures.view()
         embeddings.flags.writeable = False
         return embeddings
 

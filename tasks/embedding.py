@@ -12,7 +12,7 @@ from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.core.errors import TrainingError
 from recsys.lifecycle import promotion
-from recsys.models.embedding import ledger, serving
+from recsys.models.embedding import ledger, serving, words
 from recsys.models.embedding.serving import Model
 from recsys.storage import object_store
 from recsys.storage.shards import Shard
@@ -72,6 +72,21 @@ def missing_embeddings(home: str, configuration: Configuration, model: Model | N
 def embed_pictures(home: str, shard: Shard, configuration: Configuration, model: Model) -> ledger.EmbeddingCounts:
     """Compute the embeddings of a shard of pictures."""
     counts = ledger.embed_shard(Store(home), shard, configuration, model)
+    progress.advance(shard.stage, len(shard.keys))
+    get_run_logger().info("%s: %s", shard, counts)
+    return counts
+
+
+@task(task_run_name="words: what is missing", **policy.UNCACHED)
+def missing_words(home: str, configuration: Configuration, model: Model | None) -> list[Shard]:
+    """Return shards of the products whose words lack a vector by this model."""
+    return words.missing(Store(home), configuration, model)
+
+
+@task(**policy.cached_shard(words.embed_words))
+def embed_words(home: str, shard: Shard, configuration: Configuration, model: Model) -> words.WordCounts:
+    """Compute the vectors of the words of a shard of products."""
+    counts = words.embed_words(Store(home), shard, configuration, model)
     progress.advance(shard.stage, len(shard.keys))
     get_run_logger().info("%s: %s", shard, counts)
     return counts

@@ -18,7 +18,7 @@ from recsys.storage.store import Store
 def evaluate_shop(store: Store, configuration: Configuration) -> pd.DataFrame:
     """Return the `leave_one_out_metrics` of the products that the store holds."""
     frame, gallery = load_gallery(store, configuration)
-    return leave_one_out_metrics(gallery.embeddings, frame["category_path"].tolist(), configuration.evaluation)
+    return leave_one_out_metrics(gallery.unit_vectors(), frame["category_path"].tolist(), configuration.evaluation)
 
 
 def leave_one_out_metrics(

@@ -11,12 +11,14 @@ from recsys.evaluation.evaluation_set import BACKBONE, EvaluationSet, load_evalu
 from recsys.evaluation.gate import Decision, decide
 from recsys.evaluation.retrieval_metrics import TOP, RetrievalMetrics
 from recsys.evaluation.scoreboard import metrics_of_models, scoreboard_table
+from recsys.models.embedding import words
 from recsys.models.embedding.recipe import Recipe
 from recsys.models.embedding.serving import Serving
 from recsys.models.embedding.store_training import original_recipe_vectors
 from recsys.storage.store import Store
 
 ORIGINAL, CHAMPION, CHALLENGER = "original's recipe", "champion", "challenger"
+WITH_WORDS = "challenger with words"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ def judge_challenger(
     version: str,
     against: Serving,
     scratch: Path,
+    text_weight: float = 0.0,
 ) -> Verdict:
     """Compare a challenger with the baselines, the raw backbone, the original's recipe and the champion.
 
@@ -66,6 +69,8 @@ def judge_challenger(
         version: its version.
         against: the serving model.
         scratch: a folder for checkpoints of the original's recipe.
+        text_weight: share of the words beside the challenger's pictures; the scoreboard has a row with both. The gate
+            compares pictures alone, by which photos are found too.
     """
     judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
@@ -77,6 +82,11 @@ def judge_challenger(
         before = CHAMPION
         judged.models[CHAMPION] = read_vectors(store, against.embeddings, "embedding", digests)
     judged.models[CHALLENGER] = read_vectors(store, f"embeddings-{version}", "embedding", digests)
+    if text_weight:
+        texts = words.texts_of(store).reindex(judged.frame["product_id"]).fillna("").tolist()
+        vectors = words.loaded_words(str(store.home), version)(texts)
+        beside, share = words.beside_pictures(vectors, judged.histograms, text_weight, configuration.colour)
+        judged.models[WITH_WORDS] = words.likeness_vectors(judged.models[CHALLENGER], beside, share)
     metrics = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
     return Verdict(decide(metrics[CHALLENGER], metrics[before]), scoreboard_table(metrics), judged, metrics, before)
 

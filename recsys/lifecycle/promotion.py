@@ -26,7 +26,7 @@ from recsys.core.digests import digest
 from recsys.core.errors import ModelError, TrainingError
 from recsys.core.tracking import experiment
 from recsys.models import features
-from recsys.models.embedding import serving
+from recsys.models.embedding import serving, words
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.models.embedding.serving import Model, Pointer, Serving
 from recsys.ranking import recommendations
@@ -124,7 +124,8 @@ def _train_and_judge(
     with embedding_run(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
         embedder = _train_embedder(store, configuration, recipe, rows, version, run.log_epoch, on_epoch)
         _embed_missing(store, configuration, embedder, against)
-        verdict = judge_challenger(store, configuration, recipe, rows, version, against, folder / "checkpoints")
+        weight = words.train_beside(store, configuration, recipe, rows, version, folder / "checkpoints")
+        verdict = judge_challenger(store, configuration, recipe, rows, version, against, folder / "checkpoints", weight)
         verdict.board.to_csv(folder / SCOREBOARD, index=False)
         verdict.decision.table.to_csv(folder / GATE, index=False)
         registered = log_verdict(run, store, configuration, embedder, verdict, against.model)
@@ -143,6 +144,7 @@ def _train_and_judge(
             reason=verdict.decision.reason,
             against=against.version,
             precision=verdict.precision,
+            text_weight=weight,
         )
         object_store.upload(store.home, folder)
         records.write(store.home, {f"embedding/{version}": asdict(model)})  # the training is complete from here on
@@ -337,6 +339,8 @@ def _fill(store: Store, configuration: Configuration, model: Model | None) -> No
 def _fill_embeddings(store: Store, configuration: Configuration, model: Model | None) -> None:
     from recsys.models.embedding import ledger
 
+    if model is not None:
+        words.embed_missing_words(store, configuration, model)
     if model is not None and ledger.missing(store, configuration, model):
         ledger.embed_missing(store, configuration, serving.loaded(str(store.home), model.version))
 

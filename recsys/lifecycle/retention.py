@@ -157,7 +157,7 @@ def _tables(
         kind, _, version = table.partition("-")
         if (
             (kind == "features" and not seen(version))
-            or (kind == "embeddings" and version not in trainings)
+            or (kind in ("embeddings", "words") and version not in trainings)
             or (kind == "recommendations" and version not in trainings and not seen(version))
         ):
             size = size_of(store.home / "store" / f"{table}.lance") or files_of(store, table).bytes

@@ -16,6 +16,7 @@ from recsys.core.digests import digest
 from recsys.ingest.catalogue.facts import read_facts
 from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
+from recsys.models.embedding.words import text_weight
 from recsys.ranking.gallery import rows_by_value
 from recsys.ranking.price_levels import price_levels
 from recsys.ranking.reranking import RULE_VERSION
@@ -81,7 +82,9 @@ def gallery_versions(store: Store, configuration: Configuration, serves: Serving
     """Return the versions and settings that a gallery depends on, besides its products."""
     versions = dict.fromkeys((features.model_version(configuration), serves.version))
     groups = ["groups of the catalogue"] if is_grouped(store) else []
-    return [*versions, configuration.price.model_dump_json(), *groups]
+    weight = text_weight(serves.model, configuration)
+    words = [f"words {weight:g}"] if weight else []
+    return [*versions, configuration.price.model_dump_json(), *groups, *words]
 
 
 def is_grouped(store: Store) -> bool:

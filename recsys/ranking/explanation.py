@@ -67,7 +67,7 @@ def score_quantiles(gallery: Gallery) -> ScoreQuantiles:
     one, other = one[valid], other[valid]
     if not len(one):
         return ScoreQuantiles(SHARES, SHARES)  # a shop without pairs has no recommendations to explain
-    cosine = np.einsum("ij,ij->i", gallery.embeddings[one], gallery.embeddings[other])
+    cosine = np.einsum("ij,ij->i", gallery.weighted(gallery.embeddings[one]), gallery.embeddings[other])
     colour = colour_scores(gallery.histograms[one], gallery.histograms, other[:, None])
     visual, colours = (np.quantile(scores, SHARES) for scores in (visual_score(cosine), colour))
     return ScoreQuantiles(tuple(map(float, visual)), tuple(map(float, colours)))

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys.models.embedding.words import likeness_vectors
+
 ARRAYS = ("product_ids", "labels", "price_levels", "embeddings", "histograms", "groups")
 """The attributes of a `Gallery` that have one element per product."""
 
@@ -24,9 +26,12 @@ class Gallery:
         product_ids: (n,) str.
         labels: (n,) str, None where a product has none.
         price_levels: (n,) 1 to 4, 2.5 is neutral.
-        embeddings: (n, d) of unit length.
+        embeddings: (n, d + t), the picture's embedding (n, d) and the vector of its words and colours (n, t), each
+            of unit length; a product without words has zeros there.
         histograms: (n, bins) that sum to 1.
         groups: (n,) one number for all variants of one product; None where variants were not computed.
+        text_size: t; 0 where only pictures are compared.
+        text_weight: share of words and colours in the likeness of two products.
     """
 
     version: str
@@ -36,6 +41,8 @@ class Gallery:
     embeddings: NDArray[np.float32]
     histograms: NDArray[np.float32]
     groups: NDArray[np.int64] | None = None
+    text_size: int = 0
+    text_weight: float = 0.0
 
     def __len__(self) -> int:
         return len(self.product_ids)
@@ -44,6 +51,39 @@ class Gallery:
         """Return the gallery of these rows, in this order."""
         arrays = {name: value[rows] for name in ARRAYS if (value := getattr(self, name)) is not None}
         return replace(self, **arrays)
+
+    @property
+    def picture_size(self) -> int:
+        """Length of a picture's embedding, d."""
+        return int(self.embeddings.shape[1]) - self.text_size
+
+    @property
+    def pictures(self) -> NDArray[np.float32]:
+        """The embeddings of the pictures, (n, d)."""
+        return self.embeddings[:, : self.picture_size]
+
+    def weighted(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return embeddings (..., d + t) of products whose dot products with others are the likeness.
+
+        The likeness is (1 - w) × cosine of the pictures + w × cosine of the words, w = `text_weight`; of a product
+        without words, the cosine of the pictures.
+        """
+        if not self.text_size:
+            return embeddings
+        weight = np.float32(self.text_weight)
+        words = embeddings[..., self.picture_size :]
+        share = np.where(words.any(axis=-1, keepdims=True), weight, np.float32(0))
+        return np.concatenate([(1 - share) * embeddings[..., : self.picture_size], share * words], axis=-1)
+
+    def unit_vectors(self) -> NDArray[np.float32]:
+        """Return vectors (n, d + t) of unit length whose cosines are the likeness."""
+        if not self.text_size:
+            return self.embeddings
+        return likeness_vectors(self.pictures, self.embeddings[:, self.picture_size :], self.text_weight)
+
+    def of_pictures(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return embeddings (m, d) of photos as (m, d + t): their dot products are the cosines of the pictures."""
+        return np.pad(vectors, [(0, 0), (0, self.text_size)])
 
     @cached_property
     def rows_by_label(self) -> dict[str, NDArray[np.int64]]:
@@ -68,7 +108,7 @@ class Queries:
         rows: (m,) the query's row in the gallery, which is never recommended for itself; -1 for a new photo.
         labels: (m,) str, None where a query has none.
         price_levels: (m,) 1 to 4, 2.5 is neutral.
-        embeddings: (m, d) of unit length.
+        embeddings: (m, d + t), see `Gallery.weighted` and `Gallery.of_pictures`.
         histograms: (m, bins) that sum to 1.
     """
 
@@ -87,7 +127,7 @@ class Queries:
             rows=rows,
             labels=gallery.labels[rows],
             price_levels=gallery.price_levels[rows],
-            embeddings=gallery.embeddings[rows],
+            embeddings=gallery.weighted(gallery.embeddings[rows]),
             histograms=gallery.histograms[rows],
         )
 

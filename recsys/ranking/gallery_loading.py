@@ -9,6 +9,7 @@ from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import NoImagesError
 from recsys.models import features
+from recsys.models.embedding import words
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.cache_keys import (
     LastResult,
@@ -42,7 +43,9 @@ def load_gallery(
         serves: the embeddings that products are compared by (default: those that serve).
     """
     serves = serves or serving(store.home, configuration)
-    vector_tables = (features.table_name(configuration), serves.embeddings)
+    vector_tables = [features.table_name(configuration), serves.embeddings]
+    if words.text_weight(serves.model, configuration):
+        vector_tables.append(words.table_name(serves.version))
     versions = [*gallery_versions(store, configuration, serves), str(configuration.recommend.collapses)]
 
     def read() -> tuple[pd.DataFrame, Gallery]:
@@ -88,6 +91,7 @@ def _read_gallery(store: Store, configuration: Configuration, frame: pd.DataFram
     labels = frame["label"].to_numpy(dtype=object)
     embeddings = _matrix(embedded, "embedding", vector_rows[comparable])
     histograms = _matrix(described, "histogram", feature_rows)
+    beside, share = _words(store, configuration, frame, serves, histograms)
     groups = None
     if configuration.recommend.collapses and is_grouped(store):
         groups = np.arange(len(frame))  # the catalogue has joined the variants of each product already
@@ -102,10 +106,27 @@ def _read_gallery(store: Store, configuration: Configuration, frame: pd.DataFram
         product_ids=frame["product_id"].to_numpy(dtype=object),
         labels=labels,
         price_levels=price_levels(frame["price"], frame["label"], configuration.price),
-        embeddings=embeddings,
+        embeddings=embeddings if beside is None else np.concatenate([embeddings, beside], axis=1),
         histograms=histograms,
         groups=groups,
+        text_size=0 if beside is None else beside.shape[1],
+        text_weight=share,
     )
+
+
+def _words(
+    store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving, histograms: NDArray[np.float32]
+) -> tuple[NDArray[np.float32] | None, float]:
+    """Return the vectors of the products' words and colours, and their share in the likeness; None without words."""
+    weight = words.text_weight(serves.model, configuration)
+    table = store.read(words.table_name(serves.version)) if weight else None
+    if table is None or not table.num_rows:
+        return None, 0.0
+    row_of = {key: row for row, key in enumerate(table["product_id"].to_pylist())}
+    rows = np.array([row_of.get(key, -1) for key in frame["product_id"].tolist()], dtype=np.int64)
+    vectors = np.zeros((len(frame), table.schema.field("vector").type.list_size), np.float32)
+    vectors[rows >= 0] = _matrix(table, "vector", rows[rows >= 0])
+    return words.beside_pictures(vectors, histograms, weight, configuration.colour)
 
 
 def _rows_of_pictures(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:

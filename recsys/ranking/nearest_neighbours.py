@@ -76,7 +76,8 @@ def search(
     for members, pool in _pools(queries, gallery):
         exact = members
         if shortlist is not None and len(pool) == len(gallery):
-            answers = list(_shortlisted(queries, gallery, members, count, variants, allowed, shortlist))
+            photos = members[queries.rows[members] < 0] if gallery.text_size else members  # it knows no words
+            answers = list(_shortlisted(queries, gallery, photos, count, variants, allowed, shortlist))
             yield from answers
             exact = np.setdiff1d(members, [answer.queries[0] for answer in answers])
         if not len(exact):
@@ -110,7 +111,7 @@ def _shortlisted(
 ) -> Iterator[Neighbours]:
     """Yield the neighbours of each of these queries whose shortlist is long enough, one query at a time."""
     for k, member in enumerate(members):
-        rows = shortlist(queries.embeddings[member], count, allowed)
+        rows = shortlist(queries.embeddings[member, : gallery.picture_size], count, allowed)
         if rows is not None:
             (neighbours,) = _search_pool(queries, gallery, members[k : k + 1], rows, count, variants)
             if (neighbours.rows >= 0).all():

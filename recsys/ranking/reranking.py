@@ -200,7 +200,8 @@ def _diversified(
         for step in range(top):
             pick = np.argmax(value - diversity * redundancy, axis=1)
             selected[block, step] = pick
-            cosines = np.matmul(vectors, vectors[lines, pick, :, None])[..., 0]
+            selected_vectors = gallery.weighted(vectors[lines, pick])  # (b, d)
+            cosines = np.matmul(vectors, selected_vectors[..., None])[..., 0]
             redundancy = np.maximum(redundancy, visual_score(cosines))
             value[lines, pick] = -np.inf
     return selected

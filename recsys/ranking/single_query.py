@@ -106,7 +106,7 @@ def recommend_image(store: Store, configuration: Configuration, image: NDArray[n
         rows=np.array([-1]),
         labels=np.array([None], dtype=object),
         price_levels=np.array([neutral]),
-        embeddings=embeddings,
+        embeddings=gallery.of_pictures(embeddings),
         histograms=histograms,
     )
     shortlist = load_index(store, configuration, serves, frame, gallery)

@@ -64,7 +64,7 @@ def answer_for_photo(snapshot: Snapshot, photo: bytes, price: float | None, opti
         rows=np.array([-1]),
         labels=np.array([label], dtype=object),
         price_levels=np.array([level]),
-        embeddings=embeddings,
+        embeddings=snapshot.gallery.of_pictures(embeddings),
         histograms=histograms,
     )
     fields = {"product_id": None, "name": "photo", "label": label, "price": price, "price_level": level}

@@ -21,7 +21,7 @@ from recsys.service.dependencies import (
     options_parser,
 )
 from recsys.service.problems import documented
-from recsys.service.schemas import Details, Label, Product, Products, Rule, Shop, Similar
+from recsys.service.schemas import Details, Found, Label, Products, Rule, Shop, Similar
 from recsys.service.snapshot import ProductFilters, SimilarOptions
 from recsys.storage.store import Store, literal
 
@@ -69,12 +69,15 @@ def products(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     size: Annotated[int, Query(ge=1, le=200)] = 24,
 ) -> Products:
-    """Return a page of the products whose name, brand or id contains all words of `q`, in catalogue order."""
+    """Return a page of the products that match `q`, best first: words in any order, also misspelled, or an id.
+
+    Without `q`, all products in catalogue order.
+    """
     levels = () if price_level is None else (price_level,)
     attributes = tuple(each.casefold() for each in attribute)
     rows = snapshot.search(q, ProductFilters(label, levels, attributes=attributes, in_stock=in_stock))
     page_rows = rows[(page - 1) * size : page * size]
-    items = [Product.model_construct(**snapshot.products[row]) for row in page_rows]
+    items = [Found.model_construct(**snapshot.products[row], why=why) for row, why in page_rows]
     return Products(total=len(rows), page=page, size=size, products=items)
 
 

@@ -57,13 +57,19 @@ class Details(Product):
     attributes: list[Attribute]
 
 
+class Found(Product):
+    """A product that a search found; `why` is the reason, null without a search by words."""
+
+    why: str | None = None
+
+
 class Products(BaseModel):
-    """A page of products, in the order of the catalogue."""
+    """A page of products: without words in the order of the catalogue, else the best match first."""
 
     total: int
     page: int
     size: int
-    products: list[Product]
+    products: list[Found]
 
 
 class Label(BaseModel):

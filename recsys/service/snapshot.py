@@ -25,6 +25,7 @@ from recsys.ranking.gallery_loading import load_nonempty_gallery
 from recsys.ranking.price_levels import price_level, price_quantiles
 from recsys.ranking.reranking import Recommendations, recommend
 from recsys.ranking.single_query import unknown_product_error
+from recsys.ranking.word_search import WordSearch, load_word_search
 from recsys.storage.store import Store, literal
 
 SCORES = ("visual", "colour", "price", "total")
@@ -76,6 +77,7 @@ class Snapshot:
         quantiles: of the scores in this shop, see `recsys.ranking.explanation.score_quantiles`.
         shortlist: the ANN index that preselects products for a photo; None in a shop without an index.
         configuration: the configuration of the service.
+        words: the search by words; None where the serving model has none.
         stored: the recommendations of the last run and their reasons. A row is -1 where the run ranked no products,
             used another rule, or ranked products that have changed since.
         number: the sequence number in this process, from 1.
@@ -89,6 +91,7 @@ class Snapshot:
     quantiles: ScoreQuantiles
     shortlist: AnnIndex | None
     configuration: Configuration
+    words: WordSearch | None
     stored: tuple[Recommendations, NDArray[np.object_]]
     number: int
 
@@ -163,11 +166,23 @@ class Snapshot:
         counts = [(label, len(rows)) for label, rows in self.gallery.rows_by_label.items()]
         return sorted(counts, key=lambda item: (-item[1], item[0]))
 
-    def search(self, text: str, filters: ProductFilters) -> list[int]:
-        """Return the rows of the products that contain all words of `text` and pass the filters, in catalogue order.
+    def search(self, text: str, filters: ProductFilters) -> list[tuple[int, str | None]]:
+        """Return the rows of the products that match words and pass the filters, each with the reason, best first.
 
-        A word may be in the name, the brand or the id. The id of a variant finds its product.
+        Where the serving model has words, see `recsys.ranking.word_search`; products that contain all words in their
+        name, brand or id follow, and are the only ones without such a model. The id of a product or a variant finds
+        that product alone. Without words, all products in catalogue order.
         """
+        contained = self._containing(text, filters)
+        exact = self.row_of.get(text.strip(), self._row_of_variant.get(text.strip()))
+        if self.words is None or not text.strip() or exact in contained:
+            return [(row, None) for row in ([exact] if exact in contained else contained)]
+        matches = [(match.row, match.why) for match in self.words.search(text, self.eligible(filters))]
+        found = {row for row, _ in matches}
+        return matches + [(row, None) for row in contained if row not in found]
+
+    def _containing(self, text: str, filters: ProductFilters) -> list[int]:
+        """Return the rows of the products with all words of a text in name, brand or id, in catalogue order."""
         eligible = self.eligible(filters)
         rows = np.arange(len(self.gallery)) if eligible is None else np.flatnonzero(eligible)
         ordered: list[int] = rows[np.argsort(self.positions[rows])].tolist()
@@ -250,8 +265,9 @@ def load_snapshot(home: Path, configuration: Configuration, number: int) -> Snap
     ranked = _load_recommendations(store, serves, gallery, configuration)
     reasons = explain(ranked, Queries.of(gallery, np.arange(len(gallery))), gallery, quantiles)
     shortlist = load_index(store, configuration, serves, frame, gallery)
+    words = load_word_search(store, serves, gallery)
     return Snapshot(
-        store, serves, frame, gallery, positions, quantiles, shortlist, configuration, (ranked, reasons), number
+        store, serves, frame, gallery, positions, quantiles, shortlist, configuration, words, (ranked, reasons), number
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 PARTS = {
     "pictures": ("store/images.lance", "store/views.lance", "store/scraped.lance"),
-    "features and embeddings": ("store/features-*", "store/embeddings-*"),
+    "features and embeddings": ("store/features-*", "store/embeddings-*", "store/words-*"),
     "recommendations": ("store/recommendations-*",),
     "other tables": ("store/*",),
     "trained models": ("embedding", "classifier"),

@@ -8,6 +8,7 @@
     reviews                     product id          a person's answer
     features-<version>          image digest        vector of the backbone, and a colour histogram
     embeddings-<version>        image digest        vector of a trained embedding
+    words-<version>             product id          vector of a product's words
     recommendations-<version>   product id + rank   neighbour, its scores, the total
     catalogues                  catalogue digest    each catalogue that was read: source, counts, time
     scraped                     image digest        pictures of a marketplace, which are never products
@@ -213,6 +214,17 @@ def embeddings_schema(size: int) -> pa.Schema:
     )
 
 
+def words_schema(size: int) -> pa.Schema:
+    """Return the schema of a table of the words' vectors: of unit length, or zeros, float32."""
+    return pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("text_digest", pa.string()),
+            ("vector", pa.list_(pa.float32(), size)),
+        ]
+    )
+
+
 def key_of(table: str) -> tuple[str, ...]:
     """Return the columns by which rows of a table are told apart."""
     kind = table.split("-", 1)[0]
@@ -224,4 +236,6 @@ def schema_of(table: str) -> pa.Schema:
     kind = table.split("-", 1)[0]
     if kind in SCHEMAS:
         return SCHEMAS[kind]
+    if kind == "words":
+        return words_schema(1)
     return embeddings_schema(1) if kind == "embeddings" else features_schema(1, 1)

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from recsys.core.digests import digest
 from recsys.models.recipe_file import RecipeFile, RecipeSection, load_recipe_file
 
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
@@ -50,7 +51,7 @@ class Batches(RecipeSection):
 class Network(RecipeSection):
     """Network that is trained on whole pictures."""
 
-    backbone: Literal["efficientnet_lite0", "resnet50"]
+    backbone: Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "resnet50"]
     """Name of the backbone; the original used `resnet50`."""
     weights: str
     """Initial weights: `imagenet`, or the path of a Keras weights file, relative to the working directory."""
@@ -93,6 +94,11 @@ class Recipe(RecipeFile):
     start: Literal["pca", "random"]
     """Initial weights of the last layer: `pca` (the principal axes of the features, so that the training starts from
     their similarities) or `random` (Glorot)."""
+    components: Annotated[int, Field(ge=2)] | None = None
+    """Maximum number of principal components in which a head with `start = "pca"` is trained; None: the features
+    themselves. Adam adapts its steps to each weight, which suits the principal axes better."""
+    words: bool = False
+    """Whether the words of the products are learned beside their pictures."""
 
     learning_rate: Annotated[float, Field(gt=0)]
     """Learning rate of Adam."""
@@ -130,6 +136,15 @@ class Recipe(RecipeFile):
             raise ValueError("network.head_epochs must be less than epochs: the whole network needs epochs too")
         if network.materialised_images is not None and self.classes == "path":
             raise ValueError("materialised_images needs classes = 'label': it balances labels")
+
+    @property
+    def digest(self) -> str:
+        """Return 32 hex digits that identify the content; keys that are newer than some models count only if set."""
+        content = self.model_dump(mode="json")
+        for key in ("components", "words"):
+            if not content[key]:
+                del content[key]
+        return digest([content])
 
     @property
     def weights(self) -> tuple[float, ...]:

@@ -57,6 +57,8 @@ class Model:
         reason: the gate's reason.
         against: version of the serving model when it was evaluated.
         precision: at 5, on held-out products, by level of the category path ("1", "2", ...).
+        text_weight: share of the words in the likeness of two products, see `recsys.models.embedding.words`; 0 if it
+            has no words.
     """
 
     version: str
@@ -73,6 +75,7 @@ class Model:
     reason: str
     against: str
     precision: dict[str, float] = field(default_factory=dict)
+    text_weight: float = 0.0
 
     def usable(self, configuration: Configuration) -> bool:
         """Return whether it can serve with the configured backbone; a head needs the features of its training."""

@@ -344,7 +344,11 @@ function drawProducts({ total, page, size, products }, params) {
   byId("count").textContent = text;
   announce(text);
   byId("products").replaceChildren(
-    ...products.map((product) => fillTile(newTile(), product, pageUrl({ product: product.product_id }))),
+    ...products.map((product) => {
+      const tile = fillTile(newTile(), product, pageUrl({ product: product.product_id }));
+      if (product.why) tile.append(Object.assign(element("p", product.why), { className: "why" }));
+      return tile;
+    }),
   );
   byId("no-products").hidden = products.length > 0;
   if (!products.length) explainNoProducts(total, params);
