@@ -368,7 +368,7 @@ class Backbone(Section):
     @classmethod
     def _known_folder_or_address(cls, name: str) -> str:
         path = name.removeprefix("hub:")
-        is_address = name.startswith(HUB_ADDRESSES) and not path.startswith(("/", ".", "~"))
+        is_address = name.startswith(HUB_ADDRESSES) and not path.startswith(("/", ".", "~")) and path != ""
         if name not in BUILT_IN_BACKBONES and not is_address and not (path and Path(path).expanduser().is_dir()):
             raise ValueError(
                 f"'{name}' is not one of {', '.join(BUILT_IN_BACKBONES)}, no folder of this path exists, and it is no "

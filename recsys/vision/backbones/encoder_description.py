@@ -219,7 +219,8 @@ def _onnx_file(folder: Path) -> str:
         raise WeightsError(f"{folder}: has {len(files)} ONNX files; name one as 'file' in {folder / OWN}")
     is_transformers = any((folder / name).is_file() for name in ("model.safetensors", "pytorch_model.bin"))
     remedy = (
-        "export it: pip install 'optimum[onnx]', then optimum-cli export onnx --model FOLDER OUTPUT_FOLDER"
+        "export it: pip install 'optimum[onnx]', then optimum-cli export onnx --task "
+        "feature-extraction --model FOLDER OUTPUT_FOLDER"
         if is_transformers
         else f"add {' or '.join(ONNX_FILES)}"
     )

@@ -86,3 +86,35 @@ def test_every_value_is_explained_once() -> None:
     keys = [value.key for value in explain(environ={})]
     assert len(keys) == len(set(keys)) > 60
     assert {key.split(".")[0] for key in keys} == set(Configuration.model_fields)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet50", "hub:vit_base_patch16_224_imagenet", "hf://keras/vit", "kaggle://a/b/keras/c/1"]
+)
+def test_a_backbone_is_a_name_or_an_address(name: str) -> None:
+    assert load(None, {"backbone": {"name": name}}, environ={}).backbone.name == name
+
+
+def test_a_backbone_is_a_folder_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "encoder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in (str(tmp_path / "encoder"), "encoder", "hub:./encoder"):
+        assert load(None, {"backbone": {"name": name}}, environ={}).backbone.name == name
+    for name in ("absent", "hub:/absent", "hub:", "", "file:///encoder"):
+        with pytest.raises(ConfigurationError, match=r"backbone\.name.*'.*' is not one of efficientnet_lite0"):
+            load(None, {"backbone": {"name": name}}, environ={})
+
+
+def test_weights_are_only_of_built_in_backbones(tmp_path: Path) -> None:
+    flags = {"backbone": {"name": str(tmp_path), "weights": "resnet50.h5"}}
+    with pytest.raises(ConfigurationError, match=r"remove backbone\.weights"):
+        load(None, flags, environ={})
+
+
+def test_another_backbone_has_its_own_weights(tmp_path: Path) -> None:
+    own = load(None, {"backbone": {"weights": "file.h5", "input_size": 128}}, environ={})
+    assert own.with_backbone("efficientnet_lite0") is own
+    other = own.with_backbone(str(tmp_path))
+    assert (other.backbone.weights, other.backbone.input_size) == ("imagenet", 128)
+    with pytest.raises(ConfigurationError, match=r"backbone\.name.*'vgg16'"):
+        own.with_backbone("vgg16")

@@ -15,6 +15,7 @@ from recsys.core.errors import TrainingError
 from recsys.models import features
 from recsys.models.embedding.embedder import Embedder, head_inputs
 from recsys.models.embedding.network import build_embedder, build_head, random_start
+from tests.encoders import encoder_folder
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +147,16 @@ def test_a_damaged_or_missing_embedder_is_an_error(
     (tmp_path / file).unlink() if content is None else (tmp_path / file).write_bytes(content)
     with pytest.raises(TrainingError, match="damaged or missing"):
         Embedder.load(tmp_path)
+
+
+def test_a_head_on_an_encoder_is_whole_without_the_encoders_folder(pictures: np.ndarray, tmp_path: Path) -> None:
+    encoder = encoder_folder(tmp_path / "encoder")
+    configuration = Configuration(backbone=Backbone(name=str(encoder)))
+    head = Embedder.of_head("v1", build_head(*random_start(24 + BINS, 16, seed=3)), configuration, 0.5)
+    vectors = head.embed_features(*features.describe(pictures, configuration, tmp_path))
+    head.save(tmp_path / "whole", whole=True)
+    encoder.rename(tmp_path / "elsewhere")
+    np.testing.assert_allclose(Embedder.load(tmp_path / "whole").embed_pictures(pictures), vectors, atol=1e-5)
+    (tmp_path / "whole" / "backbone" / "encoder.json").write_text("{", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"damaged.*is not JSON"):
+        Embedder.load(tmp_path / "whole")
