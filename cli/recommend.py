@@ -130,7 +130,7 @@ def search(
     rows = [
         (
             item["rank"],
-            f"{item['name']}\n{item['product_id']}\n{item['why']}",
+            "\n".join(filter(None, (item["name"], item["product_id"], item["why"]))),
             item["label"] or "",
             "no price" if item["price"] != item["price"] else f"{currency}{item['price']:,.0f}",
             f"{item['score']:.2f}",

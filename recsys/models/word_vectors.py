@@ -10,7 +10,9 @@ terms: S. Deerwester et al., "Indexing by Latent Semantic Analysis" (1990).
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,9 +42,11 @@ FILE, TERMS_FILE = "words.npz", "words.json"
 ARRAYS = ("idf", "components", "kernel", "bias", "to_pictures")
 SPACES: Mapping[str, Mapping[str, Any]] = {
     "characters": {"analyzer": "char_wb", "ngram_range": (3, 5)},
-    "words": {"token_pattern": r"\w+"},
+    "words": {},
 }
-"""Kinds of terms."""
+"""Kinds of terms; those of `words` are the result of `tokens`."""
+WITHOUT_SPACES = re.compile("([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+)")
+"""Kana and Han characters."""
 
 
 def product_text(name: Any, brand: Any = None, attributes: Iterable[str] = ()) -> str:
@@ -57,6 +61,24 @@ def product_text(name: Any, brand: Any = None, attributes: Iterable[str] = ()) -
 def normalize(text: Any) -> str:
     """Return a text cut, in NFKC and case folded; empty if it is missing."""
     return unicodedata.normalize("NFKC", text[:LONGEST_TEXT]).casefold().strip() if isinstance(text, str) else ""
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words of a normalised text; Chinese and Japanese, which have no spaces, as pairs of characters.
+
+    Vowel signs, as in Devanagari, belong to words. Pairs of characters: the rule of Lucene's CJKBigramFilter.
+    """
+    if text.isascii():
+        return re.findall(r"\w+", text)
+    # a regular expression's \w does not match marks
+    is_word = (each.isalnum() or each == "_" or unicodedata.category(each)[0] == "M" for each in text)
+    words = "".join(each if part else " " for each, part in zip(text, is_word, strict=True)).split()
+    parts = [part for word in words for part in WITHOUT_SPACES.split(word) if part]
+    return [pair for part in parts for pair in (_pairs(part) if WITHOUT_SPACES.match(part) else [part])]
+
+
+def _pairs(characters: str) -> list[str]:
+    return [characters[start : start + 2] for start in range(max(1, len(characters) - 1))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +198,21 @@ class WordVectors:
             OSError, ValueError, KeyError: it is missing or damaged.
         """
         terms = json.loads((folder / TERMS_FILE).read_text(encoding="utf-8"))
-        with np.load(folder / FILE, allow_pickle=False) as saved:
-            return cls(terms, **{name: saved[name].astype(np.float32) for name in ARRAYS})
+        try:
+            with np.load(folder / FILE, allow_pickle=False) as saved:
+                arrays = {name: saved[name].astype(np.float32) for name in ARRAYS}
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise ValueError(f"{FILE}: {error}") from error
+        if not isinstance(terms, dict) or sum(map(len, terms.values())) != len(arrays["idf"]):
+            raise ValueError(f"{TERMS_FILE} and {FILE} are not of one model")
+        return cls(terms, **arrays)
 
 
 def _vectorizer(space: str, **counting: Any) -> TfidfVectorizer:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(lowercase=False, sublinear_tf=True, dtype=np.float32, **SPACES[space], **counting)
+    how = SPACES[space] or {"tokenizer": tokens, "token_pattern": None}
+    return TfidfVectorizer(lowercase=False, sublinear_tf=True, dtype=np.float32, **how, **counting)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from recsys.core.digests import digest
 from recsys.ingest.catalogue.facts import read_facts
 from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
-from recsys.models.embedding.words import text_weight
+from recsys.models.embedding.words import text_weight, texts_of
 from recsys.ranking.gallery import rows_by_value
 from recsys.ranking.price_levels import price_levels
 from recsys.ranking.reranking import RULE_VERSION
@@ -57,6 +57,8 @@ def ranking_keys(store: Store, configuration: Configuration, serves: Serving) ->
     def compute() -> pd.Series:
         frame = products_with_image(store)
         contents = product_contents(frame, configuration)
+        if text_weight(serves.model, configuration):  # the words have attributes too
+            contents = contents + "\x1f" + texts_of(store).reindex(frame["product_id"]).to_numpy()
         keys = pd.Series(digest([*rule_parts, *contents]), index=frame["product_id"], dtype=object)
         for rows in rows_by_value(frame["label"].to_numpy(dtype=object)).values():
             if len(rows) > 1:

@@ -7,7 +7,6 @@ does not count. The pictures' part maps the words into the space of the pictures
 products: a product whose text lacks a word is found by its look. `docs/embedding.md` has the measurements.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError
 from recsys.models.embedding.serving import Serving, serving
 from recsys.models.embedding.words import loaded_words, texts_of
-from recsys.models.word_vectors import SPACES, WordVectors, normalize
+from recsys.models.word_vectors import SPACES, WordVectors, normalize, tokens
 from recsys.ranking.gallery import Gallery
 from recsys.ranking.gallery_loading import load_nonempty_gallery
 from recsys.storage.store import Store
@@ -68,8 +67,7 @@ class WordSearch:
             pictures: (n, d) embeddings of the pictures.
         """
         self._vectors, self._texts, self._words, self._pictures = vectors, texts, words, pictures
-        self._terms = vectors.terms_of(texts)
-        self._tokens = [set(tokens(text)) for text in texts]
+        self._terms = vectors.terms_of(texts).tocsc()  # by columns: a query reads those of its own terms
 
     def search(self, query: str, allowed: NDArray[np.bool_] | None = None) -> list[Match]:
         """Return the products that match best, at most `MAX_RESULTS`; none where no term is known.
@@ -81,7 +79,7 @@ class WordSearch:
         text = normalize(query)
         terms = self._vectors.terms_of([text])
         words, picture = self._vectors([text])[0], self._vectors.in_pictures([text])[0]
-        lexical = np.asarray((self._terms @ terms.T).todense()).ravel() / len(SPACES)  # (n,)
+        lexical = self._terms[:, terms.indices] @ terms.data / len(SPACES)  # (n,)
         by_words, by_picture = self._words @ words, self._pictures @ picture
         scores = lexical + WORDS_WEIGHT * by_words + PICTURE_WEIGHT * by_picture
         if allowed is not None:
@@ -97,7 +95,8 @@ class WordSearch:
 
     def _reason(self, row: int, wanted: Sequence[str], lexical: float, by_picture: float) -> str:
         """Return a sentence such as `has "red" and "curtain"; looks like it`."""
-        exact = [word for word in wanted if word in self._tokens[row]]
+        of_product = set(tokens(self._texts[row]))
+        exact = [word for word in dict.fromkeys(wanted) if word in of_product]
         parts = []
         if exact:
             parts.append("has " + " and ".join(f'"{word}"' for word in exact))
@@ -143,8 +142,3 @@ def search_words(store: Store, configuration: Configuration, query: str, top: in
     found = frame.iloc[rows][["product_id", "name", "brand", "label", "price", "in_stock"]].reset_index(drop=True)
     found.insert(0, "rank", np.arange(1, len(rows) + 1))
     return found.assign(score=[match.score for match in matches], why=[match.why for match in matches])
-
-
-def tokens(text: str) -> list[str]:
-    """Return the words of a normalised text."""
-    return re.findall(r"\w+", text)

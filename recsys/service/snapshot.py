@@ -170,13 +170,15 @@ class Snapshot:
         """Return the rows of the products that match words and pass the filters, each with the reason, best first.
 
         Where the serving model has words, see `recsys.ranking.word_search`; products that contain all words in their
-        name, brand or id follow, and are the only ones without such a model. The id of a product or a variant finds
-        that product alone. Without words, all products in catalogue order.
+        name, brand or id follow; there the id of a product or a variant finds that product alone. Without such a
+        model only products that contain all words are found. Without words, all products in catalogue order.
         """
         contained = self._containing(text, filters)
         exact = self.row_of.get(text.strip(), self._row_of_variant.get(text.strip()))
-        if self.words is None or not text.strip() or exact in contained:
-            return [(row, None) for row in ([exact] if exact in contained else contained)]
+        if self.words is None or not text.strip():
+            return [(row, None) for row in contained]
+        if exact in contained:
+            return [(exact, None)]
         matches = [(match.row, match.why) for match in self.words.search(text, self.eligible(filters))]
         found = {row for row, _ in matches}
         return matches + [(row, None) for row in contained if row not in found]

@@ -1,17 +1,14 @@
-"""The words' share in the likeness of products: train their vectors, choose their weight, compute them for a shop.
+"""The words' share in the likeness of products, and their vectors in the store.
 
     likeness of two products = 0.9 × ((1 - w) × cosine of the pictures + w × cosine of the words)
                                + 0.1 × cosine of the colours
 
-A trained embedding has a model of the words beside it, and the weight w that was best on products which neither of the
-two was trained on. Words name few colours, so the colours have a small share of their own. Both models see the
-training's side of the split only; the held-out products judge the result. A photo has no words, so it is compared by
-pictures alone.
+A trained embedding has a model of the words beside it, and their weight w, see `word_training`. Words name few colours,
+so the colours have a small share of their own. A photo has no words, so it is compared by pictures alone.
 """
 
 import functools
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +20,6 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Colour, Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import TrainingError
-from recsys.models.embedding.class_codes import class_codes
-from recsys.models.embedding.examples import features_and_histograms, held_out
-from recsys.models.embedding.recipe import Recipe
 from recsys.models.embedding.serving import Model, folder
 from recsys.models.word_vectors import WordVectors, product_text
 from recsys.storage import object_store
@@ -33,19 +27,6 @@ from recsys.storage.schemas import words_schema
 from recsys.storage.shards import Shard, shards
 from recsys.storage.store import Store
 
-SIZE = 128
-"""Length of the words' vectors at most."""
-LEARNING_RATE = 4e-3
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-"""Weights that are tried."""
-USUAL_WEIGHT = 0.4
-"""Weight of a shop with too few products to try weights."""
-TOLERANCE = 0.005
-"""The smallest weight within this precision of the best one is chosen, because a photo has no words."""
-INNER_SHARE = 0.25
-"""Share of the training's products that the weights are tried on."""
-MIN_QUERIES = 50
-NEAREST = 5
 COLOUR_SHARE = 0.1
 COARSE = (1, 2, 4)
 """Bins of hue, saturation and value that are joined, to 96 of 12 × 8 × 8."""
@@ -72,139 +53,6 @@ def texts_of(store: Store) -> pd.Series:
         product_text(row["name"], row["brand"], (each["value"] for each in row["attributes"] or ())) for row in rows
     ]
     return pd.Series(texts, index=[row["product_id"] for row in rows], dtype=object)
-
-
-def train_words(
-    texts: Sequence[str], rows: pd.DataFrame, recipe: Recipe, checkpoint_folder: Path
-) -> WordVectors | None:
-    """Return vectors of words, trained by a recipe; None if the products share no words.
-
-    Args:
-        texts: of each row, see `texts_of`.
-        rows: training set, see `recsys.models.embedding.examples.training_set`.
-        recipe: of the pictures; its classes, loss and batches are used.
-        checkpoint_folder: folder of this training only.
-
-    Raises:
-        TrainingError: there is too little to learn from, or the training diverges or collapses.
-    """
-    from recsys.models.embedding.training import train_head
-
-    first = rows["view"].to_numpy() == 0
-    products = rows[first].reset_index(drop=True)
-    words = [text for text, is_first in zip(texts, first, strict=True) if is_first]
-    learned = [text for text, out in zip(words, products["held_out"], strict=True) if text and not out]
-    vectors = WordVectors.fit(learned)
-    if vectors is None:
-        return None
-    settings = recipe.model_copy(
-        update={"embedding_size": SIZE, "learning_rate": LEARNING_RATE, "start": "pca", "network": None}
-    )
-    trained = train_head(vectors.inputs(words), products, settings, checkpoint_folder=checkpoint_folder).model
-    kernel, bias = trained.get_layer("embedding").get_weights()
-    return vectors.with_head(kernel, bias)
-
-
-def inner_split(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the training's side of a training set, a quarter of it held out by groups."""
-    inner = rows[~rows["held_out"]].reset_index(drop=True)
-    salted = inner["image_digest"].map(lambda key: digest(["words", key]))
-    return inner.assign(held_out=held_out(salted, inner["group"], INNER_SHARE))
-
-
-def best_weight(pictures: NDArray[np.float32], words: NDArray[np.float32], rows: pd.DataFrame, recipe: Recipe) -> float:
-    """Return the words' weight with the best precision at 5, see `WEIGHTS` and `TOLERANCE`.
-
-    Args:
-        pictures, words: (n, d) and (n, e) of unit length, by models that were not trained on the held-out rows.
-        rows: n rows of `inner_split`.
-        recipe: its levels are compared.
-    """
-    codes, groups = class_codes(rows, recipe)[:, :3], rows["group"].to_numpy()
-    queries = np.flatnonzero(rows["held_out"].to_numpy() & (rows["view"].to_numpy() == 0))
-    if len(queries) < MIN_QUERIES:
-        return USUAL_WEIGHT
-    others = groups[queries][:, None] == groups[None]
-    precision = []
-    for weight in WEIGHTS:
-        likeness = (1 - weight) * pictures[queries] @ pictures.T + weight * words[queries] @ words.T
-        likeness[others] = -np.inf
-        nearest = np.argpartition(-likeness, NEAREST, axis=1)[:, :NEAREST]  # (q, 5)
-        hits = codes[nearest] == codes[queries][:, None]  # (q, 5, L)
-        known = codes[queries] >= 0  # (q, L)
-        precision.append(float(hits.mean(axis=1)[known].mean()))
-    best = max(precision)
-    return next(weight for weight, value in zip(WEIGHTS, precision, strict=True) if value >= best - TOLERANCE)
-
-
-def train_beside(
-    store: Store,
-    configuration: Configuration,
-    recipe: Recipe,
-    rows: pd.DataFrame,
-    version: str,
-    checkpoint_folder: Path,
-) -> float:
-    """Train and save the words' vectors of an embedding, and return their weight; 0 if it has none.
-
-    Args:
-        store: names, brands, attributes, and the features of the pictures.
-        configuration: selects the features.
-        recipe: of the embedding; nothing is trained unless it has `words`.
-        rows: its training set; its pictures have embeddings.
-        version: its version.
-        checkpoint_folder: folder of this training only.
-
-    Raises:
-        TrainingError: the training diverges or collapses.
-    """
-    if not recipe.words:
-        return 0.0
-    texts = texts_of(store).reindex(rows["product_id"]).fillna("").tolist()
-    vectors = train_words(texts, rows, recipe, checkpoint_folder / "words")
-    if vectors is None:
-        return 0.0
-    learned = rows.reset_index(drop=True)
-    learned = learned[~learned["held_out"]]
-    pictures = _embeddings(store, version, learned["image_digest"])
-    vectors = vectors.with_pictures([texts[row] for row in learned.index], pictures)
-    weight = _tried_weight(store, configuration, recipe, rows, checkpoint_folder)
-    place = words_folder(store.home, version)
-    place.mkdir(parents=True, exist_ok=True)
-    vectors.save(place)
-    loaded_words.cache_clear()
-    return weight
-
-
-def _embeddings(store: Store, version: str, digests: pd.Series) -> NDArray[np.float32]:
-    """Return the embeddings of pictures, (n, d), in this order."""
-    rows = store.read(f"embeddings-{version}")
-    row_of = {key: row for row, key in enumerate(rows["image_digest"].to_pylist())}
-    column = rows["embedding"].combine_chunks()
-    values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    return np.asarray(values[[row_of[key] for key in digests]], np.float32)
-
-
-def _tried_weight(
-    store: Store, configuration: Configuration, recipe: Recipe, rows: pd.DataFrame, checkpoint_folder: Path
-) -> float:
-    """Return the best weight of models trained without a quarter of the training's side."""
-    from recsys.models.embedding.store_training import train_embedder
-
-    if recipe.network is not None:  # its training takes hours
-        return USUAL_WEIGHT
-    inner = inner_split(rows)
-    inner.attrs.update(rows.attrs)
-    texts = texts_of(store).reindex(inner["product_id"]).fillna("").tolist()
-    try:
-        embedder = train_embedder(store, configuration, recipe, inner, "inner", checkpoint_folder / "inner")
-        vectors = train_words(texts, inner, recipe, checkpoint_folder / "inner-words")
-    except TrainingError:  # too few products
-        return USUAL_WEIGHT
-    if vectors is None:
-        return USUAL_WEIGHT
-    pictures = embedder.embed_features(*features_and_histograms(store, configuration, inner["image_digest"].tolist()))
-    return best_weight(pictures, vectors(texts), inner, recipe)
 
 
 def words_folder(home: Path | str, version: str) -> Path:
@@ -264,8 +112,8 @@ def beside_pictures(
 
 def likeness_vectors(pictures: NDArray[np.float32], beside: NDArray[np.float32], share: float) -> NDArray[np.float32]:
     """Return vectors (n, d + t) of unit length whose cosines are the likeness, see `beside_pictures`."""
-    vectors = np.concatenate([np.sqrt(1 - share) * pictures, np.sqrt(share) * beside], axis=1)
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+    shares = np.where(beside.any(axis=1, keepdims=True), np.float32(share), np.float32(0))
+    return np.concatenate([np.sqrt(1 - shares) * pictures, np.sqrt(shares) * beside], axis=1)
 
 
 def table_name(version: str) -> str:
