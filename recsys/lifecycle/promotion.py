@@ -117,6 +117,7 @@ def _train_and_judge(
     """Train a challenger in one MLflow run, fill its table, judge it, and write its record."""
     from recsys.lifecycle.embedding_record import embedding_run, log_verdict  # imports MLflow: seconds
     from recsys.lifecycle.judging import judge_challenger
+    from recsys.models.embedding.word_training import train_beside
 
     folder = serving.folder(store.home) / version
     against = serving.serving(store.home, configuration)
@@ -124,7 +125,7 @@ def _train_and_judge(
     with embedding_run(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
         embedder = _train_embedder(store, configuration, recipe, rows, version, run.log_epoch, on_epoch)
         _embed_missing(store, configuration, embedder, against)
-        weight = words.train_beside(store, configuration, recipe, rows, version, folder / "checkpoints")
+        weight = train_beside(store, configuration, recipe, rows, version, folder / "checkpoints")
         verdict = judge_challenger(store, configuration, recipe, rows, version, against, folder / "checkpoints", weight)
         verdict.board.to_csv(folder / SCOREBOARD, index=False)
         verdict.decision.table.to_csv(folder / GATE, index=False)

@@ -98,7 +98,8 @@ def test_a_cache_key_is_a_file_name_that_retention_can_parse(prefect_url: str, t
 
 MODULES = ("classifier", "embedding", "features", "images", "labels", "recommendations", "results", "scraping")
 ALL = {
-    *("fetch_images", "fetch_views", "extract_features", "embed_pictures", "predict_labels", "label_products"),
+    *("fetch_images", "fetch_views", "extract_features", "embed_pictures",
+    "embed_words", "predict_labels", "label_products"),
     *("recommend_products", "evaluate_embedding", "publish_results", "scrape_keyword"),
 }
 """Tasks with a cached result."""
@@ -134,7 +135,7 @@ def changed_tasks(folder: Path, file: str) -> set[str]:
         ("service/app.py", set(), ALL),
         ("__init__.py", set(), ALL),
         ("vision/square.py", {"extract_features", "fetch_images", "fetch_views", "publish_results"}, set()),
-        ("vision/backbones/efficientnet_lite0.py", {"extract_features", "embed_pictures"}, {"fetch_images"}),
+        ("vision/backbones/efficientnet_lite_graph.py", {"extract_features", "embed_pictures"}, {"fetch_images"}),
         ("vision/colour.py", {"extract_features", "recommend_products"}, {"fetch_images", "label_products"}),
         ("ranking/reranking.py", {"recommend_products"}, {"extract_features", "fetch_images", "predict_labels"}),
         ("models/labels/merge_table.py", {"label_products"}, {"extract_features", "fetch_images", "embed_pictures"}),

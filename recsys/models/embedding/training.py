@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,16 +126,16 @@ def train_head(
             "the training cannot start: the features hold values that are not finite; compute them again"
         )
     phase = _Phase(recipe.learning_rate, epochs_of(recipe, examples), 0, checkpoint_folder)
-    training = features[~examples["held_out"].to_numpy(bool)]
+    data = _Data.of(features.__getitem__, examples, recipe)
+    training = features[data.training]
     if recipe.start == "pca" and recipe.components:
         axes, offset = principal_start(training, min(recipe.components, *training.shape))  # (d, c), (c,)
         size = min(recipe.embedding_size, len(offset))
         model = build_head(np.eye(len(offset), size, dtype=np.float32), np.zeros(size, np.float32))
-        data = _Data.of((features @ axes + offset).__getitem__, examples, recipe)
-        history = _train_phase(model, data, recipe, phase, on_epoch)
+        of_components = replace(data, load=(features @ axes + offset).__getitem__)
+        history = _train_phase(model, of_components, recipe, phase, on_epoch)
         kernel, bias = model.get_layer("embedding").get_weights()
         return Trained(build_head(axes @ kernel, offset @ kernel + bias), history)  # one matrix for both steps
-    data = _Data.of(features.__getitem__, examples, recipe)
     size = min(recipe.embedding_size, features.shape[1])
     if recipe.start == "pca":
         kernel, bias = principal_start(training, size)

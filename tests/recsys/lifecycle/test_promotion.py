@@ -371,7 +371,7 @@ def test_a_killed_training_resumes_in_its_mlflow_run(home: Home, where: str, lef
 
 def test_a_damaged_model_is_an_error_and_is_trained_again(home: Home) -> None:
     (model,) = serving.models(home.path)
-    (serving.folder(home.path) / model.version / "model" / "model.keras").write_bytes(b"nothing of the kind")
+    (serving.folder(home.path) / model.version / "model" / "model.onnx").write_bytes(b"nothing of the kind")
     serving.loaded.cache_clear()
     with pytest.raises(TrainingError, match="damaged"):
         serving.loaded(str(home.path), model.version)

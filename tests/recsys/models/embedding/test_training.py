@@ -116,7 +116,7 @@ def test_an_interrupted_training_resumes_with_the_same_result(
     assert reported == [4, 5, 6, 7, 8]
     np.testing.assert_allclose(weights(resumed), weights(whole), atol=1e-5)
     assert [figures["learning_rate"] for figures in resumed.history] == pytest.approx(
-        [1e-3 * (1 - epoch / 8) for epoch in range(1, 9)]
+        [recipe().learning_rate * (1 - epoch / 8) for epoch in range(1, 9)]
     )
 
 
