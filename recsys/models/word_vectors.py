@@ -125,7 +125,8 @@ class WordVectors:
         components = 0 if matrix is None else min(COMPONENTS, matrix.shape[0] - 1, matrix.shape[1] - 1)
         if components < 2:
             return None
-        analysis = TruncatedSVD(components, random_state=SEED).fit(matrix)
+        with np.errstate(divide="ignore", invalid="ignore"):  # equal texts have no variance
+            analysis = TruncatedSVD(components, random_state=SEED).fit(matrix)
         axes = analysis.components_.T.astype(np.float16).astype(np.float32)  # (f, c), as it is saved
         identity, zeros = np.eye(components, dtype=np.float32), np.zeros(components, np.float32)
         return cls(terms, np.concatenate(idf), axes, identity, zeros, identity[:, :0])
