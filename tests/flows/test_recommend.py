@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import get_args
@@ -20,7 +22,7 @@ from recsys.reporting.funnel import count_funnel
 from recsys.reporting.publication import report_path
 from recsys.storage.store import Store
 from sample_shop import SampleHost, SampleShop
-from tests.flows.conftest import CONFIGURATION, FLAGS, Ran, Run, recorded, running
+from tests.flows.conftest import CONFIGURATION, FLAGS, ROOT, Ran, Run, recorded, running
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("one run of a shop")]
 
@@ -164,3 +166,47 @@ def test_the_configuration_of_the_home_is_used(run: Run, shop: SampleShop, home:
     assert load(home).labels.merge == {"Everything": ("Clothing", "Watches")}
     labels = set(Store(home).read("labels", ["label"])["label"].to_pylist())
     assert labels == {"Everything", None}
+
+
+ARGUMENTS = """
+import sys
+from pathlib import Path
+
+home, catalogue, photo = map(Path, sys.argv[1:])
+"""
+IMPORTED = """
+imported = {"keras", "tensorflow", "jax", "torch"} & set(sys.modules)
+assert not imported, imported
+"""
+REFRESH = """
+from tests.flows.conftest import running
+assert running(home)(catalogue)["recommendations"] > 0
+"""
+QUESTIONS = """
+from recsys.core.configuration import load
+from recsys.ranking.single_query import recommend_photo
+from recsys.service.answers import answer_for_photo
+from recsys.service.snapshot import NO_FILTERS, SimilarOptions, load_snapshot
+from recsys.storage.store import Store
+from tests.flows.conftest import FLAGS
+
+configuration = load(home, FLAGS, environ={})
+assert len(recommend_photo(Store(home), configuration, photo).items)
+snapshot = load_snapshot(home, configuration, 1)
+options = SimilarOptions(configuration.recommend, NO_FILTERS)
+assert b"recommendations" in answer_for_photo(snapshot, photo.read_bytes(), None, options)
+"""
+
+
+@pytest.mark.parametrize("code", [REFRESH, QUESTIONS], ids=["a refresh", "questions"])
+def test_a_refresh_and_questions_import_no_keras(
+    as_ran: dict[str, int], home: Path, shop: SampleShop, host: SampleHost, tmp_path: Path, code: str
+) -> None:
+    catalogue = pd.read_csv(shop.catalogue)
+    assert catalogue["discounted_price"].iloc[0] > 0
+    catalogue.loc[catalogue.index[:3], "discounted_price"] *= 20
+    catalogue.iloc[:-3].to_csv(tmp_path / "changed.csv", index=False)
+    photo = next((shop.folder / "images").glob("*.jpg"))
+    command = [sys.executable, "-c", ARGUMENTS + code + IMPORTED, str(home), str(tmp_path / "changed.csv"), str(photo)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
