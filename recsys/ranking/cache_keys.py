@@ -51,9 +51,8 @@ def ranking_keys(store: Store, configuration: Configuration, serves: Serving) ->
     label and of the products without one. The last result stays in memory, because each shard of a run needs it.
     """
     rule = configuration.recommend
-    settings = rule.model_dump_json(
-        exclude={"top", "demo_top", "shard_size", "text_weight"}
-    )  # the weight that applies is in gallery_versions
+    # the share of the words that applies is in gallery_versions
+    settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size", "text_weight"})
     rule_parts = [RULE_VERSION, settings, rule.stored, *gallery_versions(store, configuration, serves)]
 
     def compute() -> pd.Series:

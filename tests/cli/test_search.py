@@ -69,4 +69,4 @@ def test_a_shop_without_words_is_an_error_with_the_remedy(search: Search, tmp_pa
 
 def test_a_search_without_words_is_a_wrong_command(search: Search) -> None:
     code, _, errors = search()
-    assert code == 2 and "WORDS" in errors
+    assert code == 2 and "words" in errors

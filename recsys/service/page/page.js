@@ -365,7 +365,7 @@ function explainNoProducts(total, { q, label, price_level }) {
   } else if (q && (label || price_level)) {
     explain(`No product matches “${q}” and the filters.`, "Search all products", { q });
   } else if (q) {
-    explain(`No product matches “${q}”. Try a shorter word.`, "Show all products", {});
+    explain(`No product matches “${q}”. Try other words.`, "Show all products", {});
   } else {
     explain("No product matches the filters.", "Show all products", {});
   }

@@ -77,7 +77,7 @@ def test_a_shop_with_few_products_or_without_classes_has_the_usual_weight() -> N
     assert rows["held_out"].sum() < word_training.MIN_QUERIES
     assert best_weight(vectors, vectors, rows, recipe) == USUAL_WEIGHT
     many = examples()
-    nameless, vectors = many.assign(category_path=[[]] * len(many)), vectors_of(many, 0.1, 0)
+    nameless, vectors = many.assign(category_path=many["category_path"].map(lambda _: [])), vectors_of(many, 0.1, 0)
     assert best_weight(vectors, vectors, nameless, recipe) == USUAL_WEIGHT
 
 
