@@ -98,8 +98,15 @@ def test_a_cache_key_is_a_file_name_that_retention_can_parse(prefect_url: str, t
 
 MODULES = ("classifier", "embedding", "features", "images", "labels", "recommendations", "results", "scraping")
 ALL = {
-    *("fetch_images", "fetch_views", "extract_features", "embed_pictures",
-    "embed_words", "predict_labels", "label_products"),
+    *(
+        "fetch_images",
+        "fetch_views",
+        "extract_features",
+        "embed_pictures",
+        "embed_words",
+        "predict_labels",
+        "label_products",
+    ),
     *("recommend_products", "evaluate_embedding", "publish_results", "scrape_keyword"),
 }
 """Tasks with a cached result."""

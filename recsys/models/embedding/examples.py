@@ -20,11 +20,15 @@ from recsys.models.embedding.embedder import head_inputs
 from recsys.models.embedding.recipe import Network, Recipe
 from recsys.models.examples import features_of, fingerprints_of, jpegs_of
 from recsys.models.features import table_name
+from recsys.models.grouping import assign_groups
 from recsys.models.labels.balance import grow
 from recsys.storage.store import Store
 from recsys.vision.augmentation import augment
 from recsys.vision.loading import Load, pictures
 from recsys.vision.perceptual_hash import joined, near_duplicates
+
+COMMON_ROWS, COMMON_SHARE = 10, 0.05
+"""A name of more pictures, and of a larger share of all, is not that of one product, such as `Dress`."""
 
 PREDICTED = "predicted"
 """Source of a label that a model gave."""
@@ -40,9 +44,9 @@ def training_set(store: Store, configuration: Configuration) -> pd.DataFrame:
 
     Returns:
         Columns product_id; view (0 is the product's main picture, others follow); image_digest; category_path (list of
-        str, top level first); label (None if there is none); group (int64 from 0: near-duplicates and pictures of one
-        product, which are on one side of the split); held_out (bool). In the catalogue's order. `attrs["digest"]`
-        identifies all of it and the version of the features.
+        str, top level first); label (None if there is none); group (int64 from 0: near-duplicates, pictures of one
+        product, and products of one name and brand, which are on one side of the split); held_out (bool). In the
+        catalogue's order. `attrs["digest"]` identifies all of it and the version of the features.
     """
     products = _labelled_products(store)
     described = store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
@@ -52,7 +56,8 @@ def training_set(store: Store, configuration: Configuration) -> pd.DataFrame:
     findable = photos.loc[photos["view"] == 0, "product_id"]
     rows = photos[photos["product_id"].isin(findable)].merge(products, on="product_id").reset_index(drop=True)
     columns = ["product_id", "view", "image_digest", "category_path", "label"]
-    rows = rows[columns].assign(group=_groups(rows, _fingerprints(store, configuration, rows["image_digest"])))
+    groups = _groups(rows, _fingerprints(store, configuration, rows["image_digest"]))
+    rows = rows[columns].assign(group=groups)
     settings = configuration.evaluation
     share = min(settings.holdout_share, settings.queries / max(rows["product_id"].nunique(), 1))
     rows["held_out"] = held_out(rows["image_digest"], rows["group"], share)
@@ -115,8 +120,8 @@ def features_and_histograms(
 
 
 def _labelled_products(store: Store) -> pd.DataFrame:
-    """Return products with a category path and without a predicted label: product_id, category_path, label."""
-    products = active_products(store, ["product_id", "category_path"])
+    """Return products with a category path and without a predicted label, and their label, name and brand."""
+    products = active_products(store, ["product_id", "category_path", "name", "brand"])
     products = products[products["category_path"].map(len) > 0]
     labels = store.read("labels", ["product_id", "label", "source"]).to_pandas()
     products = products.merge(labels, on="product_id", how="left")
@@ -158,7 +163,16 @@ def _fingerprints(store: Store, configuration: Configuration, digests: pd.Series
 
 
 def _groups(rows: pd.DataFrame, fingerprints: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return (n,) the group of each picture, numbered from 0 in the order of first appearance."""
+    """Return (n,) the group of each picture, numbered from 0 in the order of first appearance.
+
+    Pictures of one photo, of one product, and of products with one name and brand are one group: a model of the words
+    would be judged by names that it was trained on.
+    """
     photos = near_duplicates(fingerprints)
-    first = pd.Series(photos).groupby(rows["product_id"].to_numpy()).transform("first").to_numpy()
-    return pd.factorize(joined(photos, photos, first))[0].astype(np.int64)
+    products = pd.Series(photos).groupby(rows["product_id"].to_numpy()).transform("first").to_numpy()
+    named = assign_groups(rows["name"], rows["brand"])
+    sizes = np.bincount(named)[named]
+    named = np.where(sizes > max(COMMON_ROWS, COMMON_SHARE * len(rows)), len(rows) + np.arange(len(rows)), named)
+    names = pd.Series(photos).groupby(named).transform("first").to_numpy()
+    one, other = np.concatenate([photos, photos]), np.concatenate([products, names])
+    return pd.factorize(joined(photos, one, other))[0].astype(np.int64)

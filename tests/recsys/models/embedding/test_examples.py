@@ -38,7 +38,13 @@ class Shop:
     def __init__(self, home: Path, configuration: Configuration) -> None:
         self.store, self.configuration, self.products = Store(home), configuration, 0
 
-    def add(self, path: Sequence[str], pictures: Sequence[np.ndarray], source: str = "catalogue") -> str:
+    def add(
+        self,
+        path: Sequence[str],
+        pictures: Sequence[np.ndarray],
+        source: str = "catalogue",
+        name: str | None = None,
+    ) -> str:
         """Add a product with these pictures, the first its own, and return its id."""
         key = f"p{self.products:03}"
         jpegs = [encode(picture, 95) for picture in pictures]
@@ -46,7 +52,15 @@ class Shop:
         urls = [f"http://shop/{key}/{view}" for view in range(len(pictures))]
         self._write(
             "products",
-            [{"product_id": key, "position": self.products, "category_path": list(path), "image_urls": urls}],
+            [
+                {
+                    "product_id": key,
+                    "position": self.products,
+                    "name": name,
+                    "category_path": list(path),
+                    "image_urls": urls,
+                }
+            ],
         )
         if path:
             self._write("labels", [{"product_id": key, "label": path[0], "source": source}])
@@ -189,3 +203,12 @@ def test_the_originals_set_is_grown_and_validated_on_as_many_as_it_says(shop: Sh
     varied = augment(source[None], examples["seed"].to_numpy()[[at]], configuration.augmentation)[0]
     expected = cv2.resize(varied, (64, 64), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(inputs.load(np.array([at]))[0], expected)
+
+
+def test_products_of_one_name_are_one_group(shop: Shop, tmp_path: Path) -> None:
+    own = Shop(tmp_path / "named", shop.configuration)
+    names = ["Red  Shirt!", "red shirt", "Blue shirt", *["Dress"] * 12]
+    keys = [own.add(["A"], [noise(900 + n)], name=name) for n, name in enumerate(names)]
+    groups = training_set(own.store, own.configuration).set_index("product_id")["group"]
+    assert groups[keys[0]] == groups[keys[1]] != groups[keys[2]]
+    assert groups[keys[3:]].nunique() == 12  # most of the shop has this name: it is not that of one product
