@@ -28,6 +28,7 @@ from recsys.service import create_service
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
 from recsys.vision.square import decode_squared, encode
+from tests.recsys import worded_shop
 
 pytest.importorskip("playwright", reason="playwright, which drives the browser, is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
@@ -251,6 +252,17 @@ def test_a_search_updates_while_typing_and_reports_no_match(visit: Open) -> None
     page.get_by_role("link", name="Show all products").click()
     expect(page.locator("#count")).to_have_text("1–24 of 40 products")
     assert box.input_value() == ""
+
+
+def test_a_misspelled_search_shows_the_best_products_with_their_reasons(visit: Open, tmp_path: Path) -> None:
+    with serving(worded_shop.fill(tmp_path / "home").home) as url:
+        page = visit(url).open()
+        page.get_by_role("searchbox").fill("curtian red")
+        expect(page.locator("#products h3").first).to_have_text("Red Floral Curtain")
+        expect(page.locator("#products .why").first).to_contain_text('has "red"')
+        page.get_by_role("searchbox").fill("")
+        expect(page.locator("#products [data-id]")).to_have_count(len(worded_shop.NAMES))
+        expect(page.locator("#products .why")).to_have_count(0)
 
 
 def test_a_product_shows_its_facts_and_similar_products_with_reasons(visit: Open, address: str) -> None:

@@ -18,6 +18,7 @@ from recsys.ranking.recommendations import recommend_missing
 from recsys.storage import records
 from recsys.storage.schemas import SCHEMAS, embeddings_schema
 from recsys.storage.store import Store
+from recsys.vision.square import encode
 
 CONFIGURATION = load(environ={})
 VERSION = "worded"
@@ -71,7 +72,8 @@ def fill(home: Path, names: Sequence[str | None] = NAMES, weight: float = WEIGHT
     ids, digests = [f"p{n}" for n in range(count)], [f"d{n}" for n in range(count)]
     write_names(store, names)
     store.write("labels", rows("labels", count, product_id=ids, label=["Things"] * count))
-    images = rows("images", count, product_id=ids, status=["ok"] * count, image_digest=digests)
+    jpegs = [encode(np.full((256, 256, 3), 9 * n % 256, np.uint8), 95) for n in range(count)]
+    images = rows("images", count, product_id=ids, status=["ok"] * count, image_digest=digests, jpeg=jpegs)
     store.write("images", images)
     random = np.random.default_rng(2)
     raw = random.standard_normal((count, 64)).astype(np.float32)
