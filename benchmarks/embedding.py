@@ -4,10 +4,11 @@
 
 For each seed another quarter of the products is held out, near-duplicates together; each recipe trains its head on the
 rest, with the same seed; each held-out product queries all other products. Prints precision at 5 at three levels of the
-category path, mean ± standard deviation over the seeds, and the mean of the differences from the raw backbone. The home
-needs only features (`recsys run`) and is not changed. A recipe with `words` has a second row, in which the products are
-compared by words beside the pictures, by the weight that is best on the training's side. The exit code is 1 if the default recipe is not above the raw
-backbone by 0.03 / 0.04 / 0.04 in the mean, is below it at a level with any seed, or trains for over 60 s.
+category path, mean ± standard deviation over the seeds, and the mean of the differences from the raw backbone. A recipe
+with `words` has a second row: the products are compared by words beside the pictures, with the weight that is best on
+the training's side. The home needs only features (`recsys run`) and is not changed. The exit code is 1 if the default
+recipe is not above the raw backbone by 0.03 / 0.04 / 0.04 in the mean, is below it at a level with any seed, or trains
+for over 60 s.
 
 With --views, on a home whose products have several photos (`images.views`), the measure is how often another photo of
 a held-out product has this product's picture nearest: at least 0.9 in the mean and above the raw backbone with each
