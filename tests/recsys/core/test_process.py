@@ -71,7 +71,7 @@ def test_importing_the_networks_changes_neither_environment_nor_garbage_collecto
     completed = python(
         "import gc, os, keras\n"
         "before = dict(os.environ), gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()\n"
-        "import recsys.vision.training_loop, recsys.vision.backbones.efficientnet_lite0\n"
+        "import recsys.vision.training_loop, recsys.vision.backbones.efficientnet_lite\n"
         "print((dict(os.environ), gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before)\n"
     )
     assert completed.stdout == "True\n"
