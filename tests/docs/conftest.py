@@ -49,6 +49,7 @@ SERVERS = {
 """Commands that run until they are stopped, and what they print once they answer."""
 
 OTHERWISE = {
+    "recsys search": (16, "knows no words"),  # the same: the raw backbone serves
     "recsys models rollback": (16, "nothing to roll back to"),  # the gate lets no model of so small a shop pass
     "python benchmarks/": (1, "MISSED"),  # what is promised is promised of real photos
 }
