@@ -48,7 +48,7 @@ class Match:
 class WordSearch:
     """Searches the n products of a shop.
 
-    Memory is about 1.5 KB for each product.
+    Memory is about 1.2 KB for each product with a name of 40 characters; the terms are the larger part.
     """
 
     def __init__(
