@@ -72,6 +72,7 @@ def leftovers(store: Store, configuration: Configuration) -> list[Leftover]:
     ]
     removed_models = {each.name for each in removable if "embedding" in each.kind}
     removable += _tables(store, configuration, embeddings, removed_models)
+    removable += _backbones(store.home, configuration, embeddings)
     removed_tables = {each.table for each in removable}
     removable += [
         Leftover("index", table, "its table does not exist", 0, record=name)
@@ -162,6 +163,14 @@ def _tables(
         ):
             size = size_of(store.home / "store" / f"{table}.lance") or files_of(store, table).bytes
             yield Leftover("table", table, "belongs to a removed model, or to another backbone", size, table=table)
+
+
+def _backbones(home: Path, configuration: Configuration, embeddings: list[serving.Model]) -> Iterator[Leftover]:
+    """Yield the ONNX models of built-in backbones that are not configured and that no kept embedding needs."""
+    used = [features.model_version(configuration), *(model.backbone for model in embeddings)]
+    for path in sorted((home / "backbones").glob("*.onnx")):
+        if not any(version == path.stem or version.startswith(f"{path.stem}-") for version in used):
+            yield _file(path, "backbone", "not configured, and no kept model needs it")
 
 
 def _results(folder: Path, before: float) -> Iterator[Leftover]:

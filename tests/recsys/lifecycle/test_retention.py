@@ -17,6 +17,7 @@ from recsys.models.embedding.serving import Model, Pointer
 from recsys.storage import records
 from recsys.storage.schemas import schema_of
 from recsys.storage.store import Store
+from recsys.vision import backbones
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +96,16 @@ def test_tables_of_another_backbone_stay_while_a_model_needs_them(store: Store) 
     serving.point(store.home, Pointer("e0"))
     cleaned(store)
     assert {f"features-{OTHER}", f"recommendations-{OTHER}", "embeddings-e0"} <= set(store.tables())
+
+
+def test_backbones_that_no_model_needs_are_removed(store: Store) -> None:
+    folder = store.home / "backbones"
+    folder.mkdir()
+    configured = backbones.version("efficientnet_lite0")
+    for version in (configured, "resnet50-imagenet-256-0123abcd"):
+        (folder / f"{version}.onnx").write_bytes(b"a model")
+    assert names(cleaned(store), "backbone") == {"resnet50-imagenet-256-0123abcd.onnx"}
+    assert [file.stem for file in folder.iterdir()] == [configured]
 
 
 def test_the_current_classifier_is_kept_even_if_newer_ones_exist(store: Store) -> None:
