@@ -34,10 +34,11 @@ from recsys.core.process import set_up_process
 from recsys.evaluation.retrieval_metrics import Metric, compute_metrics
 from recsys.models.embedding.embedder import head_inputs
 from recsys.models.embedding.examples import features_and_histograms, training_set
+from recsys.models.embedding.likeness import beside_pictures, likeness_vectors
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.models.embedding.training import train_head
 from recsys.models.embedding.word_training import best_weight, inner_split, train_words
-from recsys.models.embedding.words import beside_pictures, likeness_vectors, texts_of
+from recsys.models.embedding.words import texts_of
 from recsys.storage.store import Store
 
 RAW, DEFAULT = "raw backbone", "default"

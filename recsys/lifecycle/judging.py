@@ -12,6 +12,7 @@ from recsys.evaluation.gate import Decision, decide
 from recsys.evaluation.retrieval_metrics import TOP, RetrievalMetrics
 from recsys.evaluation.scoreboard import metrics_of_models, scoreboard_table
 from recsys.models.embedding import words
+from recsys.models.embedding.likeness import beside_pictures, likeness_vectors
 from recsys.models.embedding.recipe import Recipe
 from recsys.models.embedding.serving import Serving
 from recsys.models.embedding.store_training import original_recipe_vectors
@@ -85,8 +86,8 @@ def judge_challenger(
     if text_weight:
         texts = words.texts_of(store).reindex(judged.frame["product_id"]).fillna("").tolist()
         vectors = words.loaded_words(str(store.home), version)(texts)
-        beside, share = words.beside_pictures(vectors, judged.histograms, text_weight, configuration.colour)
-        judged.models[WITH_WORDS] = words.likeness_vectors(judged.models[CHALLENGER], beside, share)
+        beside, share = beside_pictures(vectors, judged.histograms, text_weight, configuration.colour)
+        judged.models[WITH_WORDS] = likeness_vectors(judged.models[CHALLENGER], beside, share)
     metrics = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
     return Verdict(decide(metrics[CHALLENGER], metrics[before]), scoreboard_table(metrics), judged, metrics, before)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.models.embedding.words import likeness_vectors
+from recsys.models.embedding.likeness import likeness_vectors
 
 ARRAYS = ("product_ids", "labels", "price_levels", "embeddings", "histograms", "groups")
 """The attributes of a `Gallery` that have one element per product."""

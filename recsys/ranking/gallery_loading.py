@@ -10,6 +10,7 @@ from recsys.core.digests import digest
 from recsys.core.errors import NoImagesError
 from recsys.models import features
 from recsys.models.embedding import words
+from recsys.models.embedding.likeness import beside_pictures
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.cache_keys import (
     LastResult,
@@ -126,7 +127,7 @@ def _words(
     rows = np.array([row_of.get(key, -1) for key in frame["product_id"].tolist()], dtype=np.int64)
     vectors = np.zeros((len(frame), table.schema.field("vector").type.list_size), np.float32)
     vectors[rows >= 0] = _matrix(table, "vector", rows[rows >= 0])
-    return words.beside_pictures(vectors, histograms, weight, configuration.colour)
+    return beside_pictures(vectors, histograms, weight, configuration.colour)
 
 
 def _rows_of_pictures(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:

@@ -1,23 +1,14 @@
-"""The words' share in the likeness of products, and their vectors in the store.
-
-    likeness of two products = 0.9 × ((1 - w) × cosine of the pictures + w × cosine of the words)
-                               + 0.1 × cosine of the colours
-
-A trained embedding has a model of the words beside it, and their weight w, see `word_training`. Words name few colours,
-so the colours have a small share of their own. A photo has no words, so it is compared by pictures alone.
-"""
+"""The vectors of the products' words in the store, and their weight, see `word_training` and `likeness`."""
 
 import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from recsys.core.configuration import Colour, Configuration
+from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import TrainingError
 from recsys.models.embedding.serving import Model, folder
@@ -27,11 +18,6 @@ from recsys.storage.schemas import words_schema
 from recsys.storage.shards import Shard, shards
 from recsys.storage.store import Store
 
-COLOUR_SHARE = 0.1
-COARSE = (1, 2, 4)
-"""Bins of hue, saturation and value that are joined, to 96 of 12 × 8 × 8."""
-POWER = 0.25
-"""Exponent of a colour's share, as in `recsys.models.embedding.embedder`."""
 PRODUCTS_PER_SHARD = 4_096
 
 
@@ -81,39 +67,6 @@ def text_weight(model: Model | None, configuration: Configuration) -> float:
         return 0.0
     configured = configuration.recommend.text_weight
     return model.text_weight if configured is None else configured
-
-
-def beside_pictures(
-    words: NDArray[np.float32], histograms: NDArray[np.float32], weight: float, settings: Colour
-) -> tuple[NDArray[np.float32], float]:
-    """Return one vector of words and colours for each product, and its share in the likeness.
-
-    Args:
-        words: (n, e) of unit length, or zeros for a product without words.
-        histograms: (n, bins) that sum to 1.
-        weight: share of the words beside the pictures, above 0.
-        settings: bins of the histograms.
-
-    Returns:
-        (n, e + colours) of unit length, zeros for a product without words.
-    """
-    share = (1 - COLOUR_SHARE) * weight + COLOUR_SHARE
-    of_words = (1 - COLOUR_SHARE) * weight / share
-    bins = (settings.hue_bins, settings.saturation_bins, settings.value_bins)
-    joined = [step if size % step == 0 else 1 for size, step in zip(bins, COARSE, strict=True)]
-    split = [part for size, step in zip(bins, joined, strict=True) for part in (size // step, step)]
-    coarse = histograms.reshape(-1, *split).sum(axis=(2, 4, 6)).reshape(len(histograms), -1)
-    colours = np.power(coarse, POWER, dtype=np.float32)
-    colours /= np.maximum(np.linalg.norm(colours, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    has_words = words.any(axis=1, keepdims=True)
-    vectors = np.concatenate([np.sqrt(of_words) * words, np.sqrt(1 - of_words) * colours * has_words], axis=1)
-    return vectors.astype(np.float32), share
-
-
-def likeness_vectors(pictures: NDArray[np.float32], beside: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """Return vectors (n, d + t) of unit length whose cosines are the likeness, see `beside_pictures`."""
-    shares = np.where(beside.any(axis=1, keepdims=True), np.float32(share), np.float32(0))
-    return np.concatenate([np.sqrt(1 - shares) * pictures, np.sqrt(shares) * beside], axis=1)
 
 
 def table_name(version: str) -> str:

@@ -10,14 +10,8 @@ import pytest
 from recsys.core.configuration import Colour
 from recsys.core.errors import TrainingError
 from recsys.models.embedding import words
-from recsys.models.embedding.words import (
-    COLOUR_SHARE,
-    POWER,
-    beside_pictures,
-    likeness_vectors,
-    loaded_words,
-    text_weight,
-)
+from recsys.models.embedding.likeness import COLOUR_SHARE, POWER, beside_pictures, likeness_vectors
+from recsys.models.embedding.words import loaded_words, text_weight
 from recsys.models.word_vectors import FILE, TERMS_FILE
 from recsys.ranking import recommendations
 from recsys.storage.store import Store
