@@ -62,8 +62,11 @@ def loaded_words(home: str, version: str) -> WordVectors:
 
 
 def text_weight(model: Model | None, configuration: Configuration) -> float:
-    """Return the share of the words between the pictures and the words of a model; 0 for one without words."""
-    if model is None or not model.text_weight:
+    """Return the share of the words between the pictures and the words of a model; 0 for one without words.
+
+    The original's rule knows no words.
+    """
+    if model is None or not model.text_weight or configuration.recommend.rule == "original":
         return 0.0
     configured = configuration.recommend.text_weight
     return model.text_weight if configured is None else configured

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.core.configuration import Colour
+from recsys.core.configuration import Colour, load
 from recsys.core.errors import TrainingError
 from recsys.models.embedding import words
 from recsys.models.embedding.likeness import COLOUR_SHARE, POWER, beside_pictures, likeness_vectors
@@ -67,6 +67,8 @@ def test_the_configured_weight_replaces_that_of_a_model_with_words() -> None:
     assert text_weight(model_of(0.3), with_weight(0.1)) == 0.1
     assert text_weight(model_of(0.3), with_weight(0)) == 0
     assert text_weight(model_of(0), with_weight(0.5)) == text_weight(None, with_weight(0.5)) == 0
+    original = load(flags={"recommend": {"rule": "original"}}, environ={})
+    assert text_weight(model_of(0.3), original) == 0  # the original's rule compares pictures
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
