@@ -217,7 +217,7 @@ def test_a_training_killed_at_its_end_is_one_run_and_one_model(tmp_path, mlflow_
     assert not (registry.folder(home) / model.version / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("damage", ["missing", "classifier.json", "head.keras", "terms.json", "text.npz"])
+@pytest.mark.parametrize("damage", ["missing", "classifier.json", "head.onnx", "terms.json", "text.npz"])
 def test_a_damaged_or_missing_model_is_an_error_and_is_trained_again(copied, damage):
     home, version = copied.shop.store.home, copied.model.version
     place = registry.folder(home) / version / "model"
