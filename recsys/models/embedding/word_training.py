@@ -32,6 +32,9 @@ TOLERANCE = 0.005
 """The smallest weight within this precision of the best one is chosen, because a photo has no words."""
 INNER_SHARE = 0.25
 """Share of the training's products that the weights are tried on."""
+TRIED_FROM = 500
+"""Number of products to try the weights on, below which the usual one is used: the weights differ by less than the
+precision of fewer products is exact, and two more trainings would double the time of a small shop."""
 MIN_QUERIES = 50
 MAX_QUERIES = 2_000
 """Number of products at most that the weights are tried on."""
@@ -100,6 +103,8 @@ def _tried_weight(
     if recipe.network is not None:  # its training takes hours
         return USUAL_WEIGHT
     inner = inner_split(rows)
+    if inner["held_out"].sum() < TRIED_FROM:
+        return USUAL_WEIGHT
     inner.attrs.update(rows.attrs)
     texts = texts_of(store).reindex(inner["product_id"]).fillna("").tolist()
     try:
