@@ -37,7 +37,7 @@ from recsys.models.embedding.examples import features_and_histograms, training_s
 from recsys.models.embedding.likeness import beside_pictures, likeness_vectors
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.models.embedding.training import train_head
-from recsys.models.embedding.word_training import TRIED_FROM, USUAL_WEIGHT, best_weight, inner_split, train_words
+from recsys.models.embedding.word_training import chosen_weight, train_words
 from recsys.models.embedding.words import texts_of
 from recsys.storage.store import Store
 
@@ -125,20 +125,12 @@ def with_words(
     colour: Colour,
 ) -> NDArray[np.float32]:
     """Return vectors whose cosines are the likeness by pictures and words, as a training learns it."""
-    inner = inner_split(frame)
-    rows = np.flatnonzero(~frame["held_out"].to_numpy())
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         words = train_words(texts, frame, recipe, folder / "words")
         if words is None:
             return pictures
-        weight = USUAL_WEIGHT
-        if inner["held_out"].sum() >= TRIED_FROM:
-            tried = train_words([texts[row] for row in rows], inner, recipe, folder / "tried")
-            head = train_head(inputs[rows], inner, recipe, checkpoint_folder=folder / "head").model
-            if tried is not None:
-                learned = tried([texts[row] for row in rows])
-                weight = best_weight(head.predict(inputs[rows], verbose=0), learned, inner, recipe)
+        weight = chosen_weight(lambda: inputs, texts, frame, recipe, folder)
     return likeness_vectors(pictures, *beside_pictures(words(texts), histograms, weight, colour))
 
 

@@ -80,23 +80,27 @@ def recommend(
 
 def print_answer(answer: Answer, currency: str) -> None:
     """Print recommendations as a table, the query above it; the currency is printed before prices."""
-
-    def price(value: float | None) -> str:
-        return "no price" if value is None or value != value else f"{currency}{value:,.0f}"
-
-    query = (answer.label or "no label: whole shop", price(answer.price), f"price level {answer.price_level:g}")
+    query = (
+        answer.label or "no label: whole shop",
+        _price(answer.price, currency),
+        f"price level {answer.price_level:g}",
+    )
     out.print(Text(printable(f"{answer.name} ({', '.join(query)})"), style="bold"))
     rows = [
         (
             item["rank"],
             f"{item['name']}\n{item['product_id']}\n{item['why']}",
-            price(item["price"]),
+            _price(item["price"], currency),
             f"{item['price_level']:g}",
             *(f"{item[score]:.2f}" for score in SCORES),
         )
         for item in answer.items.to_dict("records")
     ]
     out.print(table("", COLUMNS, rows, right=[column for column in COLUMNS if column != "product"]))
+
+
+def _price(value: float | None, currency: str) -> str:
+    return "no price" if value is None or value != value else f"{currency}{value:,.0f}"
 
 
 def search(
@@ -132,7 +136,7 @@ def search(
             item["rank"],
             "\n".join(filter(None, (item["name"], item["product_id"], item["why"]))),
             item["label"] or "",
-            "no price" if item["price"] != item["price"] else f"{currency}{item['price']:,.0f}",
+            _price(item["price"], currency),
             f"{item['score']:.2f}",
         )
         for item in found.to_dict("records")

@@ -40,6 +40,11 @@ def _jax_gpu(jax: Any) -> str | None:
     return None if device.platform == "cpu" else str(device.device_kind)
 
 
+def usable_cores() -> int:
+    """Return the number of cores that the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _cores() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return f"{cores} core" if cores == 1 else f"{cores} cores"

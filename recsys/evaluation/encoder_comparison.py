@@ -15,6 +15,7 @@ import pandas as pd
 from recsys.core import progress
 from recsys.core.configuration import BUILT_IN_BACKBONES, Configuration
 from recsys.evaluation.evaluation_set import BACKBONE, EvaluationSet, load_evaluation_set, read_vectors
+from recsys.evaluation.retrieval_metrics import TOP
 from recsys.evaluation.scoreboard import COLUMNS, scoreboard
 from recsys.models import features
 from recsys.storage.lock import lock
@@ -23,8 +24,6 @@ from recsys.vision.backbones.speed import pictures_per_second
 
 RATE = "pictures_per_second"
 """Metric of the scoreboard with an encoder's rate on this machine."""
-K = 5
-"""Rank of the precision that summarises an encoder."""
 
 
 def compared_encoders(
@@ -73,7 +72,7 @@ def precision_of_features(store: Store, configuration: Configuration) -> dict[in
         return None
     evaluated = load_evaluation_set(store, configuration)
     figures = scoreboard({BACKBONE: evaluated.models[BACKBONE]}, evaluated.frame, configuration.evaluation)
-    rows = figures[(figures["metric"] == "precision") & (figures["k"] == K)]
+    rows = figures[(figures["metric"] == "precision") & (figures["k"] == TOP)]
     return dict(zip(rows["level"].astype(int), rows["value"].astype(float), strict=True))
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.core.errors import NoImagesError
+from recsys.core.vectors import unit_rows
 from recsys.ingest.catalogue.products import active_products
 from recsys.models import features
 from recsys.models.embedding.examples import training_set
@@ -163,7 +164,7 @@ PIXELS_SIDE = 16
 
 def random_vectors(n: int) -> NDArray[np.float32]:
     """Return seeded random vectors (n, 64), independent of the pictures."""
-    return unit(np.random.default_rng(SEED).standard_normal((n, RANDOM_SIZE)).astype(np.float32))
+    return unit_rows(np.random.default_rng(SEED).standard_normal((n, RANDOM_SIZE)).astype(np.float32))
 
 
 def pixel_vectors(pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -173,15 +174,9 @@ def pixel_vectors(pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """
     size = (PIXELS_SIDE, PIXELS_SIDE)
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA).ravel() for picture in pictures]
-    return unit(255 - np.array(small, dtype=np.float32).reshape(len(small), 3 * PIXELS_SIDE**2))
+    return unit_rows(255 - np.array(small, dtype=np.float32).reshape(len(small), 3 * PIXELS_SIDE**2))
 
 
 def hsv_vectors(histograms: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the square roots of histograms that sum to 1, (n, bins): their cosine is the Bhattacharyya coefficient."""
-    return unit(np.sqrt(histograms))
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows scaled to length 1; a row of length 0 is unchanged."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1), dtype=np.float32)
+    return unit_rows(np.sqrt(histograms))

@@ -73,10 +73,15 @@ def features_of(
     store: Store, configuration: Configuration, digests: Sequence[str], column: str = "embedding"
 ) -> NDArray[np.float32]:
     """Return (n, d) unit features of pictures that have them, in this order; or another column of their table."""
+    return vectors_of(store, table_name(configuration), digests, column)
+
+
+def vectors_of(store: Store, table: str, digests: Sequence[str], column: str = "embedding") -> NDArray[np.float32]:
+    """Return (n, d) vectors of pictures that a table has, in this order."""
     keys = list(dict.fromkeys(digests))
-    table = store.read(table_name(configuration), ["image_digest", column], among("image_digest", keys))
-    row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
-    values = table[column].combine_chunks()
+    rows = store.read(table, ["image_digest", column], among("image_digest", keys))
+    row_of = {key: row for row, key in enumerate(rows["image_digest"].to_pylist())}
+    values = rows[column].combine_chunks()
     matrix = values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), values.type.list_size)
     return matrix[np.array([row_of[key] for key in digests], np.int64)]
 

@@ -164,10 +164,10 @@ def has_text(names: Texts, brands: Texts) -> NDArray[np.bool_]:
 
 
 def _columns(names: Texts, brands: Texts) -> dict[str, list[str]]:
-    return {"name": [_normalize(text) for text in names], "brand": [_normalize(text) for text in brands]}
+    return {"name": [normalize(text) for text in names], "brand": [normalize(text) for text in brands]}
 
 
-def _normalize(text: Any) -> str:
+def normalize(text: Any) -> str:
     """Return a text cut, in NFKC and case folded; empty if missing."""
     return unicodedata.normalize("NFKC", text[:LONGEST_TEXT]).casefold().strip() if isinstance(text, str) else ""
 

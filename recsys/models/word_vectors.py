@@ -22,17 +22,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.core.vectors import unit_rows
+from recsys.models.text_model import RARE_TERMS_FROM, normalize
+
 if TYPE_CHECKING:  # scikit-learn takes a second to import
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfVectorizer
 
 COMPONENTS = 128
 """Largest number of principal components; `docs/embedding.md` has the measurements behind this module's numbers."""
-LONGEST_TEXT = 1_000
-"""Length to which texts are cut, characters."""
 MAX_TERMS = 50_000
-RARE_TERMS_FROM = 1_000
-"""Number of texts from which terms that occur in a single one are left out."""
 BLOCK = 4_096
 """Texts that are computed at once; their terms take some 10 MB."""
 SEED = 12_345
@@ -56,11 +55,6 @@ def product_text(name: Any, brand: Any = None, attributes: Iterable[str] = ()) -
         if part and part not in words:
             words = f"{words} {part}"
     return words.strip()
-
-
-def normalize(text: Any) -> str:
-    """Return a text cut, in NFKC and case folded; empty if it is missing."""
-    return unicodedata.normalize("NFKC", text[:LONGEST_TEXT]).casefold().strip() if isinstance(text, str) else ""
 
 
 def tokens(text: str) -> list[str]:
@@ -149,7 +143,7 @@ class WordVectors:
 
     def in_pictures(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, d) float32 of unit length in the space of pictures; zeros for a text without a known term."""
-        return _unit(self.inputs(texts) @ self.to_pictures)
+        return unit_rows(self.inputs(texts) @ self.to_pictures)
 
     @property
     def size(self) -> int:
@@ -160,14 +154,14 @@ class WordVectors:
         """Return the inputs of the head (n, c) float32, rows of unit length; zeros for a text without a known term."""
         blocks = (self.terms_of(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK))
         projected = [np.asarray(block @ self.components, np.float32) for block in blocks]
-        return _unit(np.concatenate([np.zeros((0, self.components.shape[1]), np.float32), *projected]))
+        return unit_rows(np.concatenate([np.zeros((0, self.components.shape[1]), np.float32), *projected]))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return vectors (n, e) float32 of unit length; zeros for a text without a known term."""
         inputs = self.inputs(texts)
         vectors = inputs @ self.kernel + self.bias
         vectors[~inputs.any(axis=1)] = 0
-        return _unit(vectors)
+        return unit_rows(vectors)
 
     def terms_of(self, texts: Sequence[str]) -> csr_matrix:
         """Return the terms of texts (n, f) float32; those of each space have length 1, or there are none."""
@@ -214,8 +208,3 @@ def _vectorizer(space: str, **counting: Any) -> TfidfVectorizer:
 
     how = SPACES[space] or {"tokenizer": tokens, "token_pattern": None}
     return TfidfVectorizer(lowercase=False, sublinear_tf=True, dtype=np.float32, **how, **counting)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)

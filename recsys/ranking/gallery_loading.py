@@ -86,7 +86,7 @@ def _read_gallery(store: Store, configuration: Configuration, frame: pd.DataFram
     columns = ["image_digest", "histogram", "fingerprint"] + (["embedding"] if serves.model is None else [])
     described = store.read(features.table_name(configuration), columns)
     embedded = described if serves.model is None else store.read(serves.embeddings)
-    feature_rows, vector_rows = _rows_of_pictures(described, frame), _rows_of_pictures(embedded, frame)
+    feature_rows, vector_rows = (_rows_of(table, frame, "image_digest") for table in (described, embedded))
     comparable = (feature_rows >= 0) & (vector_rows >= 0)
     frame, feature_rows = frame[comparable], feature_rows[comparable]
     labels = frame["label"].to_numpy(dtype=object)
@@ -123,17 +123,16 @@ def _words(
     table = store.read(words.table_name(serves.version)) if weight else None
     if table is None or not table.num_rows:
         return None, 0.0
-    row_of = {key: row for row, key in enumerate(table["product_id"].to_pylist())}
-    rows = np.array([row_of.get(key, -1) for key in frame["product_id"].tolist()], dtype=np.int64)
+    rows = _rows_of(table, frame, "product_id")
     vectors = np.zeros((len(frame), table.schema.field("vector").type.list_size), np.float32)
     vectors[rows >= 0] = _matrix(table, "vector", rows[rows >= 0])
     return beside_pictures(vectors, histograms, weight, configuration.colour)
 
 
-def _rows_of_pictures(table: pa.Table, frame: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the table's row of each product's picture, (n,); -1 where the table has none."""
-    row_of = {key: row for row, key in enumerate(table["image_digest"].to_pylist())}
-    return np.array([row_of.get(key, -1) for key in frame["image_digest"].tolist()], dtype=np.int64)
+def _rows_of(table: pa.Table, frame: pd.DataFrame, column: str) -> NDArray[np.int64]:
+    """Return the table's row with each product's value of a column, (n,); -1 where the table has none."""
+    row_of = {key: row for row, key in enumerate(table[column].to_pylist())}
+    return np.array([row_of.get(key, -1) for key in frame[column].tolist()], dtype=np.int64)
 
 
 def _matrix(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -18,7 +18,8 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError
 from recsys.models.embedding.serving import Serving, serving
 from recsys.models.embedding.words import loaded_words, texts_of
-from recsys.models.word_vectors import SPACES, WordVectors, normalize, tokens
+from recsys.models.text_model import normalize
+from recsys.models.word_vectors import SPACES, WordVectors, tokens
 from recsys.ranking.gallery import Gallery
 from recsys.ranking.gallery_loading import load_nonempty_gallery
 from recsys.storage.store import Store

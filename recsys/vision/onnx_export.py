@@ -102,14 +102,10 @@ def _zero_padding(graph: GraphBuilder, layer: Any, x: str) -> str:
     return graph.node("Pad", x, graph.constant([0, 0, top, left, 0, 0, bottom, right], np.int64))
 
 
-def _max_pooling(graph: GraphBuilder, layer: Any, x: str) -> str:
+def _pooling(graph: GraphBuilder, layer: Any, x: str) -> str:
+    operator = {"MaxPooling2D": "MaxPool", "AveragePooling2D": "AveragePool"}[type(layer).__name__]
     pad = "SAME_UPPER" if layer.padding == "same" else "VALID"
-    return graph.node("MaxPool", x, kernel_shape=layer.pool_size, strides=layer.strides, auto_pad=pad)
-
-
-def _average_pooling(graph: GraphBuilder, layer: Any, x: str) -> str:
-    pad = "SAME_UPPER" if layer.padding == "same" else "VALID"
-    return graph.node("AveragePool", x, kernel_shape=layer.pool_size, strides=layer.strides, auto_pad=pad)
+    return graph.node(operator, x, kernel_shape=layer.pool_size, strides=layer.strides, auto_pad=pad)
 
 
 def _flatten(graph: GraphBuilder, layer: Any, x: str) -> str:
@@ -129,7 +125,7 @@ def _reversed_channels(graph: GraphBuilder, layer: Any, x: str) -> str:
 CONVERTERS: dict[str, Callable[..., str]] = {
     "Activation": _activation,
     "Add": lambda graph, layer, x, y: graph.node("Add", x, y),
-    "AveragePooling2D": _average_pooling,
+    "AveragePooling2D": _pooling,
     "BatchNormalization": _batch_norm,
     "Conv2D": _convolution,
     "Dense": _dense,
@@ -138,7 +134,7 @@ CONVERTERS: dict[str, Callable[..., str]] = {
     "Flatten": _flatten,
     "GetItem": _reversed_channels,  # `pixels[..., ::-1]` in `backbones.resnet50`
     "GlobalAveragePooling2D": lambda graph, layer, x: graph.average(x),
-    "MaxPooling2D": _max_pooling,
+    "MaxPooling2D": _pooling,
     "ReLU": lambda graph, layer, x: graph.relu(x, layer.max_value),
     "Rescaling": _rescaling,
     "UnitNormalization": lambda graph, layer, x: graph.unit_length(x),

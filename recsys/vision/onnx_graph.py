@@ -12,15 +12,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from recsys.vision.onnx_model import SIDE
+
 OPSET = 20
 """Version of the operators: https://onnx.ai/onnx/operators/."""
 IR_VERSION = 10
 """Version of the file format that belongs to `OPSET`."""
 EPSILON = 1e-12
 """Lower bound of a squared length, by which a vector is divided; the value of `keras.layers.UnitNormalization`."""
-
-SIDE = "side"
-"""Name of the model's property with the side of its pictures, pixels."""
 
 Shape = Sequence[int | str]
 

@@ -6,18 +6,20 @@ model(pictures)             # (n, h, w, 3) uint8  →  (n, d) float32
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.core.device import usable_cores
 from recsys.core.errors import ConfigurationError, WeightsError
 
 Device = Literal["auto", "cpu", "cuda"]
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """ONNX Runtime's name of each device."""
+SIDE = "side"
+"""Name of the model's property with the side of its pictures, pixels."""
 ERRORS_ONLY = 3
 """Lowest severity of ONNX Runtime's messages that is printed."""
 
@@ -49,7 +51,7 @@ class OnnxModel:
             raise WeightsError(f"{source!s:.200}: a model with {count}, not one each")
         self._input, self._output = inputs[0], outputs[0]
         self.input_shape, self.output_shape = shape_of(self._input), shape_of(self._output)
-        side = self._session.get_modelmeta().custom_metadata_map.get("side")
+        side = self._session.get_modelmeta().custom_metadata_map.get(SIDE)
         self.side = int(side) if side else None
 
     def __call__(self, inputs: NDArray[Any], batch_size: int = 1) -> NDArray[np.float32]:
@@ -70,7 +72,7 @@ def load_session(source: Path | bytes, device: Device) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = usable_cores()
     options.log_severity_level = ERRORS_ONLY
     providers = _providers(device)
     content = source if isinstance(source, bytes) else str(source)

@@ -57,11 +57,6 @@ class TrainedNetwork:
         """Shape of the input; None for a dimension of any size."""
         return self.model.input_shape
 
-    @property
-    def size(self) -> int:
-        """Length of an output."""
-        return self.model.output_shape[-1] or 0
-
     def __call__(self, inputs: NDArray[Any], batch_size: int = 1) -> NDArray[np.float32]:
         """Return the outputs (n, ...) float32 of inputs (n, ...), see `OnnxModel`."""
         return self.model(inputs, batch_size)
@@ -93,10 +88,16 @@ class TrainedNetwork:
             import keras
 
             network = cls.of(keras.models.load_model(trained, compile=False), device)
-            with contextlib.suppress(OSError):
-                part = onnx.with_suffix(f".{os.getpid()}.part")
-                part.write_bytes(network.content)
-                part.replace(onnx)
+            keep(network.content, onnx)
             network.trained = None
         _ = network.model  # a damaged file is found here
         return network
+
+
+def keep(content: bytes, file: Path) -> None:
+    """Write a file at once, with its folder; do nothing where the disk is full or read-only, as a home may be."""
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(content)
+        part.replace(file)

@@ -4,7 +4,7 @@ The weight is the best one on products which neither pictures nor words were tra
 the split only; the held-out products judge the result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import TrainingError
 from recsys.models.embedding.class_codes import class_codes
+from recsys.models.embedding.embedder import head_inputs
 from recsys.models.embedding.examples import features_and_histograms, held_out
 from recsys.models.embedding.recipe import Recipe
 from recsys.models.embedding.words import loaded_words, texts_of, words_folder
+from recsys.models.examples import vectors_of
 from recsys.models.word_vectors import WordVectors
 from recsys.storage.store import Store
 
@@ -73,11 +75,15 @@ def train_beside(
         return 0.0
     if vectors is None:
         return 0.0
-    learned = rows.reset_index(drop=True)
-    learned = learned[~learned["held_out"]]
-    pictures = _embeddings(store, version, learned["image_digest"])
-    vectors = vectors.with_pictures([texts[row] for row in learned.index], pictures)
-    weight = _tried_weight(store, configuration, recipe, rows, checkpoint_folder)
+    learned = np.flatnonzero(~rows["held_out"].to_numpy())
+    pictures = vectors_of(store, f"embeddings-{version}", rows["image_digest"].iloc[learned].tolist())
+    vectors = vectors.with_pictures([texts[row] for row in learned], pictures)
+
+    def read_inputs() -> NDArray[np.float32]:
+        described = features_and_histograms(store, configuration, rows["image_digest"].tolist())
+        return head_inputs(*described, recipe.colour_weight)
+
+    weight = chosen_weight(read_inputs if recipe.network is None else None, texts, rows, recipe, checkpoint_folder)
     place = words_folder(store.home, version)
     place.mkdir(parents=True, exist_ok=True)
     vectors.save(place)
@@ -85,37 +91,37 @@ def train_beside(
     return weight
 
 
-def _embeddings(store: Store, version: str, digests: pd.Series) -> NDArray[np.float32]:
-    """Return the embeddings of pictures, (n, d), in this order."""
-    rows = store.read(f"embeddings-{version}")
-    row_of = {key: row for row, key in enumerate(rows["image_digest"].to_pylist())}
-    column = rows["embedding"].combine_chunks()
-    values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    return np.asarray(values[[row_of[key] for key in digests]], np.float32)
-
-
-def _tried_weight(
-    store: Store, configuration: Configuration, recipe: Recipe, rows: pd.DataFrame, checkpoint_folder: Path
+def chosen_weight(
+    read_inputs: Callable[[], NDArray[np.float32]] | None,
+    texts: Sequence[str],
+    rows: pd.DataFrame,
+    recipe: Recipe,
+    checkpoint_folder: Path,
 ) -> float:
-    """Return the best weight of models trained without a quarter of the training's side."""
-    from recsys.models.embedding.store_training import train_embedder
+    """Return the best weight of models that are trained without a quarter of the training's side.
 
-    if recipe.network is not None:  # its training takes hours
-        return USUAL_WEIGHT
+    Args:
+        read_inputs: returns the inputs (n, d) of the pictures' head; None for a network, whose training takes hours.
+        texts: n texts.
+        rows: n rows of the training set.
+        recipe: of the embedding.
+        checkpoint_folder: folder of this training only.
+    """
+    from recsys.models.embedding.training import train_head
+
     inner = inner_split(rows)
-    if inner["held_out"].sum() < TRIED_FROM:
+    if read_inputs is None or inner["held_out"].sum() < TRIED_FROM:
         return USUAL_WEIGHT
-    inner.attrs.update(rows.attrs)
-    texts = texts_of(store).reindex(inner["product_id"]).fillna("").tolist()
+    learned = np.flatnonzero(~rows["held_out"].to_numpy())
+    inputs, inner_texts = read_inputs()[learned], [texts[row] for row in learned.tolist()]
     try:
-        embedder = train_embedder(store, configuration, recipe, inner, "inner", checkpoint_folder / "inner")
-        vectors = train_words(texts, inner, recipe, checkpoint_folder / "inner-words")
+        head = train_head(inputs, inner, recipe, checkpoint_folder=checkpoint_folder / "inner").model
+        vectors = train_words(inner_texts, inner, recipe, checkpoint_folder / "inner-words")
     except TrainingError:  # too few products
         return USUAL_WEIGHT
     if vectors is None:
         return USUAL_WEIGHT
-    pictures = embedder.embed_features(*features_and_histograms(store, configuration, inner["image_digest"].tolist()))
-    return best_weight(pictures, vectors(texts), inner, recipe)
+    return best_weight(head.predict(inputs, verbose=0), vectors(inner_texts), inner, recipe)
 
 
 def train_words(

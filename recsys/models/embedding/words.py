@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pyarrow as pa
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import TrainingError
+from recsys.ingest.catalogue.products import ACTIVE
 from recsys.models.embedding.serving import Model, folder
 from recsys.models.word_vectors import WordVectors, product_text
 from recsys.storage import object_store
 from recsys.storage.schemas import words_schema
 from recsys.storage.shards import Shard, shards
-from recsys.storage.store import Store
+from recsys.storage.store import Store, among
 
 PRODUCTS_PER_SHARD = 4_096
 
@@ -32,9 +34,15 @@ class WordCounts:
         return f"words of {self.products} products in {self.seconds:.1f} s"
 
 
-def texts_of(store: Store) -> pd.Series:
-    """Return the words of each active product by product_id, see `product_text`."""
-    rows = store.read("products", ["product_id", "name", "brand", "attributes"], "removed IS NULL").to_pylist()
+def texts_of(store: Store, keys: Sequence[str] | None = None) -> pd.Series:
+    """Return the words of each active product by product_id, see `product_text`.
+
+    Args:
+        store: the products.
+        keys: product ids (default: all); nothing else is read.
+    """
+    where = ACTIVE if keys is None else f"{ACTIVE} AND {among('product_id', keys)}"
+    rows = store.read("products", ["product_id", "name", "brand", "attributes"], where).to_pylist()
     texts = [
         product_text(row["name"], row["brand"], (each["value"] for each in row["attributes"] or ())) for row in rows
     ]
@@ -97,7 +105,7 @@ def embed_words(store: Store, shard: Shard, configuration: Configuration, model:
     """
     started = time.monotonic()
     vectors = loaded_words(str(store.home), model.version)
-    of_shard = texts_of(store).reindex(list(shard.keys)).dropna()
+    of_shard = texts_of(store, shard.keys)
     values = vectors(of_shard.tolist())
     columns = [
         pa.array(of_shard.index.tolist(), pa.string()),

@@ -15,9 +15,7 @@ says how to use another encoder, and how to add a backbone.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,7 +27,7 @@ from recsys.core.errors import ConfigurationError
 from recsys.vision.backbones import encoder_folder, hub_preset
 from recsys.vision.backbones.weights import fingerprint, is_keras, locate
 from recsys.vision.onnx_model import Device
-from recsys.vision.trained_network import TrainedNetwork
+from recsys.vision.trained_network import TrainedNetwork, keep
 
 if TYPE_CHECKING:
     import keras
@@ -215,11 +213,7 @@ def _kept_graph(version: str, name: str, weights: str, input_size: int, folder: 
         return path.read_bytes()
     content = graph(name, weights, input_size)
     if path is not None:
-        with contextlib.suppress(OSError):  # a home that is read-only
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(content)
-            part.replace(path)
+        keep(content, path)
     return content
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import WeightsError
+from recsys.core.vectors import unit_rows
 from recsys.vision.backbones.encoder_description import OWN, EncoderDescription, read_description
 from recsys.vision.backbones.weights import file_digest
 from recsys.vision.onnx_model import Device, load_session, shape_of
@@ -205,12 +206,6 @@ def checked_vector(vectors: NDArray[np.float32], file: Path) -> int:
     if not np.isfinite(vectors).all():
         raise WeightsError(f"{file}: gives infinite numbers or none; export it again, in float32")
     return int(vectors.shape[1])
-
-
-def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows scaled to length 1; a row of length 0 is unchanged."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 
 
 def slug(name: str) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.errors import ConfigurationError, WeightsError
+from recsys.core.vectors import unit_rows
 from recsys.vision.backbones.encoder_description import OWN, TextDescription
-from recsys.vision.backbones.encoder_folder import checked_vector, chosen_output, unit_rows
+from recsys.vision.backbones.encoder_folder import checked_vector, chosen_output
 from recsys.vision.onnx_model import Device, load_session, shape_of
 
 TEXT_OUTPUTS = ("text_embeds", "pooler_output")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.models import word_vectors
-from recsys.models.word_vectors import FILE, TERMS_FILE, WordVectors, normalize, product_text, tokens
+from recsys.models import text_model, word_vectors
+from recsys.models.text_model import normalize
+from recsys.models.word_vectors import FILE, TERMS_FILE, WordVectors, product_text, tokens
 
 THINGS = ("floral curtain", "analog watch", "cotton kurta", "steel mug", "wooden chair", "leather wallet")
 COLOURS = ("red", "blue", "green", "black", "white")
@@ -42,7 +43,7 @@ def test_the_text_of_a_product_has_its_name_its_brand_once_and_its_attributes() 
     assert product_text("Mug", "Acme") == "mug acme"
     assert product_text(None, float("nan"), ()) == product_text(" ", None) == ""
     assert normalize("ＦＵＬＬ width\u00a0Straße") == "full width strasse"
-    assert len(normalize("x" * 5_000)) == word_vectors.LONGEST_TEXT
+    assert len(normalize("x" * 5_000)) == text_model.LONGEST_TEXT
 
 
 def test_words_keep_their_vowel_signs_and_are_pairs_of_characters_where_there_are_no_spaces() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recsys.core.errors import ModelError
-from recsys.models.word_vectors import WordVectors, normalize
+from recsys.models.text_model import normalize
+from recsys.models.word_vectors import WordVectors
 from recsys.ranking.word_search import LEAST_SHARE, MAX_RESULTS, WordSearch, search_words
 from recsys.service.snapshot import ProductFilters, Snapshot, load_snapshot
 from recsys.storage.store import Store
