@@ -67,13 +67,15 @@ class Store:
 
     def exists(self, table: str) -> bool:
         """Return whether the table has been created."""
-        if not self.is_shared:  # the folder of a table exists before its first version
-            return any((self.home / "store" / f"{table}.lance" / "_versions").glob("[0-9]*.manifest"))
-        return table in self.tables()
+        if self.is_shared:
+            return table in self.tables()
+        # A process that was killed, or found the disk full, can leave the folder of a table without a first version.
+        return any((self.home / "store" / f"{table}.lance" / "_versions").glob("[0-9]*.manifest"))
 
     def tables(self) -> list[str]:
         """Return the sorted names of all tables."""
-        return sorted(self._db.table_names(limit=MAX_TABLES))
+        names = sorted(self._db.table_names(limit=MAX_TABLES))
+        return names if self.is_shared else [name for name in names if self.exists(name)]
 
     def write(self, table: str, rows: pa.Table, *, replace: str | None = None, new: bool = False) -> None:
         """Merge rows by the table's key in one commit.

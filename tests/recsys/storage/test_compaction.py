@@ -174,6 +174,17 @@ def test_a_table_whose_compaction_file_is_damaged_only_counts_as_changed(tmp_pat
     assert store.version("images") > version and store.count("images") == 200
 
 
+def test_an_interrupted_creation_of_a_table_leaves_no_table(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write_commits(store)
+    (tmp_path / "store" / "views.lance" / "_versions").mkdir(parents=True)
+    assert store.tables() == ["images"] and not store.exists("views") and not store.count("views")
+    assert not drop_old_versions(store, AT_ONCE).failed and compact(store, SETTINGS).tables == ("images",)
+    view = {"product_id": "p", "url": "u", "status": "ok"}
+    store.write("views", pa.Table.from_pylist([view], schema=SCHEMAS["views"]))
+    assert store.tables() == ["images", "views"] and store.count("views") == 1
+
+
 def test_disk_use_counts_every_file_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write_commits(store, commits=2)
