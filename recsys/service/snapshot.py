@@ -217,9 +217,10 @@ class Snapshot:
     def price_level(self, price: float | None, label: str | None) -> float:
         """Return the level of a price among the prices of a label; the neutral level where one of them is unknown."""
         settings = self.configuration.price
+        if price is None or label is None:
+            return settings.neutral_level
         prices = self.frame["price"].to_numpy(np.float64)[self.gallery.labels == label]
-        quantiles = None if label is None else price_quantiles(prices, settings)
-        return float(price_level(np.nan if price is None else price, quantiles, settings.neutral_level))
+        return float(price_level(price, price_quantiles(prices, settings), settings.neutral_level))
 
     def recommend(self, query: Queries, options: SimilarOptions) -> list[dict[str, Any]]:
         """Return the recommendations for one query, best first: products with their scores and the reason."""

@@ -6,6 +6,7 @@ model(pictures)             # (n, h, w, 3) uint8  →  (n, d) float32
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,8 +64,15 @@ class OnnxModel:
         """
         if not len(inputs):
             return np.zeros((0, *(size or 0 for size in self.output_shape[1:])), np.float32)
-        batches = (inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size))
-        return np.concatenate([self._session.run(None, {self._input.name: batch})[0] for batch in batches])
+        batches = [inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size)]
+        if len(batches) == 1:
+            return self._run(inputs)
+        with ThreadPoolExecutor(usable_cores()) as pool:  # a thread idles where a model has too little work for all
+            return np.concatenate(list(pool.map(self._run, batches)))
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        outputs: NDArray[np.float32] = self._session.run(None, {self._input.name: batch})[0]
+        return outputs
 
 
 def load_session(source: Path | bytes, device: Device) -> Any:
@@ -74,6 +82,8 @@ def load_session(source: Path | bytes, device: Device) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.log_severity_level = ERRORS_ONLY
+    # Threads that spin while they wait slow down other threads: a photo takes 35 ms instead of 21 beside NumPy's.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = _providers(device)
     content = source if isinstance(source, bytes) else str(source)
     try:
