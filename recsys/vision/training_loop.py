@@ -1,6 +1,6 @@
 """Train a network in epochs with checkpoints, so that a killed training resumes.
 
-    Batches     batches that depend only on epoch and step
+    Batches     the batches of each epoch
     fit         trains with a checkpoint after each epoch, and resumes from the last one
     state       copies the weights of a model and its optimizer; `set_state` restores them
     outputs     computes a model's outputs for rows
@@ -14,7 +14,9 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +39,27 @@ Diagnose = Callable[[History], None]
 """Raises TrainingError if the last epoch shows that the training has failed."""
 
 
-class Batches(keras.utils.PyDataset):
-    """Endless batches; `steps` of them are an epoch. Restarting a finite data set costs Keras more than a head's epoch.
+@dataclass(eq=False)
+class Batches:
+    """The batches of each epoch.
 
     Attributes:
         steps: batches per epoch.
-        first_epoch: epoch of batch 0, from 0; `fit` sets it.
+        batch: function from epoch and step, both from 0, to a batch: (inputs, targets) or (inputs, targets, weights).
     """
 
-    num_batches = None
+    steps: int
+    batch: Callable[[int, int], tuple[Any, ...]]
 
-    def __init__(self, steps: int, batch: Callable[[int, int], tuple[Any, ...]]) -> None:
-        """Take the function from epoch and step, both from 0, to a batch: (inputs, targets) or (..., weights)."""
-        super().__init__()
-        self._batch, self.steps, self.first_epoch = batch, steps, 0
-
-    def __getitem__(self, number: int) -> tuple[Any, ...]:
-        epochs, step = divmod(number, self.steps)
-        return self._batch(self.first_epoch + epochs, step)
+    def epoch(self, number: int) -> Iterator[tuple[Any, ...]]:
+        """Yield the batches of an epoch, from 0; the next batch is loaded while one is in use."""
+        with ThreadPoolExecutor(1) as loader:
+            following = loader.submit(self.batch, number, 0)
+            for step in range(1, self.steps + 1):
+                batch = following.result()
+                if step < self.steps:
+                    following = loader.submit(self.batch, number, step)
+                yield batch
 
 
 def fit(
@@ -84,20 +89,40 @@ def fit(
     log.info("training on %s", training_device())
     checkpoint = checkpoint_folder / "checkpoint.npz"
     history = _restore(model, checkpoint)
-    batches.first_epoch = len(history)
-    _create_variables(model, *batches[0])
-    model.fit(
-        batches,
-        epochs=epochs,
-        initial_epoch=len(history),
-        steps_per_epoch=batches.steps,
-        validation_data=validation_data,
-        validation_steps=validation_data.steps if validation_data else None,
-        shuffle=False,
-        callbacks=[_Run(seed, checkpoint, history, diagnose, on_epoch)],
-        verbose=0,
-    )
+    if len(history) < epochs:
+        _create_variables(model, *batches.batch(0, 0))
+    for epoch in range(len(history), epochs):
+        _seed(model, seed, epoch)
+        figures = _run_epoch(model.train_on_batch, model, batches, epoch)
+        if validation_data is not None:
+            validation = _run_epoch(model.test_on_batch, model, validation_data, epoch)
+            figures |= {f"val_{name}": value for name, value in validation.items()}
+        history.append(figures)
+        diagnose(history)
+        if on_epoch is not None:
+            on_epoch(epoch + 1, figures)
+        _save(model, checkpoint, history)
     return history
+
+
+def _run_epoch(step: Callable[..., Any], model: keras.Model, batches: Batches, epoch: int) -> dict[str, float]:
+    """Train or test a model with the batches of an epoch, and return its figures, the means over the epoch.
+
+    `keras.Model.fit` does the same, but takes 160 instead of 60 ms per epoch of a head with one batch.
+    """
+    model.reset_metrics()
+    figures: dict[str, Any] = {}
+    for batch in batches.epoch(epoch):
+        figures = step(*batch, return_dict=True)
+    return {name: float(value) for name, value in figures.items()}
+
+
+def _seed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Set the seeds of dropout and augmentation."""
+    generator = np.random.default_rng([seed, epoch])
+    for variable in model.variables:
+        if "seed_generator_state" in variable.path:
+            variable.assign(generator.integers(1 << 31, size=2))
 
 
 def _create_variables(model: keras.Model, inputs: Any, targets: Any, weights: Any = None) -> None:
@@ -108,31 +133,6 @@ def _create_variables(model: keras.Model, inputs: Any, targets: Any, weights: An
     model.optimizer.build(model.trainable_variables)
     model.compute_metrics(inputs, targets, np.zeros((len(targets), *model.output_shape[1:]), np.float32), weights)
     model.reset_metrics()
-
-
-class _Run(keras.callbacks.Callback):
-    """Callback that seeds each epoch, and diagnoses, reports and saves its figures."""
-
-    def __init__(
-        self, seed: int, checkpoint: Path, history: History, diagnose: Diagnose, on_epoch: OnEpoch | None
-    ) -> None:
-        super().__init__()
-        self._seed, self._checkpoint, self._history = seed, checkpoint, history
-        self._diagnose, self._on_epoch = diagnose, on_epoch
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        generator = np.random.default_rng([self._seed, epoch])
-        for variable in self.model.variables:
-            if "seed_generator_state" in variable.path:
-                variable.assign(generator.integers(1 << 31, size=2))
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        self._history.append(figures)
-        self._diagnose(self._history)
-        if self._on_epoch is not None:
-            self._on_epoch(epoch + 1, figures)
-        _save(self.model, self._checkpoint, self._history)
 
 
 def state(model: keras.Model) -> list[NDArray[Any]]:

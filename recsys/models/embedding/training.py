@@ -253,7 +253,7 @@ def _compile(model: keras.Model, batch_loss: BatchLoss, recipe: Recipe, phase: _
 
 def _reference_losses(model: keras.Model, batch_loss: BatchLoss, training: Batches) -> tuple[float, float]:
     """Return the loss of the first batch, and its loss if all its embeddings were equal."""
-    inputs, codes = training[0]
+    inputs, codes = training.batch(0, 0)
     embeddings = _initial_embeddings(model, inputs)  # (B, E)
     equal = np.ones_like(embeddings) / np.sqrt(embeddings.shape[1])  # (B, E)
     codes = codes.astype(np.float32)
@@ -278,7 +278,7 @@ def _last_layer_size(model: keras.Model) -> float:
 
 def _fixed(batches: Batches) -> Batches:
     """Return batches that are those of the first epoch in every epoch."""
-    return Batches(batches.steps, lambda epoch, step: batches[step])
+    return Batches(batches.steps, lambda epoch, step: batches.batch(0, step))
 
 
 def category_batches(

@@ -48,12 +48,12 @@ def test_a_batch_is_of_few_categories_and_has_pairs_at_the_finest_level() -> Non
     by_lot = category_batches(rows.__getitem__, codes, rows, Batches(size=120, run=1), seed=3)
 
     def middles(data: object, step: int) -> int:
-        seen = data[step][1][:, 1]  # type: ignore[index]
+        seen = data.batch(0, step)[1][:, 1]  # type: ignore[attr-defined]
         return len(np.unique(seen[seen >= 0]))
 
     assert max(middles(near, step) for step in range(20)) < 25 < min(middles(by_lot, step) for step in range(20))
     for step in range(20):
-        leaves = near[step][1][:, 2]
+        leaves = near.batch(0, step)[1][:, 2]
         _, counts = np.unique(leaves[leaves >= 0], return_counts=True)
         assert (counts > 1).sum() > 10
 
@@ -61,12 +61,11 @@ def test_a_batch_is_of_few_categories_and_has_pairs_at_the_finest_level() -> Non
 def test_batches_follow_from_seed_and_epoch_alone() -> None:
     codes, rows = tree(300), np.arange(20, 300)
 
-    def seen(seed: int, epoch: int, first_epoch: int = 0) -> list[list[int]]:
+    def seen(seed: int, epoch: int) -> list[list[int]]:
         data = category_batches(np.copy, codes, rows, Batches(size=40, run=8), seed)
-        data.first_epoch = first_epoch
-        return [data[(epoch - first_epoch) * data.steps + step][0].tolist() for step in range(data.steps)]
+        return [data.batch(epoch, step)[0].tolist() for step in range(data.steps)]
 
-    assert seen(1, 4) == seen(1, 4, first_epoch=3)
+    assert seen(1, 4) == seen(1, 4)
     assert seen(1, 4) != seen(1, 5) != seen(2, 5)
     drawn = [row for batch in seen(1, 4) for row in batch]
     assert len(drawn) == len(set(drawn)) == 280 and set(drawn) <= set(rows.tolist())
@@ -76,16 +75,16 @@ def test_what_is_left_over_are_other_pictures_in_each_epoch() -> None:
     codes, rows = tree(100), np.arange(100)
     data = category_batches(np.copy, codes, rows, Batches(size=40, run=4), seed=0)
     assert data.steps == 2
-    seen = {row for batch in range(20) for row in data[batch][0].tolist()}
+    seen = {row for epoch in range(10) for step in range(2) for row in data.batch(epoch, step)[0].tolist()}
     assert seen == set(range(100))
 
 
 def test_fewer_pictures_than_a_batch_are_one_batch() -> None:
     data = category_batches(np.copy, tree(10), np.arange(10), Batches(size=256, run=32), seed=0)
-    assert data.steps == 1 and sorted(data[0][0].tolist()) == list(range(10))
+    assert data.steps == 1 and sorted(data.batch(0, 0)[0].tolist()) == list(range(10))
 
 
 def test_codes_go_with_their_pictures() -> None:
     codes = tree(100)
-    rows, given = category_batches(np.copy, codes, np.arange(100), Batches(size=30, run=5), seed=0)[0]
+    rows, given = category_batches(np.copy, codes, np.arange(100), Batches(size=30, run=5), seed=0).batch(0, 0)
     np.testing.assert_array_equal(given, codes[rows])
