@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from cli.console import out, show_progress
-from cli.flow_runs import MIN_FREE, run_flow, run_scraping
+from cli.flow_runs import MIN_FREE, load_flows, run_flow, run_scraping
 from cli.options import HomeOption
 from cli.recommend import print_answer
 from cli.status import print_next_steps
@@ -40,10 +40,11 @@ def demo(
         recsys demo --home my-demo --products 100
     """
     from cli.servers import prefect_server
+    from recsys.models.embedding.serving import models
     from recsys.storage.home import require_space
     from recsys.storage.lock import lock
     from recsys.storage.store import Store
-    from sample_shop import SampleHost, draw_shop
+    from sample_shop import SampleHost, draw_shop, load_shop
 
     with lock(home):
         require_space(home, MIN_FREE)
@@ -51,10 +52,18 @@ def demo(
         flags: dict[str, Any] = {"images": DEMO_IMAGES} | ({"sample": {"products": products}} if products else {})
         settings = load(home, flags).sample
         folder = home / "sample-shop"
-        with show_progress():
-            shop = draw_shop(folder, settings.products, settings.seed, _sample_url(folder, settings.port))
-        port = int(shop.base_url.rsplit(":", 1)[1])
-        with SampleHost(shop.folder, port=port) as host, prefect_server(home):
+
+        def prepare() -> None:
+            with show_progress():
+                draw_shop(folder, settings.products, settings.seed, _sample_url(folder, settings.port))
+            load_flows()
+            if not models(home):
+                import recsys.models.embedding.training  # noqa: F401 - TensorFlow; the demo will train
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(prefect_server(home, meanwhile=prepare))
+            shop = load_shop(folder)
+            host = stack.enter_context(SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])))
             run_flow("recommend", home, {"catalogue": str(shop.catalogue), "flags": flags})
             requests = sum(host.stats().values())
             scraping = DEMO_SCRAPING | {"url": f"{host.url}/s?k={{keyword}}&page={{page}}"}

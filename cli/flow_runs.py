@@ -24,13 +24,9 @@ def run_flow(
     started = time.monotonic()
     if not as_json:
         err.print(Text("Prefect server: connecting, or starting one"))
-    with prefect_server(home):
+    with prefect_server(home, meanwhile=load_flows):
         ready = time.monotonic()
-        from flows.recheck import recheck
-        from flows.recommend import recommend
-        from flows.train import train
-
-        flow: Any = {"recommend": recommend, "recheck": recheck, "train": train}[name]
+        flow = load_flows()[name]
         with show_progress():
             done = flow(str(home), **parameters)
         seconds = time.monotonic() - ready
@@ -41,6 +37,15 @@ def run_flow(
         out.print("\n[bold]Nothing to do:[/bold] everything is up to date.")
     print_status(home)
     out.print(f"\nThe run took {seconds:.1f} s, the start of the Prefect server {ready - started:.1f} s.")
+
+
+def load_flows() -> dict[str, Any]:
+    """Return the flows by name; their import takes seconds. Call it when Prefect's settings are set."""
+    from flows.recheck import recheck
+    from flows.recommend import recommend
+    from flows.train import train
+
+    return {"recommend": recommend, "recheck": recheck, "train": train}
 
 
 def run_scraping(home: Path, labels: list[str] | None, flags: Mapping[str, Any], *, as_json: bool = False) -> None:

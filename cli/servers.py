@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,9 @@ def prefect_environment(home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
+def prefect_server(
+    home: Path, port: int | None = None, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[Server]:
     """Provide a Prefect server for a home, and make this process's Prefect use it.
 
     The server is the one that PREFECT_API_URL names, else the one that already runs for this home, else one that is
@@ -104,18 +106,22 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
     Args:
         home: the home folder, which holds the server's database.
         port: of a server that is started (default: any free port).
+        meanwhile: work to do while the server starts, which takes some 8 s of one core; it may import Prefect.
 
     Raises:
         ServerError: the named server does not answer, or the new one does not start.
     """
     os.environ.update(prefect_environment(home))
     if api_url := os.environ.get("PREFECT_API_URL"):
-        yield _named_prefect_server(api_url)
+        named = _named_prefect_server(api_url)
+        meanwhile()
+        yield named
         return
     record = home / "prefect" / "server.json"
     running = _recorded_server(record)
     if running is not None:
         os.environ["PREFECT_API_URL"] = f"{running.url}/api"
+        meanwhile()
         yield running
         return
     port = port or free_port()
@@ -127,9 +133,13 @@ def prefect_server(home: Path, port: int | None = None) -> Iterator[Server]:
         "/api/health",
         {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_URL": url, "PREFECT_UI_API_URL": f"{url}/api"},
     )
-    with _running(command, home) as server:
+
+    def use_server() -> None:
+        os.environ["PREFECT_API_URL"] = f"{url}/api"
+        meanwhile()
+
+    with _running(command, home, use_server) as server:
         record.write_text(json.dumps({"url": server.url}))
-        os.environ["PREFECT_API_URL"] = f"{server.url}/api"
         try:
             yield server
         finally:
@@ -246,8 +256,11 @@ def free_port(preferred: int | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _running(command: _Command, home: Path) -> Iterator[Server]:
-    """Run a server as a child process until the context ends; its output goes to the home's logs."""
+def _running(command: _Command, home: Path, meanwhile: Callable[[], object] = lambda: None) -> Iterator[Server]:
+    """Run a server as a child process until the context ends; its output goes to the home's logs.
+
+    `meanwhile` is called while it starts.
+    """
     url = f"http://{LOOPBACK}:{command.port}"
     if free_port(command.port) != command.port:
         raise ServerError(f"port {command.port} for {command.name} is in use; name another one")
@@ -264,6 +277,7 @@ def _running(command: _Command, home: Path) -> Iterator[Server]:
         )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
+        meanwhile()
         while not _answers(url + command.health):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServerError(f"the {command.name} server did not start on port {command.port}; its log is {log}")
