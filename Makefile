@@ -5,8 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' && echo $$p && break; done)
-# Compiling on all cores, without the packages' own tests, takes less than half the time that pip would take over it.
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet --no-compile
+# uv installs in parallel, in a sixth of pip's time. It reads no pip.conf: pip is used where that names an index.
+UV := UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --quiet --python $(BIN)/python \
+	--constraints constraints.txt --build-constraints constraints.txt
+INSTALL = if ! $(BIN)/pip config list | grep -q '[.]index-url=' && $(UV) --editable $(1); then :; else $(PIP) --editable $(1); fi
+DEV := '.[backbones,dask,dev,heic,hub,servers]'
+# Compiling on all cores, without the packages' own tests, takes less than half the time that pip would take over it.
 COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib >/dev/null
 
 .PHONY: demo ui test check coverage lint types format audit docs lock clean help
@@ -64,14 +69,15 @@ $(VENV)/.python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo "Installing the pinned packages into $(VENV) (a minute or two, once)"
-	@$(PIP) --editable .
+	@$(PIP) uv
+	@$(call INSTALL,.)
 	-@$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@$(PIP) --editable '.[backbones,dask,dev,heic,hub,servers]'
+	@$(call INSTALL,$(DEV))
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	@$(PIP) --editable '.[docs]'
+	@$(call INSTALL,'.[docs]')
 	@touch $@
