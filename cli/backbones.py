@@ -63,8 +63,11 @@ def backbones(
     configuration = load(home)
     store = None if home == HOME_DEFAULT and not home.exists() else Store(home, read_only=True)
     unique = dict.fromkeys([*BUILT_IN_BACKBONES, configuration.backbone.name, *(names or [])])
+    encoders = [configuration.with_backbone(name) for name in unique]
+    serves, of_serving = _serving(home, configuration) if store else ("", configuration)
     with show_progress():
-        listed = [_describe(configuration.with_backbone(name), configuration, home, store, rate) for name in unique]
+        every = encoders if of_serving in encoders else [*encoders, of_serving]
+        listed = [_describe(own, home, store, rate, serves if own == of_serving else "") for own in every]
     if as_json:
         print_json([asdict(each) for each in listed])
         return
@@ -92,16 +95,14 @@ def _print(listed: Sequence[Listed]) -> None:
         out.print(Text("\nlevel 1, 2, ...: precision at 5 of the features, on held-out products", style="dim"))
 
 
-def _describe(
-    own: Configuration, configuration: Configuration, home: Path, store: Store | None, measure: bool
-) -> Listed:
+def _describe(own: Configuration, home: Path, store: Store | None, measure: bool, serves: str) -> Listed:
     """Return a backbone's row; one that cannot be used has the reason instead of its figures."""
     from recsys.core.errors import NoImagesError, RecsysError
     from recsys.models.features import backbones_folder
     from recsys.vision.backbones.inventory import describe
 
     known = describe(own.backbone, backbones_folder(home), measure=measure)
-    precision, serves = {}, ""
+    precision = {}
     if store is not None:
         from recsys.evaluation.encoder_comparison import precision_of_features
 
@@ -111,12 +112,13 @@ def _describe(
             precision = {}
         except RecsysError as error:
             err.print(Text(f"note: {error}"), soft_wrap=True)
-        serves = _serving(home, configuration) if own == configuration else ""
     return Listed(own.backbone.name, *known, precision, serves)
 
 
-def _serving(home: Path, configuration: Configuration) -> str:
-    from recsys.models.embedding.serving import serving
+def _serving(home: Path, configuration: Configuration) -> tuple[str, Configuration]:
+    """Return what serves, for display, and the configuration of the features that it sees."""
+    from recsys.models.embedding.serving import seen_by, serving
 
     model = serving(home, configuration).model
-    return f"embedding {model.version[:8]}" if model else "features"
+    name = f"embedding {model.version[:8]}" if model else "features"
+    return name, seen_by(home, model, configuration)

@@ -120,7 +120,7 @@ def _load(
     queried = with_trained_models(load_evaluation_set(store, configuration), store, trained)
     if queries is None or images is None:
         return queried, []
-    embed = {name: photo_embedder(store, trained[name]) for name in queried.models if name in trained}
+    embed = {name: photo_embedder(store, trained[name], configuration) for name in queried.models if name in trained}
     return with_outside_queries(queried, queries, images, configuration, home, embed)
 
 

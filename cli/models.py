@@ -38,7 +38,7 @@ def list_models(context: typer.Context, home: HomeOption = HOME_DEFAULT, as_json
     Store(home, read_only=True)  # raises if the home holds no shop
     trained, current = serving.models(home), serving.serving(home, configuration)
     previous = serving.pointer(home).before
-    note = serving.passed_over(home, configuration)
+    note = serving.encoder_note(home, configuration)
     if as_json:
         rows = [{**asdict(model), "serves": model.version == current.version} for model in trained]
         print_json({"serves": current.version, "before": previous, "note": note, "models": rows})
@@ -46,7 +46,7 @@ def list_models(context: typer.Context, home: HomeOption = HOME_DEFAULT, as_json
     if trained:
         _print_models(trained, current.version)
     hint = "" if trained else "; 'recsys train embedding' trains one"
-    out.print(Text(f"\nServes: {_described(current)}{hint}"))
+    out.print(Text(f"\nServes: {current}{hint}"))
     if previous:
         out.print(Text(f"Previous: {previous[-1] or 'the raw backbone'}; 'recsys models rollback' returns to it"))
     if note:
@@ -61,6 +61,7 @@ def _print_models(trained: Sequence[Model], serves: str) -> None:
             "serves" if model.version == serves else "",
             model.version,
             Path(model.recipe).stem,
+            Path(model.input).name,
             f"{datetime.fromisoformat(model.trained_at).astimezone():%Y-%m-%d}",
             *(f"{model.precision[level]:.3f}" if level in model.precision else "–" for level in levels),
             "promoted" if model.promoted else "refused",
@@ -68,7 +69,7 @@ def _print_models(trained: Sequence[Model], serves: str) -> None:
         for model in trained
     ]
     figures = [f"level {level}" for level in levels]
-    columns = ["", "version", "recipe", "trained", *figures, "gate"]
+    columns = ["", "version", "recipe", "sees", "trained", *figures, "gate"]
     out.print(table("Embeddings, with their precision at 5 on held-out products", columns, rows, right=figures))
     for model in trained:
         reason = f"\n{model.version}, compared with {model.against}: {model.reason}"
@@ -123,11 +124,7 @@ def _print_change(previous: Serving, current: Serving, as_json: bool) -> None:
     elif previous.version == current.version:
         out.print(Text(f"{current.version} serves already"))
     else:
-        out.print(Text(f"Serves: {_described(current)}, instead of {previous.version}"))
-
-
-def _described(serving: Serving) -> str:
-    return f"embedding {serving.version}" if serving.model else f"the raw backbone, {serving.version}"
+        out.print(Text(f"Serves: {current}; before: {previous.version}"))
 
 
 add_command(models, promote)

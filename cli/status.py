@@ -35,17 +35,19 @@ def status(home: HomeOption = HOME_DEFAULT, as_json: JsonOption = False) -> None
 
 
 def status_figures(home: Path) -> dict[str, Any]:
-    """Return the funnel, the broken images by cause, and the products of each label."""
+    """Return the funnel, what serves, the broken images by cause, and the products of each label."""
     from recsys.ingest.images.ledger import broken_by_cause
+    from recsys.models.embedding.serving import serving
     from recsys.models.labels.ledger import class_balance
     from recsys.reporting.funnel import count_funnel
     from recsys.storage.store import Store
 
-    store = Store(home, read_only=True)
+    store, configuration = Store(home, read_only=True), load(home)
     causes = broken_by_cause(store)
     balance = class_balance(store)
     return {
-        "funnel": count_funnel(store, load(home)).as_dict(),
+        "funnel": count_funnel(store, configuration).as_dict(),
+        "serves": str(serving(home, configuration)),
         "broken_by_cause": dict(zip(causes["cause"], causes["products"].tolist(), strict=True)),
         "labels": dict(zip(balance["label"], balance["products"].tolist(), strict=True)),
         "unlabelled": balance.attrs["unlabelled"],
@@ -66,6 +68,7 @@ def print_status(home: Path) -> None:
     rows = [(step, f"{products:,}", remark) for step, products, remark in steps]
     out.print()
     out.print(table("Funnel", ["", "products", ""], rows, right=["products"]))
+    out.print(Text(f"Serves: {figures['serves']}"))
     _print_counts("Labels", "label", figures["labels"])
     if figures["broken_by_cause"]:
         _print_counts("Broken images", "cause", figures["broken_by_cause"])

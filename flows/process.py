@@ -9,7 +9,7 @@ from flows.stages import run_stage
 from recsys.core.configuration import Configuration
 from recsys.ingest.images.ledger import Recheck
 from recsys.models.classifier.registry import Classifier
-from recsys.models.embedding.serving import Model
+from recsys.models.embedding.serving import Model, encoders_in_use
 from recsys.models.features import check_backbone
 from recsys.reporting import publication
 from tasks.catalogue import read_catalogue
@@ -73,7 +73,8 @@ def update_from_images(
     fetched += run_stage(missing_views, fetch_views, home, configuration, threads=threads)
     yield "images", fetched
 
-    yield "features", run_stage(missing_features, extract_features, home, configuration)
+    encoders = encoders_in_use(home, configuration)
+    yield "features", sum(run_stage(missing_features, extract_features, home, encoder) for encoder in encoders)
 
     model = embedding_to_serve(home, configuration, train)
     embedded = run_stage(missing_embeddings, embed_pictures, home, configuration, model=model)

@@ -49,17 +49,20 @@ def embedding_to_serve(home: str, configuration: Configuration, train: bool = Tr
     """Return the embedding that should serve: a challenger that passed the gate, else the champion.
 
     Trains one first, unless `train` is False, if the configured recipe has none yet. Returns None for the raw backbone;
-    if the shop has too few examples, a note has the reason.
+    if the shop has too few examples, a note has the reason. A note also says if the champion sees another encoder than
+    the configured one.
     """
-    if note := serving.passed_over(home, configuration):
-        progress.note(note)
     if train and promotion.wanted(Store(home), configuration):
         try:
             train_embedding(home, configuration)
         except TrainingError as error:
             progress.finish("embedding", "not trained")
             progress.note(f"{error}; the previous embedding keeps serving")
-    return serving.challenger(home, configuration) or serving.champion(home, configuration)
+    if accepted := serving.challenger(home, configuration):
+        return accepted
+    if note := serving.encoder_note(home, configuration):
+        progress.note(note)
+    return serving.champion(home, configuration)
 
 
 @task(task_run_name="embeddings: what is missing", **policy.UNCACHED)

@@ -13,7 +13,7 @@ from tasks import policy
 
 @task(task_run_name="features: what is missing", **policy.UNCACHED)
 def missing_features(home: str, configuration: Configuration) -> list[Shard]:
-    """Return shards of the pictures that lack features of the configured backbone."""
+    """Return shards of the pictures that lack features of the backbone of this configuration."""
     return features.missing(Store(home), configuration)
 
 

@@ -664,16 +664,21 @@ class Configuration(BaseSettings):
         """Return as JSON the settings that can change a result, not those of store, execution, service and messages."""
         return self.model_dump_json(exclude={"store", "workflow", "notify", "upkeep", "service", "sample"})
 
-    def with_backbone(self, name: str) -> Configuration:
+    def with_backbone(self, name: str, **settings: str | int) -> Configuration:
         """Return the configuration with another backbone, which has ImageNet weights if it is a built-in one.
 
+        Args:
+            name: of the backbone; without settings, the configured one keeps its own.
+            settings: further settings of it.
+
         Raises:
-            ConfigurationError: the name is unknown.
+            ConfigurationError: the name is unknown, or a setting is wrong.
         """
-        if name == self.backbone.name:
+        if name == self.backbone.name and not settings:
             return self
+        changed = {"name": name, "weights": "imagenet"} | settings
         try:
-            backbone = Backbone.model_validate(self.backbone.model_dump() | {"name": name, "weights": "imagenet"})
+            backbone = Backbone.model_validate(self.backbone.model_dump() | changed)
         except ValidationError as error:
             message = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise ConfigurationError(f"impossible value for 'backbone.name': {message}") from error

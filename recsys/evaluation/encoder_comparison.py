@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys.core import progress
 from recsys.core.configuration import BUILT_IN_BACKBONES, Configuration
 from recsys.evaluation.evaluation_set import BACKBONE, EvaluationSet, load_evaluation_set, read_vectors
 from recsys.evaluation.retrieval_metrics import TOP
@@ -46,7 +45,7 @@ def compared_encoders(
     for label, own in encoders.items():
         if features.missing(store, own):
             with lock(home):
-                _compute_missing(Store(home), own, label)
+                features.extract_missing(Store(home), own, f"features of {label}")
     first = next(iter(encoders.values()))
     evaluated = load_evaluation_set(store, first)
     digests = evaluated.frame["image_digest"].tolist()
@@ -74,16 +73,6 @@ def precision_of_features(store: Store, configuration: Configuration) -> dict[in
     figures = scoreboard({BACKBONE: evaluated.models[BACKBONE]}, evaluated.frame, configuration.evaluation)
     rows = figures[(figures["metric"] == "precision") & (figures["k"] == TOP)]
     return dict(zip(rows["level"].astype(int), rows["value"].astype(float), strict=True))
-
-
-def _compute_missing(store: Store, configuration: Configuration, label: str) -> None:
-    shards = features.missing(store, configuration)
-    stage = f"features of {label}"
-    progress.begin(stage, sum(len(shard.keys) for shard in shards))
-    for shard in shards:
-        features.extract_shard(store, shard, configuration)
-        progress.advance(stage, len(shard.keys))
-    progress.finish(stage, f"{sum(len(shard.keys) for shard in shards):,} pictures")
 
 
 def _label(name: str, names: Sequence[str]) -> str:

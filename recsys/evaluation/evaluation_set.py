@@ -76,13 +76,17 @@ def load_evaluation_set(store: Store, configuration: Configuration) -> Evaluatio
 
 
 def trained_models(store: Store, configuration: Configuration) -> dict[str, Model]:
-    """Return the trained models that can serve with the configured backbone, by their name on the scoreboard."""
+    """Return the champion and the models on the configured encoder, by their name on the scoreboard.
+
+    The name of a champion on another encoder has that encoder.
+    """
     serving = champion(store.home, configuration)
     named = {}
     for model in models(store.home):
-        if model.usable(configuration):
-            role = "champion" if serving and serving.version == model.version else Path(model.recipe).stem
-            named[f"{role} {model.version[:8]}"] = model
+        serves, fits = serving is not None and serving.version == model.version, model.fits(configuration)
+        if serves or fits:
+            role = "champion" if serves else Path(model.recipe).stem
+            named[f"{role} {model.version[:8]}" + ("" if fits else f" on {model.input}")] = model
     return named
 
 

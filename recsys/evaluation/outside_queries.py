@@ -73,14 +73,14 @@ class QueryPhoto:
     product_id: str | None
 
 
-def photo_embedder(store: Store, model: Model) -> Embed:
-    """Return the function by which a trained model embeds new photos.
+def photo_embedder(store: Store, model: Model, configuration: Configuration) -> Embed:
+    """Return the function by which a trained model embeds new photos: from the configured features, if it sees these.
 
     Raises:
         TrainingError: the model's files are missing or damaged.
     """
     embedder = loaded(str(store.home), model.version)
-    if model.sees == SEES_FEATURES:
+    if model.sees == SEES_FEATURES and model.fits(configuration):
         return lambda pictures, raw, histograms: embedder.embed_features(raw, histograms)
     return lambda pictures, raw, histograms: embedder.embed_pictures(pictures)
 

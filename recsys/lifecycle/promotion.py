@@ -117,6 +117,7 @@ def _train_and_judge(
     """Train a challenger in one MLflow run, fill its table, judge it, and write its record."""
     from recsys.lifecycle.embedding_record import embedding_run, log_verdict  # imports MLflow: seconds
     from recsys.lifecycle.judging import judge_challenger
+    from recsys.models.embedding import ledger
     from recsys.models.embedding.word_training import train_beside
 
     folder = serving.folder(store.home) / version
@@ -124,7 +125,9 @@ def _train_and_judge(
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     with embedding_run(store.home, configuration, recipe, rows, version, flow_run_id, catalogue_digest) as run:
         embedder = _train_embedder(store, configuration, recipe, rows, version, run.log_epoch, on_epoch)
-        _embed_missing(store, configuration, embedder, against)
+        ledger.embed_missing(store, configuration, embedder)
+        if against.model is not None:
+            _fill_embeddings(store, configuration, against.model)
         weight = train_beside(store, configuration, recipe, rows, version, folder / "checkpoints")
         verdict = judge_challenger(store, configuration, recipe, rows, version, against, folder / "checkpoints", weight)
         verdict.board.to_csv(folder / SCOREBOARD, index=False)
@@ -146,6 +149,7 @@ def _train_and_judge(
             against=against.version,
             precision=verdict.precision,
             text_weight=weight,
+            encoder=embedder.backbone if embedder.sees == serving.SEES_FEATURES else {},
         )
         object_store.upload(store.home, folder)
         records.write(store.home, {f"embedding/{version}": asdict(model)})  # the training is complete from here on
@@ -181,15 +185,6 @@ def _train_embedder(
     return serving.loaded(str(store.home), version)
 
 
-def _embed_missing(store: Store, configuration: Configuration, challenger: Embedder, against: Serving) -> None:
-    """Compute the missing vectors of the challenger and of the serving model."""
-    from recsys.models.embedding import ledger
-
-    ledger.embed_missing(store, configuration, challenger)
-    if against.model is not None:
-        ledger.embed_missing(store, configuration, serving.loaded(str(store.home), against.version))
-
-
 def wanted(store: Store, configuration: Configuration) -> bool:
     """Return whether no embedding of the configured recipe was trained on the configured features yet.
 
@@ -198,7 +193,7 @@ def wanted(store: Store, configuration: Configuration) -> bool:
     """
     recipe = load_recipe(configuration.embedding.recipe)
     known = serving.models(store.home)
-    return not any(each.recipe_digest == recipe.digest and each.usable(configuration) for each in known)
+    return not any(each.recipe_digest == recipe.digest and each.fits(configuration) for each in known)
 
 
 def serve(store: Store, configuration: Configuration, model: Model | None) -> None:
@@ -219,6 +214,8 @@ def serve(store: Store, configuration: Configuration, model: Model | None) -> No
 def promote(store: Store, configuration: Configuration, version: str, *, force: bool = False) -> Model:
     """Put a model in service if the gate accepts it in place of the current one, whatever it decided before.
 
+    It serves with its own encoder; missing features are computed first.
+
     Args:
         store: store of the home.
         configuration: the backbone, and settings of the evaluation.
@@ -226,17 +223,18 @@ def promote(store: Store, configuration: Configuration, version: str, *, force: 
         force: promote even if the gate refuses.
 
     Raises:
-        ModelError: the model does not exist, does not fit the configured backbone, or is refused by the gate.
+        ModelError: the model does not exist, its encoder is not available, or the gate refuses it.
         TrainingError: its files are damaged.
     """
-    model = _usable(store, configuration, version)
+    model = serving.model(store.home, version)
+    seen = serving.seen_by(store.home, model, configuration)
     against = serving.serving(store.home, configuration)
     if against.version != version and not force:
         from recsys.lifecycle.judging import compare
 
         _fill_embeddings(store, configuration, model)
         _fill_embeddings(store, configuration, against.model)
-        decision = compare(store, configuration, Serving.of(model, configuration), against)
+        decision = compare(store, seen, Serving.of(model, seen), against)
         if not decision.promoted:
             raise ModelError(
                 f"embedding {version} is not promoted, {against.version} keeps serving: {decision.reason}; "
@@ -250,17 +248,18 @@ def promote(store: Store, configuration: Configuration, version: str, *, force: 
 def roll_back(store: Store, configuration: Configuration) -> Serving:
     """Put the previous model in service again, with its vectors and recommendations, and return it.
 
-    If the catalogue has changed since, the missing vectors and recommendations are computed first.
+    It serves with its own encoder. If the catalogue has changed since, the missing features, vectors and
+    recommendations are computed first.
 
     Raises:
-        ModelError: there is no previous model, or it does not fit the configured backbone.
+        ModelError: there is no previous model, or its encoder is not available.
         TrainingError: its files are damaged.
     """
     now = serving.pointer(store.home)
     if not now.before:
         raise ModelError("there is nothing to roll back to: no other embedding served before this one")
     *before, version = now.before
-    model = _usable(store, configuration, version) if version is not None else None
+    model = serving.model(store.home, version) if version is not None else None
     _fill(store, configuration, model)
     _point(store, Pointer(version, tuple(before)), model)
     return Serving.of(model, configuration)
@@ -320,17 +319,6 @@ def _waits(home: Path, version: str) -> bool:
     return serving.waiting(home) == version
 
 
-def _usable(store: Store, configuration: Configuration, version: str) -> Model:
-    model = serving.model(store.home, version)
-    if not model.usable(configuration):
-        raise ModelError(
-            f"embedding {version} sees features of {model.backbone}, and configured is "
-            f"{features.model_version(configuration)}: set the sections 'backbone' and 'colour' as they were then, or "
-            "train it again"
-        )
-    return model
-
-
 def _fill(store: Store, configuration: Configuration, model: Model | None) -> None:
     """Fill the tables of a model, so that it can serve."""
     _fill_embeddings(store, configuration, model)
@@ -338,12 +326,15 @@ def _fill(store: Store, configuration: Configuration, model: Model | None) -> No
 
 
 def _fill_embeddings(store: Store, configuration: Configuration, model: Model | None) -> None:
+    """Compute the missing features of a model's encoder, and the missing vectors of the model."""
     from recsys.models.embedding import ledger
 
+    seen = serving.seen_by(store.home, model, configuration)
+    features.extract_missing(store, seen)
     if model is not None:
         words.embed_missing_words(store, configuration, model)
-    if model is not None and ledger.missing(store, configuration, model):
-        ledger.embed_missing(store, configuration, serving.loaded(str(store.home), model.version))
+    if model is not None and ledger.missing(store, seen, model):
+        ledger.embed_missing(store, seen, serving.loaded(str(store.home), model.version))
 
 
 def _point(store: Store, to: Pointer, model: Model | None) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recsys.core import progress
 from recsys.core.configuration import Backbone, Configuration
 from recsys.storage.schemas import features_schema
 from recsys.storage.shards import Shard, shards
@@ -78,6 +79,28 @@ def extract_shard(store: Store, shard: Shard, configuration: Configuration) -> F
     fingerprints = [fingerprint(image) for image in images]
     store.write(table_name(configuration), rows_of(keys, embeddings, histograms, fingerprints))
     return FeatureCounts(len(keys), time.monotonic() - started)
+
+
+def extract_missing(store: Store, configuration: Configuration, stage: str = "features") -> None:
+    """Compute all missing features in this process.
+
+    Args:
+        store: the pictures.
+        configuration: selects the encoder.
+        stage: name of the stage in the progress.
+
+    Raises:
+        WeightsError: the backbone's weights are not available.
+    """
+    shards = missing(store, configuration)
+    if not shards:
+        return
+    pictures = sum(len(shard.keys) for shard in shards)
+    progress.begin(stage, pictures)
+    for shard in shards:
+        extract_shard(store, shard, configuration)
+        progress.advance(stage, len(shard.keys))
+    progress.finish(stage, f"{pictures:,} pictures")
 
 
 def describe(

@@ -15,7 +15,7 @@ from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.ingest.catalogue.facts import read_facts
 from recsys.models import features
-from recsys.models.embedding.serving import Serving, serving
+from recsys.models.embedding.serving import Serving, seen_by, serving
 from recsys.models.embedding.words import text_weight, texts_of
 from recsys.ranking.gallery import rows_by_value
 from recsys.ranking.price_levels import price_levels
@@ -83,7 +83,8 @@ def product_contents(frame: pd.DataFrame, configuration: Configuration) -> NDArr
 
 def gallery_versions(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
     """Return the versions and settings that a gallery depends on, besides its products."""
-    versions = dict.fromkeys((features.model_version(configuration), serves.version))
+    seen = features.model_version(seen_by(store.home, serves.model, configuration))
+    versions = dict.fromkeys((seen, serves.version))
     groups = ["groups of the catalogue"] if is_grouped(store) else []
     weight = text_weight(serves.model, configuration)
     words = [f"words {weight:g}"] if weight else []

@@ -11,7 +11,7 @@ from recsys.core.errors import NoImagesError
 from recsys.models import features
 from recsys.models.embedding import words
 from recsys.models.embedding.likeness import beside_pictures
-from recsys.models.embedding.serving import Serving, serving
+from recsys.models.embedding.serving import Serving, seen_by, serving
 from recsys.ranking.cache_keys import (
     LastResult,
     gallery_versions,
@@ -44,6 +44,7 @@ def load_gallery(
         serves: the embeddings that products are compared by (default: those that serve).
     """
     serves = serves or serving(store.home, configuration)
+    configuration = seen_by(store.home, serves.model, configuration)
     vector_tables = [features.table_name(configuration), serves.embeddings]
     if words.text_weight(serves.model, configuration):
         vector_tables.append(words.table_name(serves.version))
@@ -73,10 +74,11 @@ def load_nonempty_gallery(
     Raises:
         NoImagesError: no product can be compared yet.
     """
+    serves = serves or serving(store.home, configuration)
     frame, gallery = load_gallery(store, configuration, serves)
     if not len(gallery):
         raise NoImagesError(
-            f"home {store.home} has no product with features of the configured backbone yet; "
+            f"home {store.home} has no product with features of {serves} yet; "
             "run 'recsys run --catalogue FILE' until it finishes, then try again"
         )
     return frame, gallery

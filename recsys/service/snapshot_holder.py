@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import RecsysError
-from recsys.models.embedding.serving import serving
+from recsys.models.embedding.serving import seen_by, serving
 from recsys.models.features import table_name
 from recsys.service.snapshot import Snapshot, load_snapshot
 from recsys.storage.lock import is_held
@@ -82,7 +82,8 @@ class SnapshotHolder:
         """Return the versions of the serving model and of all tables that a snapshot reads."""
         store = Store(self._home, read_only=True)
         serves = serving(self._home, self._configuration)
-        tables = ("products", "images", "labels", table_name(self._configuration), serves.embeddings)
+        seen = seen_by(self._home, serves.model, self._configuration)
+        tables = ("products", "images", "labels", table_name(seen), serves.embeddings)
         # A searcher of the index keeps a revision of the table open; compaction deletes old revisions in the end.
         revision = store.revision(serves.embeddings)
         return (store.id, serves, revision, *map(store.version, (*tables, serves.recommendations)))

@@ -13,7 +13,7 @@ from recsys.core.configuration import Configuration
 from recsys.models import features
 from recsys.models.embedding.embedder import Embedder
 from recsys.models.embedding.examples import features_and_histograms
-from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded
+from recsys.models.embedding.serving import SEES_FEATURES, Model, loaded, seen_by
 from recsys.models.examples import jpegs_of
 from recsys.storage.schemas import embeddings_schema
 from recsys.storage.shards import Shard, shards
@@ -42,7 +42,7 @@ def missing(store: Store, configuration: Configuration, model: Model | None) -> 
     """
     if model is None:
         return []
-    return _missing(store, configuration, model.version, model.sees)
+    return _missing(store, seen_by(store.home, model, configuration), model.version, model.sees)
 
 
 def embed_shard(store: Store, shard: Shard, configuration: Configuration, model: Model) -> EmbeddingCounts:
@@ -51,11 +51,18 @@ def embed_shard(store: Store, shard: Shard, configuration: Configuration, model:
     Raises:
         TrainingError: the model's files are missing or damaged.
     """
-    return _embed(store, shard, configuration, loaded(str(store.home), model.version))
+    seen = seen_by(store.home, model, configuration)
+    return _embed(store, shard, seen, loaded(str(store.home), model.version))
 
 
 def embed_missing(store: Store, configuration: Configuration, embedder: Embedder) -> int:
-    """Compute all missing vectors of a model in this process, and return the number of pictures."""
+    """Compute all missing vectors of a model in this process, and return the number of pictures.
+
+    Args:
+        store: its inputs.
+        configuration: of its encoder, see `serving.seen_by`.
+        embedder: the model.
+    """
     shards = _missing(store, configuration, embedder.version, embedder.sees)
     return sum(_embed(store, shard, configuration, embedder).images for shard in shards)
 

@@ -1,5 +1,7 @@
 """Read and write which embedding serves: the champion, or the features of the raw backbone if there is none.
 
+A champion serves with the encoder that it was trained on, whatever section `backbone` has become, see `seen_by`.
+
 RECSYS_HOME/embedding/<version>/     a trained model, its scoreboard, and checkpoints during the training
 record embedding/<version>           a trained model
 record embedding/champion            version that serves, and the versions before it
@@ -11,8 +13,9 @@ Each model has its own tables in the store, so one record decides what serves.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
-from recsys.core.errors import ModelError
+from recsys.core.errors import ConfigurationError, ModelError, WeightsError
 from recsys.models import features
 from recsys.storage import object_store, records
 from recsys.vision import backbones, colour
@@ -35,6 +38,9 @@ CHAMPION, CHALLENGER = "embedding/champion", "embedding/challenger"
 """Names of the records that say which model serves, and which waits for its tables."""
 
 SEES_FEATURES, SEES_PICTURES = "features", "pictures"
+
+BUILT_IN_VERSION = re.compile(rf"({'|'.join(backbones.NAMES)})-imagenet-(\d+)-")
+"""Start of the version of a built-in encoder: its name and the side of its input."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Model:
         precision: at 5, on held-out products, by level of the category path ("1", "2", ...).
         text_weight: share of the words in the likeness of two products, see `recsys.models.embedding.words`; 0 if it
             has no words.
+        encoder: settings name, weights and input_size of the encoder whose features it sees; empty for pictures, and
+            where the record of an older version does not show them.
     """
 
     version: str
@@ -76,11 +84,17 @@ class Model:
     against: str
     precision: dict[str, float] = field(default_factory=dict)
     text_weight: float = 0.0
+    encoder: dict[str, Any] = field(default_factory=dict)
 
-    def usable(self, configuration: Configuration) -> bool:
-        """Return whether it can serve with the configured backbone; a head needs the features of its training."""
+    def fits(self, configuration: Configuration) -> bool:
+        """Return whether the features of the configured encoder are those of its training; pictures always fit."""
         current = (backbone_version(configuration), features.model_version(configuration))
         return self.sees == SEES_PICTURES or self.backbone in current
+
+    @property
+    def input(self) -> str:
+        """The name of the encoder whose features it sees, or `pictures`."""
+        return SEES_PICTURES if self.sees == SEES_PICTURES else str(self.encoder.get("name", self.backbone))
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,11 @@ class Serving:
             version = features.model_version(configuration)
             return cls(version, None, features.table_name(configuration), f"recommendations-{version}")
         return cls(model.version, model, f"embeddings-{model.version}", f"recommendations-{model.version}")
+
+    def __str__(self) -> str:
+        if self.model is None:
+            return f"the raw backbone, {self.version}"
+        return f"embedding {self.version}, which sees {self.model.input}"
 
 
 @dataclass(frozen=True)
@@ -134,36 +153,88 @@ def serving(home: Path | str, configuration: Configuration) -> Serving:
 
 
 def champion(home: Path | str, configuration: Configuration) -> Model | None:
-    """Return the champion; None if there is none, or if it needs other features than the configured backbone's.
+    """Return the champion; None if there is none, or if its encoder is not available, see `encoder_note`.
 
     Raises:
         ModelError: its record is missing or damaged.
     """
     version = pointer(home).version
-    if version is None:
-        return None
-    trained = model(home, version)
-    return trained if trained.usable(configuration) else None
-
-
-def passed_over(home: Path | str, configuration: Configuration) -> str | None:
-    """Return the reason why the champion does not serve; None if it serves or there is none."""
-    version = pointer(home).version
-    if version is None or model(home, version).usable(configuration):
-        return None
-    return (
-        f"embedding {version} was trained on features of {model(home, version).backbone}, and configured is "
-        f"{features.model_version(configuration)}: the raw backbone serves until one is trained on these"
-    )
+    return None if version is None else _if_usable(home, version, configuration)
 
 
 def challenger(home: Path | str, configuration: Configuration) -> Model | None:
     """Return the model that has passed the gate and waits for its tables to be filled; None if there is none."""
     version = waiting(home)
-    if version is None:
-        return None
+    return None if version is None else _if_usable(home, version, configuration)
+
+
+def _if_usable(home: Path | str, version: str, configuration: Configuration) -> Model | None:
+    """Return a trained model; None if its encoder is not available."""
     trained = model(home, version)
-    return trained if trained.usable(configuration) else None
+    try:
+        seen_by(home, trained, configuration)
+    except ModelError:
+        return None
+    return trained
+
+
+def seen_by(home: Path | str, trained: Model | None, configuration: Configuration) -> Configuration:
+    """Return the configuration of the features that a model sees: with its own encoder in section `backbone`.
+
+    Everything that computes or reads the inputs of a model uses this configuration. It is the configured one for the
+    raw backbone, and for a network, which sees pictures.
+
+    Args:
+        home: keeps converted backbones.
+        trained: the model; None for the raw backbone.
+        configuration: the configured encoder, and all other settings.
+
+    Raises:
+        ModelError: the encoder is not available any more, or the histograms are not those of its training.
+    """
+    if trained is None or trained.fits(configuration):
+        return configuration
+    problem = "its record has no settings of the encoder"
+    try:
+        if trained.encoder:
+            own = configuration.with_backbone(**trained.encoder)
+            backbones.require_available(own.backbone.name, features.backbones_folder(home))
+            if trained.fits(own):
+                return own
+            problem = f"with the section 'colour' and the files of today they are {features.model_version(own)}"
+    except (ConfigurationError, WeightsError) as error:
+        problem = str(error)
+    raise ModelError(
+        f"embedding {trained.version} cannot serve, because it sees features of {trained.backbone} "
+        f"({trained.input}): {problem}; restore them, or train it again"
+    )
+
+
+def encoders_in_use(home: Path | str, configuration: Configuration) -> list[Configuration]:
+    """Return the configurations of the features that a run computes: the configured ones, then those of other encoders.
+
+    The others are the encoders of the champion, and of a challenger that waits for its tables.
+    """
+    encoders = {features.model_version(configuration): configuration}
+    for trained in (champion(home, configuration), challenger(home, configuration)):
+        seen = seen_by(home, trained, configuration)
+        encoders.setdefault(features.model_version(seen), seen)
+    return list(encoders.values())
+
+
+def encoder_note(home: Path | str, configuration: Configuration) -> str | None:
+    """Return why no embedding on the configured encoder serves; None if one does, or if there is no champion."""
+    version = pointer(home).version
+    if version is None or (trained := model(home, version)).fits(configuration):
+        return None
+    try:
+        seen_by(home, trained, configuration)
+    except ModelError as error:
+        return f"{error}. The raw backbone {features.model_version(configuration)} serves"
+    return (
+        f"embedding {version} keeps serving with its own encoder, {trained.input}: no embedding on the configured one, "
+        f"{configuration.backbone.name}, has taken its place"
+    )
 
 
 def waiting(home: Path | str) -> str | None:
@@ -199,9 +270,13 @@ def _trained(home: Path | str) -> dict[str, Any]:
 
 def _model(home: Path | str, version: str, record: Any) -> Model:
     try:
-        return Model(**record)
+        trained = Model(**record)
     except TypeError as error:
         raise ModelError(str(records.damaged(home, f"embedding/{version}", error))) from error
+    if trained.encoder or trained.sees == SEES_PICTURES or not (match := BUILT_IN_VERSION.match(trained.backbone)):
+        return trained
+    # a record of an older version
+    return replace(trained, encoder={"name": match[1], "weights": "imagenet", "input_size": int(match[2])})
 
 
 def pointer(home: Path | str) -> Pointer:
@@ -238,6 +313,7 @@ def describe(
     """Return unit vectors (n, d) and histograms (n, bins) of squared RGB images (n, 256, 256, 3) by the serving model.
 
     Raises:
+        ModelError: the encoder of the model is not available any more.
         WeightsError: the backbone's weights are not available.
         TrainingError: the model's files are missing or damaged.
     """
@@ -245,7 +321,7 @@ def describe(
         return features.describe(images, configuration, home)
     embedder = loaded(home, serves.version)
     if serves.model.sees == SEES_FEATURES:
-        raw, histograms = features.describe(images, configuration, home)
+        raw, histograms = features.describe(images, seen_by(home, serves.model, configuration), home)
         return embedder.embed_features(raw, histograms), histograms
     histograms = np.stack([colour.histogram(image, configuration.colour) for image in images])
     return embedder.embed_pictures(images), histograms

@@ -89,6 +89,21 @@ def version(name: str, weights: str | None = "imagenet", input_size: int = 256) 
     return f"{name}-{'imagenet' if weights == 'imagenet' else 'file'}-{input_size}-{digest[:8]}"
 
 
+def require_available(name: str, folder: Path) -> None:
+    """Raise an error if an encoder can no longer be loaded; loads and downloads nothing.
+
+    Args:
+        name: see `FeatureExtractor`.
+        folder: the folder that keeps converted backbones.
+
+    Raises:
+        ConfigurationError: its folder does not exist, or it is a preset that is not converted yet, without the extra.
+        WeightsError: a file of it is missing or damaged.
+    """
+    if name not in NAMES and not (folder / version(name)).is_dir() and hub_preset.is_preset(name):
+        hub_preset.require_packages(name)
+
+
 class Network(Protocol):
     """A network from pictures to features."""
 

@@ -65,6 +65,12 @@ def missing_packages() -> list[str]:
     return [package for package in PACKAGES if importlib.util.find_spec(package) is None]
 
 
+def require_packages(name: str) -> None:
+    """Raise ConfigurationError if the extra `hub`, which a conversion needs, is not installed."""
+    if missing := missing_packages():
+        raise ConfigurationError(f"backbone {name} needs {' and '.join(missing)} to be converted to ONNX: {INSTALL}")
+
+
 def convert(name: str, folder: Path) -> None:
     """Write the encoder folder of a preset; the folder appears when it is complete.
 
@@ -72,8 +78,7 @@ def convert(name: str, folder: Path) -> None:
         ConfigurationError: the extra `hub` is not installed.
         WeightsError: the preset is not available, or cannot be converted.
     """
-    if missing := missing_packages():
-        raise ConfigurationError(f"backbone {name} needs {' and '.join(missing)} to be converted to ONNX: {INSTALL}")
+    require_packages(name)
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True, exist_ok=True)
     try:
