@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError, TrainingError
 from recsys.core.tracking import tracking_uri
 from recsys.lifecycle import promotion
+from recsys.models import features
 from recsys.models.embedding import ledger, serving, store_training
 from recsys.models.embedding.serving import REGISTERED
 from recsys.ranking import recommendations
 from recsys.ranking.gallery_loading import load_gallery
 from recsys.ranking.single_query import recommend_product
+from recsys.storage import records
 from recsys.storage.store import Store
+from recsys.vision import backbones
+from recsys.vision.backbones import hub_preset
 from tests.recsys.models.embedding.small_shop import Shop, draw, flags, recipe, settings
 
 pytestmark = pytest.mark.slow
@@ -319,15 +324,115 @@ def test_a_version_that_is_none_is_refused(served: Home, version: str) -> None:
         promotion.promote(served.store, served.weak, version)
 
 
-def test_a_head_serves_beside_its_own_backbone_only(home: Home) -> None:
+def on_another_encoder(home: Home, configuration: Configuration, *, shuffled: bool = False) -> Configuration:
+    """Return a configuration with another encoder, whose features the home has: the same, or of other pictures."""
+    other = configuration.with_backbone("efficientnet_lite0", weights="imagenet", input_size=64)
+    rows = home.store.read(features.table_name(configuration))
+    order = np.random.default_rng(0).permutation(len(rows)) if shuffled else np.arange(len(rows))
+    home.store.write(
+        features.table_name(other), rows.set_column(0, rows.schema.field(0), rows["image_digest"].take(order))
+    )
+    return other
+
+
+def change_record(home: Home, version: str, without: str = "", **fields: Any) -> None:
+    """Change fields of a model's record, or remove one, as an older version had it."""
+    record = asdict(serving.model(home.path, version)) | fields
+    record.pop(without, None)
+    records.write(home.path, {f"embedding/{version}": record})
+
+
+def test_after_a_change_of_the_encoder_the_champion_serves_with_its_own(home: Home) -> None:
+    (model,), before = serving.models(home.path), recommended(home)
+    other = settings(home.weak.embedding.recipe, backbone={"input_size": 64, "batch_size": 7})
+    assert model.encoder == {"name": "efficientnet_lite0", "weights": "imagenet", "input_size": 256}
+    assert serving.champion(home.path, other) == model and promotion.wanted(home.store, other)
+    seen = serving.seen_by(home.path, model, other)
+    assert seen.backbone == other.backbone.model_copy(update={"input_size": 256})
+    assert serving.encoders_in_use(home.path, other) == [other, seen]
+    assert serving.encoders_in_use(home.path, home.weak) == [home.weak]
+    assert "keeps serving with its own encoder, efficientnet_lite0" in str(serving.encoder_note(home.path, other))
+    assert serving.encoder_note(home.path, home.weak) is None
+
+    assert recommendations.missing(home.store, other, model) == []
+    product = before["product_id"].iloc[7]
+    expected = recommend_product(home.store, home.weak, product).to_json()
+    assert recommend_product(home.store, other, product).to_json() == expected
+    photo = np.random.default_rng(0).integers(0, 255, (1, 256, 256, 3), np.uint8)
+    answers = [
+        serving.describe(photo, home.path, serving.serving(home.path, each), each)[0] for each in (home.weak, other)
+    ]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_a_worse_challenger_on_another_encoder_is_refused_and_a_better_one_can_be_rolled_back(home: Home) -> None:
+    (weak,), before = serving.models(home.path), recommended(home)
+    worse = on_another_encoder(home, home.weak, shuffled=True)
+    refused = promotion.train(home.store, worse)
+    assert (refused.waits, refused.model.against) == (False, weak.version)
+    assert refused.model.reason.startswith("refused: worse at level 1")
+    assert serving.champion(home.path, worse) == weak and not promotion.wanted(home.store, worse)
+
+    better = on_another_encoder(home, home.strong)
+    strong = put_in_service(home, better)
+    assert strong.against == weak.version and strong.encoder["input_size"] == 64
+    assert serving.encoders_in_use(home.path, better) == [better] and serving.encoder_note(home.path, better) is None
+    assert promotion.roll_back(home.store, better).model == weak
+    pd.testing.assert_frame_equal(recommended(home), before, check_exact=True)
+    assert len(serving.encoders_in_use(home.path, better)) == 2
+
+    (new,) = home.shop.add(1, 0, 0)  # without features of the other encoder
+    assert promotion.promote(home.store, home.weak, strong.version) == strong
+    assert new in set(recommended(home)["product_id"])
+    assert serving.seen_by(home.path, strong, home.weak).backbone.input_size == 64
+
+
+def test_the_record_of_an_older_version_has_the_encoder_of_its_features(home: Home) -> None:
     (model,) = serving.models(home.path)
-    other = settings(home.weak.embedding.recipe, backbone={"input_size": 224})
+    change_record(home, model.version, without="encoder")
+    for configuration in (home.weak, home.weak.with_backbone("efficientnet_lite2")):
+        assert serving.champion(home.path, configuration) == model
+        assert serving.seen_by(home.path, model, configuration).backbone == home.weak.backbone
+
+
+GONE = {"name": "gone/mine", "weights": "imagenet", "input_size": 256}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"backbone": "mine-0123abcd-hsv-print1", "encoder": {}}, "its record has no settings of the encoder"),
+        ({"backbone": "mine-0123abcd-hsv-print1", "encoder": GONE}, "no folder of this path exists"),
+        ({"backbone": "efficientnet_lite0-imagenet-256-changed-hsv-print1"}, "the files of today"),
+        ({"backbone": backbones.version("hub:vit"), "encoder": GONE | {"name": "hub:vit"}}, "needs keras_hub to be"),
+    ],
+)
+def test_without_its_encoder_the_champion_does_not_serve(
+    home: Home, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], reason: str
+) -> None:
+    monkeypatch.setattr(hub_preset, "missing_packages", lambda: ["keras_hub"])
+    (model,) = serving.models(home.path)
+    change_record(home, model.version, **fields)
+    assert serving.serving(home.path, home.weak).model is None
+    assert serving.encoders_in_use(home.path, home.weak) == [home.weak]
+    note = str(serving.encoder_note(home.path, home.weak))
+    assert reason in note and note.endswith(f"The raw backbone {features.model_version(home.weak)} serves")
+    with pytest.raises(ModelError, match=re.escape(reason)):
+        promotion.promote(home.store, home.weak, model.version, force=True)
+
+
+def test_with_other_histograms_the_champion_does_not_serve(home: Home) -> None:
+    other = settings(home.weak.embedding.recipe, colour={"hue_bins": 4, "saturation_bins": 2, "value_bins": 2})
     assert serving.champion(home.path, other) is None
-    assert "the raw backbone serves" in str(serving.passed_over(home.path, other))
-    assert serving.passed_over(home.path, home.weak) is None
-    assert promotion.wanted(home.store, other)
-    with pytest.raises(ModelError, match="set the sections 'backbone'"):
-        promotion.promote(home.store, other, model.version)
+    assert "the section 'colour'" in str(serving.encoder_note(home.path, other))
+
+
+def test_a_converted_preset_needs_no_extra(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_preset, "missing_packages", lambda: ["keras_hub"])
+    (model,), version = serving.models(home.path), backbones.version("hub:vit")
+    change_record(home, model.version, backbone=version, encoder=GONE | {"name": "hub:vit"})
+    (features.backbones_folder(home.path) / version).mkdir(parents=True)
+    assert serving.serving(home.path, home.weak).version == model.version
 
 
 def test_a_shop_that_is_too_small_is_an_error_and_leaves_no_run(tmp_path: Path) -> None:
