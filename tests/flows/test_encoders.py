@@ -10,16 +10,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from recsys.core import progress
 from recsys.core.configuration import load
 from recsys.core.errors import WeightsError
 from recsys.core.tracking import tracking_uri
 from recsys.evaluation.evaluation_set import read_vectors
-from recsys.lifecycle import promotion
+from recsys.lifecycle import judging, promotion
 from recsys.models import features
 from recsys.models.embedding import serving
 from recsys.ranking.single_query import recommend_image
@@ -29,6 +32,7 @@ from sample_shop import SampleHost, SampleShop
 from tests import encoders
 from tests.flows.conftest import FLAGS, running
 from tests.flows.test_train import ANSWERING
+from tests.listening import Steps
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("one run of a shop")]
 
@@ -91,3 +95,69 @@ def test_a_wrong_encoder_stops_a_run_before_the_catalogue_is_read(
     with pytest.raises(WeightsError, match=r"mine/model\.onnx: not an ONNX model"):
         running(tmp_path / "home")(shop.catalogue, backbone={"name": str(encoder)})
     assert Store(tmp_path / "home").count("products") == 0
+
+
+def keys_of(store: Store, table: str, column: str = "image_digest") -> set[str]:
+    """Return the keys of a table."""
+    return set(store.read(table, [column])[column].to_pylist())
+
+
+def test_a_champion_keeps_its_encoder_until_a_better_one_serves_and_after_a_roll_back(
+    prefect_url: str, shop: SampleShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (encoders.encoder_folder(tmp_path / f"encoder {seed}", seed=seed) for seed in range(3))
+    home, catalogue = tmp_path / "home", pd.read_csv(shop.catalogue, dtype=str, keep_default_na=False)
+    store = Store(home)
+    shared = {"evaluation": {"holdout_share": 0.4}}
+    flags = {encoder: shared | {"backbone": {"name": str(encoder)}} for encoder in (first, second, third)}
+    configured = {encoder: load(home, FLAGS | own, environ={}) for encoder, own in flags.items()}
+
+    def run(encoder: Path, without: int = 0, last: str = "recommendations") -> list[str]:
+        """Run with an encoder and all products but some; return the notes for the user."""
+        catalogue.iloc[: len(catalogue) - without].to_csv(tmp_path / "catalogue.csv", index=False)
+        with progress.listen(steps := Steps()):
+            running(home)(tmp_path / "catalogue.csv", last, **flags[encoder])
+        return steps.notes
+
+    def described(encoder: Path) -> set[str]:
+        """Return the pictures with features of an encoder."""
+        return keys_of(store, features.table_name(configured[encoder]))
+
+    def recommended(encoder: Path) -> set[str]:
+        """Return the products with recommendations by what serves."""
+        return keys_of(store, serving.serving(home, configured[encoder]).recommendations, "product_id")
+
+    with SampleHost(shop.folder, port=int(shop.base_url.rsplit(":", 1)[1])):
+        run(first, without=8)
+        (champion,) = serving.models(home)
+        promotion.promote(store, configured[first], champion.version, force=True)
+        before = recommended(first)
+
+        notes = run(second, without=4, last="results")
+        _, refused = serving.models(home)
+        assert not refused.promoted and refused.against == champion.version
+        assert serving.champion(home, configured[second]) == champion
+        assert any(f"{champion.version} keeps serving with its own encoder, {first}" in note for note in notes), notes
+        assert described(first) == described(second) and before < recommended(second)
+        _, photos = photos_of(store)
+        answer = recommend_image(store, configured[second], photos[0], "photo")
+        assert answer.items["visual"].max() == pytest.approx(1, abs=1e-4)  # itself, by the same encoder
+
+        with monkeypatch.context() as patch:  # a shop of this size is too small for a real promotion
+            decide = judging.decide
+            patch.setattr(judging, "decide", lambda *models: replace(decide(*models), promoted=True))
+            run(third, without=2)
+        accepted = serving.champion(home, configured[third])
+        assert accepted is not None and (accepted.input, accepted.against) == (str(third), champion.version)
+        notes = run(third)
+        assert not any("keeps serving" in note for note in notes), notes
+        assert described(second) < described(first) < described(third)  # only those of the serving one are computed
+        after = recommended(third)
+
+        assert promotion.roll_back(store, configured[third]).model == champion
+        assert recommended(third) == after and described(first) == described(third)
+        first.rename(tmp_path / "elsewhere")
+        notes = run(third)
+        assert any(f"embedding {champion.version} cannot serve" in note for note in notes), notes
+        assert serving.serving(home, configured[third]).version == features.model_version(configured[third])
+        assert recommended(third) == after
