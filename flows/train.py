@@ -11,7 +11,14 @@ from flows.process import fill_labels, recommend_and_serve
 from flows.stages import exclusive_home, run_stage
 from recsys.core.configuration import Configuration
 from tasks.classifier import train_classifier
-from tasks.embedding import embed_pictures, embed_words, missing_embeddings, missing_words, train_embedding
+from tasks.embedding import (
+    embed_pictures,
+    embed_words,
+    embedding_to_serve,
+    missing_embeddings,
+    missing_words,
+    train_embedding,
+)
 
 BOTH: tuple[Trainable, ...] = ("classifier", "embedding")
 
@@ -60,4 +67,6 @@ def train_and_promote_embedding(
         done["embeddings"] = run_stage(missing_embeddings, embed_pictures, home, configuration, model=outcome.model)
         done["embeddings"] += run_stage(missing_words, embed_words, home, configuration, model=outcome.model)
         done["recommendations"] = recommend_and_serve(home, configuration, outcome.model)
+    else:
+        embedding_to_serve(home, configuration, train=False)  # notes if the champion sees another encoder
     return done

@@ -108,7 +108,7 @@ def _save_artifacts(home: str, model: Model) -> None:
         key="embedding",
         markdown=(
             f"- **Model:** `{model.version}`, `product-embedding` version {model.registered}, recipe `{model.recipe}`\n"
-            f"- **Gate:** {model.reason}\n- **MLflow run:** `{model.run_id}`\n"
+            f"- **Sees:** {model.input}\n- **Gate:** {model.reason}\n- **MLflow run:** `{model.run_id}`\n"
         ),
         description="The trained embedding, and whether it may serve.",
     )

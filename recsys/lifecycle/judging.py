@@ -68,7 +68,7 @@ def judge_challenger(
         recipe: recipe of the challenger.
         rows: its training set.
         version: its version.
-        against: the serving model.
+        against: the serving model, whose encoder may be another one.
         scratch: a folder for checkpoints of the original's recipe.
         text_weight: share of the words beside the challenger's pictures; the scoreboard has a row with both. The gate
             compares pictures alone, by which photos are found too.
