@@ -127,7 +127,7 @@ def _train_and_judge(
         embedder = _train_embedder(store, configuration, recipe, rows, version, run.log_epoch, on_epoch)
         ledger.embed_missing(store, configuration, embedder)
         if against.model is not None:
-            _fill_embeddings(store, configuration, against.model)
+            _embed_for_champion(store, configuration, against.model)
         weight = train_beside(store, configuration, recipe, rows, version, folder / "checkpoints")
         verdict = judge_challenger(store, configuration, recipe, rows, version, against, folder / "checkpoints", weight)
         verdict.board.to_csv(folder / SCOREBOARD, index=False)
@@ -183,6 +183,19 @@ def _train_embedder(
     trained.save(folder / "model")
     serving.loaded.cache_clear()
     return serving.loaded(str(store.home), version)
+
+
+def _embed_for_champion(store: Store, configuration: Configuration, champion: Model) -> None:
+    """Compute the champion's missing vectors of the pictures that the challenger is judged by.
+
+    These are the pictures with features of the configured encoder, so that only those of another one are completed.
+    """
+    from recsys.models.embedding import ledger
+
+    seen = serving.seen_by(store.home, champion, configuration)
+    if seen != configuration:
+        features.extract_missing(store, seen)
+    ledger.embed_missing(store, seen, serving.loaded(str(store.home), champion.version))
 
 
 def wanted(store: Store, configuration: Configuration) -> bool:

@@ -78,7 +78,7 @@ def load_nonempty_gallery(
     frame, gallery = load_gallery(store, configuration, serves)
     if not len(gallery):
         raise NoImagesError(
-            f"home {store.home} has no product with features of {serves} yet; "
+            f"home {store.home} has no product with vectors of what serves ({serves}) yet; "
             "run 'recsys run --catalogue FILE' until it finishes, then try again"
         )
     return frame, gallery

@@ -26,7 +26,7 @@ RESPONSES: dict[type[RecsysError], tuple[int, str | None]] = {
     NoImagesError: (503, "no product of the shop has features yet"),
     WeightsError: (503, "the weights of the backbone are not available"),
     TrainingError: (503, "the serving model is damaged"),
-    ModelError: (503, "the serving model is damaged"),
+    ModelError: (503, "the serving model is damaged, or its encoder is not available"),
 }
 """Status and public message of each error. None: the message of the error itself, which names no file of the owner."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import RecsysError
-from recsys.models.embedding.serving import seen_by, serving
+from recsys.models.embedding.serving import encoder_note, seen_by, serving
 from recsys.models.features import table_name
 from recsys.service.snapshot import Snapshot, load_snapshot
 from recsys.storage.lock import is_held
@@ -49,6 +49,8 @@ class SnapshotHolder:
                 number = 1 if self.latest is None else self.latest.number + 1
                 snapshot = load_snapshot(self._home, self._configuration, number)
                 snapshot.warm()
+                if note := encoder_note(self._home, self._configuration):
+                    log.warning("%s", note)
             except RecsysError as error:
                 self._error = error
                 return

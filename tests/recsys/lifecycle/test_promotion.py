@@ -17,9 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cli import execute
 from recsys.core.configuration import Configuration
 from recsys.core.errors import ModelError, TrainingError
 from recsys.core.tracking import tracking_uri
+from recsys.evaluation.evaluation_set import trained_models
+from recsys.evaluation.outside_queries import photo_embedder
 from recsys.lifecycle import promotion
 from recsys.models import features
 from recsys.models.embedding import ledger, serving, store_training
@@ -27,6 +30,7 @@ from recsys.models.embedding.serving import REGISTERED
 from recsys.ranking import recommendations
 from recsys.ranking.gallery_loading import load_gallery
 from recsys.ranking.single_query import recommend_product
+from recsys.service.snapshot_holder import SnapshotHolder
 from recsys.storage import records
 from recsys.storage.store import Store
 from recsys.vision import backbones
@@ -363,6 +367,35 @@ def test_after_a_change_of_the_encoder_the_champion_serves_with_its_own(home: Ho
         serving.describe(photo, home.path, serving.serving(home.path, each), each)[0] for each in (home.weak, other)
     ]
     np.testing.assert_array_equal(*answers)
+    raw, histograms = features.describe(photo, other, home.path)  # of the configured encoder
+    embed = photo_embedder(home.store, model, other)
+    np.testing.assert_allclose(embed(photo, raw, histograms), answers[0], atol=1e-5)
+    snapshot = SnapshotHolder(home.path, other).current()
+    assert snapshot.serves.model == model and snapshot.stored_recommendations(snapshot.row(product)) is not None
+    assert list(trained_models(home.store, other)) == [f"champion {model.version[:8]} on efficientnet_lite0"]
+
+
+def test_the_commands_show_the_encoder_of_what_serves(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    (model,) = serving.models(home.path)
+    bins = "hue_bins = 2\nsaturation_bins = 2\nvalue_bins = 2\n"
+    (home.path / "recsys.toml").write_text(f"[colour]\n{bins}[backbone]\ninput_size = 64\n", encoding="utf-8")
+
+    def printed(*command: str) -> str:
+        assert execute([*command, "--home", str(home.path)]) == 0
+        return capsys.readouterr().out
+
+    serves = f"embedding {model.version}, which sees efficientnet_lite0"
+    assert f"Serves: {serves}" in printed("models")
+    listed = json.loads(printed("models", "--json"))
+    assert "keeps serving with its own encoder" in listed["note"]
+    assert listed["models"][0]["encoder"] == model.encoder and listed["models"][0]["serves"]
+    assert json.loads(printed("status", "--json"))["serves"] == serves
+    rows = json.loads(printed("backbones", "--no-rate", "--json"))
+    assert [row["serves"] for row in rows] == [""] * (len(rows) - 1) + [f"embedding {model.version[:8]}"]
+    assert json.loads(printed("models", "rollback", "--json")) == {
+        "served": model.version,
+        "serves": features.model_version(settings(backbone={"input_size": 64})),
+    }
 
 
 def test_a_worse_challenger_on_another_encoder_is_refused_and_a_better_one_can_be_rolled_back(home: Home) -> None:
