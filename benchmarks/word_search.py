@@ -34,7 +34,7 @@ from recsys.models.embedding.training import train_head
 from recsys.models.embedding.word_training import train_words
 from recsys.models.embedding.words import texts_of
 from recsys.models.word_vectors import normalize, tokens
-from recsys.ranking.word_search import WordSearch
+from recsys.ranking.word_search import LearnedWords, MappedLooks, ShopTerms, WordSearch
 from recsys.storage.store import Store
 
 SUBSTRING, WORDS = "all words as substrings", "search by words"
@@ -94,7 +94,8 @@ def trained(rows: pd.DataFrame, texts: Sequence[str], inputs: NDArray[np.float32
     assert vectors is not None, "the products share no words"
     learned = np.flatnonzero(~rows["held_out"])
     vectors = vectors.with_pictures([texts[row] for row in learned], embeddings[learned])
-    return WordSearch(vectors, texts, vectors(texts), embeddings)
+    shop = ShopTerms.of(texts, vectors.terms)
+    return WordSearch(shop, MappedLooks(vectors, embeddings), LearnedWords(vectors, vectors(texts)))
 
 
 def queries_of(rows: pd.DataFrame) -> pd.Series:

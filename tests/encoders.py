@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,13 @@ def picture_encoder(
     _save(file, nodes, inputs, outputs, weights)
 
 
-def text_encoder(file: Path, *, size: int = 24, mask: bool = True, seed: int = 1) -> None:
-    """Write an encoder of texts: the average of a random vector of each token."""
+def text_encoder(
+    file: Path, *, size: int = 24, mask: bool = True, seed: int = 1, known: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write an encoder of texts: the average of a vector of each token, random or, if any is known, else zeros."""
     table = np.random.default_rng(seed).standard_normal((len(WORDS), size)).astype(np.float32)
+    if known is not None:
+        table = np.stack([known.get(word, np.zeros(size)) for word in WORDS]).astype(np.float32)
     weights = [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1], np.int64), "axes")]
     inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "length"])]
     nodes = [helper.make_node("Gather", ["table", "input_ids"], ["vectors"])]

@@ -1,11 +1,13 @@
 """Run the stage of the features: embedding, colour histogram and fingerprint of each picture, once per version."""
 
+from __future__ import annotations
+
 import functools
-import importlib.util
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,9 @@ from recsys.storage.shards import Shard, shards
 from recsys.storage.store import Store, among
 from recsys.vision import backbones, colour
 from recsys.vision.perceptual_hash import VERSION, fingerprint
+
+if TYPE_CHECKING:
+    from recsys.vision.backbones.text_tower import TextTower
 
 
 @dataclass(frozen=True)
@@ -137,9 +142,15 @@ def check_backbone(configuration: Configuration, home: Path | str) -> None:
     """
     if configuration.backbone.name in backbones.NAMES:
         return
-    loaded = extractor(configuration.backbone, str(home))
-    if importlib.util.find_spec("tokenizers") is not None:  # features need no texts
-        loaded.text_tower()
+    network = extractor(configuration.backbone, str(home)).model
+    if isinstance(network, backbones.encoder_folder.Encoder):
+        text_tower(configuration.backbone.name, network.size)
+
+
+@functools.lru_cache(maxsize=1)
+def text_tower(name: str, size: int) -> TextTower | None:
+    """Return the text tower of a backbone, which is cached by the process; see `backbones.load_text_tower`."""
+    return backbones.load_text_tower(name, size)
 
 
 def rows_of(

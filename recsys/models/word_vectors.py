@@ -38,7 +38,7 @@ SEED = 12_345
 RIDGE = 1.0
 """Strength of the regularization of the map to pictures."""
 FILE, TERMS_FILE = "words.npz", "words.json"
-ARRAYS = ("idf", "components", "kernel", "bias", "to_pictures")
+ARRAYS = ("components", "kernel", "bias", "to_pictures")
 SPACES: Mapping[str, Mapping[str, Any]] = {
     "characters": {"analyzer": "char_wb", "ngram_range": (3, 5)},
     "words": {},
@@ -76,20 +76,65 @@ def _pairs(characters: str) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
+class Terms:
+    """The terms of a shop's texts, and their weights by TF-IDF.
+
+    Attributes:
+        names: terms of each space, f in all.
+        idf: (f,) float32, their inverse document frequencies.
+    """
+
+    names: Mapping[str, list[str]]
+    idf: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, texts: Sequence[str]) -> tuple[Terms, csr_matrix]:
+        """Return the terms of texts, and the texts as `__call__` returns them; f is 0 if they share no term."""
+        from scipy.sparse import csr_matrix, hstack
+
+        rarest = 2 if len(texts) >= RARE_TERMS_FROM else 1
+        names, idf, parts = {}, [np.zeros(0, np.float32)], [csr_matrix((len(texts), 0), dtype=np.float32)]
+        for space in SPACES:
+            vectorizer = _vectorizer(space, max_features=MAX_TERMS, min_df=rarest)
+            try:
+                parts.append(vectorizer.fit_transform(texts))
+            except ValueError:  # the texts are blank, or share no term
+                continue
+            names[space] = vectorizer.get_feature_names_out().tolist()
+            idf.append(vectorizer.idf_.astype(np.float32))
+        return cls(names, np.concatenate(idf)), hstack(parts, format="csr", dtype=np.float32)
+
+    def __call__(self, texts: Sequence[str]) -> csr_matrix:
+        """Return the weights of terms (n, f) float32; those of each space have length 1, or there are none."""
+        from scipy.sparse import csr_matrix, hstack
+
+        parts = [vectorizer.transform(texts) for vectorizer in self._vectorizers]
+        return hstack([csr_matrix((len(texts), 0)), *parts], format="csr", dtype=np.float32)
+
+    @cached_property
+    def _vectorizers(self) -> list[TfidfVectorizer]:
+        vectorizers, start = [], 0
+        for space, names in self.names.items():
+            vectorizer = _vectorizer(space, vocabulary=names)
+            vectorizer.idf_ = self.idf[start : start + len(names)]
+            vectorizers.append(vectorizer)
+            start += len(names)
+        return vectorizers
+
+
+@dataclass(frozen=True, eq=False)
 class WordVectors:
     """The trained model.
 
     Attributes:
-        terms: terms of each space, f in all.
-        idf: (f,) float32, their inverse document frequencies.
+        terms: of the texts that it was trained on, f in all.
         components: (f, c) float32, the principal components.
         kernel: (c, e) float32 of the head.
         bias: (e,) float32 of the head.
         to_pictures: (c, d) float32, from the head's inputs to the embeddings of pictures.
     """
 
-    terms: Mapping[str, list[str]]
-    idf: NDArray[np.float32]
+    terms: Terms
     components: NDArray[np.float32]
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -102,28 +147,17 @@ class WordVectors:
         Args:
             texts: results of `product_text`.
         """
-        from scipy.sparse import hstack
         from sklearn.decomposition import TruncatedSVD
 
-        rarest = 2 if len(texts) >= RARE_TERMS_FROM else 1
-        terms, idf, parts = {}, [], []
-        for space in SPACES:
-            vectorizer = _vectorizer(space, max_features=MAX_TERMS, min_df=rarest)
-            try:
-                parts.append(vectorizer.fit_transform(texts))
-            except ValueError:  # the texts are blank, or share no term
-                continue
-            terms[space] = vectorizer.get_feature_names_out().tolist()
-            idf.append(vectorizer.idf_.astype(np.float32))
-        matrix = hstack(parts, format="csr", dtype=np.float32) if parts else None
-        components = 0 if matrix is None else min(COMPONENTS, matrix.shape[0] - 1, matrix.shape[1] - 1)
+        terms, matrix = Terms.fit(texts)
+        components = min(COMPONENTS, matrix.shape[0] - 1, matrix.shape[1] - 1)
         if components < 2:
             return None
         with np.errstate(divide="ignore", invalid="ignore"):  # equal texts have no variance
             analysis = TruncatedSVD(components, random_state=SEED).fit(matrix)
         axes = analysis.components_.T.astype(np.float16).astype(np.float32)  # (f, c), as it is saved
         identity, zeros = np.eye(components, dtype=np.float32), np.zeros(components, np.float32)
-        return cls(terms, np.concatenate(idf), axes, identity, zeros, identity[:, :0])
+        return cls(terms, axes, identity, zeros, identity[:, :0])
 
     def with_head(self, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> WordVectors:
         """Return the model with a trained head."""
@@ -152,7 +186,7 @@ class WordVectors:
 
     def inputs(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the inputs of the head (n, c) float32, rows of unit length; zeros for a text without a known term."""
-        blocks = (self.terms_of(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK))
+        blocks = (self.terms(texts[start : start + BLOCK]) for start in range(0, len(texts), BLOCK))
         projected = [np.asarray(block @ self.components, np.float32) for block in blocks]
         return unit_rows(np.concatenate([np.zeros((0, self.components.shape[1]), np.float32), *projected]))
 
@@ -163,27 +197,11 @@ class WordVectors:
         vectors[~inputs.any(axis=1)] = 0
         return unit_rows(vectors)
 
-    def terms_of(self, texts: Sequence[str]) -> csr_matrix:
-        """Return the terms of texts (n, f) float32; those of each space have length 1, or there are none."""
-        from scipy.sparse import hstack
-
-        return hstack([vectorizer.transform(texts) for vectorizer in self._vectorizers], format="csr", dtype=np.float32)
-
-    @cached_property
-    def _vectorizers(self) -> list[TfidfVectorizer]:
-        vectorizers, start = [], 0
-        for space, terms in self.terms.items():
-            vectorizer = _vectorizer(space, vocabulary=terms)
-            vectorizer.idf_ = self.idf[start : start + len(terms)]
-            vectorizers.append(vectorizer)
-            start += len(terms)
-        return vectorizers
-
     def save(self, folder: Path) -> None:
         """Write the model to a folder that exists."""
-        (folder / TERMS_FILE).write_text(json.dumps(self.terms), encoding="utf-8")
+        (folder / TERMS_FILE).write_text(json.dumps(self.terms.names), encoding="utf-8")
         arrays = {name: getattr(self, name) for name in ARRAYS}
-        np.savez(folder / FILE, **arrays | {"components": self.components.astype(np.float16)})
+        np.savez(folder / FILE, idf=self.terms.idf, **arrays | {"components": self.components.astype(np.float16)})
 
     @classmethod
     def load(cls, folder: Path) -> WordVectors:
@@ -192,13 +210,14 @@ class WordVectors:
         Raises:
             OSError, ValueError, KeyError: it is missing or damaged.
         """
-        terms = json.loads((folder / TERMS_FILE).read_text(encoding="utf-8"))
+        names = json.loads((folder / TERMS_FILE).read_text(encoding="utf-8"))
         try:
             with np.load(folder / FILE, allow_pickle=False) as saved:
-                arrays = {name: saved[name].astype(np.float32) for name in ARRAYS}
+                arrays = {name: saved[name].astype(np.float32) for name in ("idf", *ARRAYS)}
         except (zipfile.BadZipFile, EOFError) as error:
             raise ValueError(f"{FILE}: {error}") from error
-        if not isinstance(terms, dict) or sum(map(len, terms.values())) != len(arrays["idf"]):
+        terms = Terms(names, arrays.pop("idf"))
+        if not isinstance(names, dict) or sum(map(len, names.values())) != len(terms.idf):
             raise ValueError(f"{TERMS_FILE} and {FILE} are not of one model")
         return cls(terms, **arrays)
 

@@ -125,16 +125,27 @@ def _words(
     table = store.read(words.table_name(serves.version)) if weight else None
     if table is None or not table.num_rows:
         return None, 0.0
-    rows = _rows_of(table, frame, "product_id")
-    vectors = np.zeros((len(frame), table.schema.field("vector").type.list_size), np.float32)
-    vectors[rows >= 0] = _matrix(table, "vector", rows[rows >= 0])
+    vectors = _matrix_or_zeros(table, "vector", _rows_of(table, frame, "product_id"))
     return beside_pictures(vectors, histograms, weight, configuration.colour)
+
+
+def load_features(store: Store, configuration: Configuration, frame: pd.DataFrame) -> NDArray[np.float32]:
+    """Return the features (n, d) of the configured backbone of each product's picture, zeros where there are none."""
+    table = store.read(features.table_name(configuration), ["image_digest", "embedding"])
+    return _matrix_or_zeros(table, "embedding", _rows_of(table, frame, "image_digest"))
 
 
 def _rows_of(table: pa.Table, frame: pd.DataFrame, column: str) -> NDArray[np.int64]:
     """Return the table's row with each product's value of a column, (n,); -1 where the table has none."""
     row_of = {key: row for row, key in enumerate(table[column].to_pylist())}
     return np.array([row_of.get(key, -1) for key in frame[column].tolist()], dtype=np.int64)
+
+
+def _matrix_or_zeros(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return what `_matrix` does, zeros for rows of -1."""
+    vectors = np.zeros((len(rows), table.schema.field(column).type.list_size), np.float32)
+    vectors[rows >= 0] = _matrix(table, column, rows[rows >= 0])
+    return vectors
 
 
 def _matrix(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:

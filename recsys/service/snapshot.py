@@ -77,7 +77,7 @@ class Snapshot:
         quantiles: of the scores in this shop, see `recsys.ranking.explanation.score_quantiles`.
         shortlist: the ANN index that preselects products for a photo; None in a shop without an index.
         configuration: the configuration of the service.
-        words: the search by words; None where the serving model has none.
+        words: the search by words; None where the serving model has none and the encoder no text tower.
         stored: the recommendations of the last run and their reasons. A row is -1 where the run ranked no products,
             used another rule, or ranked products that have changed since.
         number: the sequence number in this process, from 1.
@@ -169,9 +169,9 @@ class Snapshot:
     def search(self, text: str, filters: ProductFilters) -> list[tuple[int, str | None]]:
         """Return the rows of the products that match words and pass the filters, each with the reason, best first.
 
-        Where the serving model has words, see `recsys.ranking.word_search`; products that contain all words in their
-        name, brand or id follow; there the id of a product or a variant finds that product alone. Without such a
-        model only products that contain all words are found. Without words, all products in catalogue order.
+        Where there is a search by words, see `recsys.ranking.word_search`; products that contain all words in their
+        name, brand or id follow; there the id of a product or a variant finds that product alone. Without one
+        only products that contain all words are found. Without words, all products in catalogue order.
         """
         contained = self._containing(text, filters)
         exact = self.row_of.get(text.strip(), self._row_of_variant.get(text.strip()))
@@ -268,7 +268,7 @@ def load_snapshot(home: Path, configuration: Configuration, number: int) -> Snap
     ranked = _load_recommendations(store, serves, gallery, configuration)
     reasons = explain(ranked, Queries.of(gallery, np.arange(len(gallery))), gallery, quantiles)
     shortlist = load_index(store, configuration, serves, frame, gallery)
-    words = load_word_search(store, serves, gallery)
+    words = load_word_search(store, configuration, serves, frame, gallery)
     return Snapshot(
         store, serves, frame, gallery, positions, quantiles, shortlist, configuration, words, (ranked, reasons), number
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from recsys.core.configuration import Configuration
 from recsys.core.errors import RecsysError
 from recsys.models.embedding.serving import encoder_note, seen_by, serving
+from recsys.models.embedding.words import table_name as words_table
 from recsys.models.features import table_name
 from recsys.service.snapshot import Snapshot, load_snapshot
 from recsys.storage.lock import is_held
@@ -85,7 +86,8 @@ class SnapshotHolder:
         store = Store(self._home, read_only=True)
         serves = serving(self._home, self._configuration)
         seen = seen_by(self._home, serves.model, self._configuration)
-        tables = ("products", "images", "labels", table_name(seen), serves.embeddings)
+        features = {table_name(seen), table_name(self._configuration)}  # search by words may use the configured encoder
+        tables = ("products", "images", "labels", *sorted(features), serves.embeddings, words_table(serves.version))
         # A searcher of the index keeps a revision of the table open; compaction deletes old revisions in the end.
         revision = store.revision(serves.embeddings)
         return (store.id, serves, revision, *map(store.version, (*tables, serves.recommendations)))

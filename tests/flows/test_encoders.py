@@ -18,14 +18,16 @@ import pandas as pd
 import pytest
 
 from recsys.core import progress
-from recsys.core.configuration import load
+from recsys.core.configuration import Configuration, load
 from recsys.core.errors import WeightsError
 from recsys.core.tracking import tracking_uri
 from recsys.evaluation.evaluation_set import read_vectors
 from recsys.lifecycle import judging, promotion
 from recsys.models import features
 from recsys.models.embedding import serving
+from recsys.ranking.gallery_loading import load_gallery
 from recsys.ranking.single_query import recommend_image
+from recsys.ranking.word_search import search_words
 from recsys.storage.store import Store
 from recsys.vision.square import decode_squared
 from sample_shop import SampleHost, SampleShop
@@ -85,6 +87,18 @@ def test_a_run_with_another_encoder_ends_with_a_judged_embedding_that_can_be_rol
 
     promotion.roll_back(store, configuration)
     assert serving.serving(home, configuration).version == version
+    if make is encoders.dual_encoder:
+        assert_words_are_compared_with_pictures(store, configuration)
+
+
+def assert_words_are_compared_with_pictures(store: Store, configuration: Configuration) -> None:
+    """Search for a token that no product's text has: the picture nearest by the text tower is the first result."""
+    _, gallery = load_gallery(store, configuration)
+    tower = features.text_tower(configuration.backbone.name, gallery.picture_size)
+    assert tower is not None
+    best = search_words(store, configuration, "word", 3).iloc[0]
+    nearest = int(np.argmax(gallery.pictures @ tower(["word"])[0]))
+    assert (best["product_id"], best["why"]) == (gallery.product_ids[nearest], "looks like it")
 
 
 def test_a_wrong_encoder_stops_a_run_before_the_catalogue_is_read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +66,17 @@ def vectors_of_pictures(count: int) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def fill(home: Path, names: Sequence[str | None] = NAMES, weight: float = WEIGHT) -> Store:
-    """Make a home of products with these names, embedded and ranked; weight 0: by a model without words."""
+def fill(
+    home: Path,
+    names: Sequence[str | None] = NAMES,
+    weight: float = WEIGHT,
+    configuration: Configuration = CONFIGURATION,
+    raw: np.ndarray | None = None,
+) -> Store:
+    """Make a home of products with these names, embedded and ranked; weight 0: by a model without words.
+
+    `raw` are the features of the pictures, by default random.
+    """
     store, count = Store(home), len(names)
     ids, digests = [f"p{n}" for n in range(count)], [f"d{n}" for n in range(count)]
     write_names(store, names)
@@ -76,10 +85,11 @@ def fill(home: Path, names: Sequence[str | None] = NAMES, weight: float = WEIGHT
     images = rows("images", count, product_id=ids, status=["ok"] * count, image_digest=digests, jpeg=jpegs)
     store.write("images", images)
     random = np.random.default_rng(2)
-    raw = random.standard_normal((count, 64)).astype(np.float32)
-    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
+    if raw is None:
+        raw = random.standard_normal((count, 64)).astype(np.float32)
+        raw /= np.linalg.norm(raw, axis=1, keepdims=True)
     histograms = random.dirichlet(np.ones(768), count).astype(np.float32)
-    store.write(features.table_name(CONFIGURATION), features.rows_of(digests, raw, histograms))
+    store.write(features.table_name(configuration), features.rows_of(digests, raw, histograms))
     pictures = vectors_of_pictures(count)
     column = pa.FixedSizeListArray.from_arrays(pa.array(pictures.ravel()), SIZE)
     store.write(f"embeddings-{VERSION}", pa.table([pa.array(digests), column], schema=embeddings_schema(SIZE)))
@@ -90,11 +100,11 @@ def fill(home: Path, names: Sequence[str | None] = NAMES, weight: float = WEIGHT
         folder = words.words_folder(home, VERSION)
         folder.mkdir(parents=True)
         vectors.with_pictures(texts, pictures).save(folder)
-    model = model_of(weight)
+    model = replace(model_of(weight), backbone=features.model_version(configuration))
     records.write(home, {f"embedding/{VERSION}": asdict(model)})
     point(home, Pointer(VERSION))
-    words.embed_missing_words(store, CONFIGURATION, model)
-    recommend_missing(store, CONFIGURATION, model)
+    words.embed_missing_words(store, configuration, model)
+    recommend_missing(store, configuration, model)
     return store
 
 

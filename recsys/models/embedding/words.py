@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
@@ -95,6 +97,28 @@ def missing(store: Store, configuration: Configuration, model: Model | None) -> 
     stored = dict(zip(rows["product_id"].to_pylist(), rows["text_digest"].to_pylist(), strict=True))
     keys = sorted(key for key, value in current.items() if stored.get(key) != value)
     return shards("words", keys, PRODUCTS_PER_SHARD, state=[f"{table} {current[key]}" for key in keys])
+
+
+def vectors_of_words(store: Store, version: str, texts: pd.Series) -> NDArray[np.float32]:
+    """Return the words' vectors (n, e) of products: from the store, or computed where they are new or changed.
+
+    Args:
+        store: the table of the embedding's words.
+        version: of the embedding.
+        texts: n texts by product_id, see `texts_of`.
+
+    Raises:
+        TrainingError: the model's files are missing or damaged.
+    """
+    model, table = loaded_words(str(store.home), version), store.read(table_name(version))
+    stored = zip(table["product_id"].to_pylist(), table["text_digest"].to_pylist(), strict=True)
+    row_of = {key: row for row, key in enumerate(stored)}
+    rows = np.array([row_of.get((product, digest([text])), -1) for product, text in texts.items()], np.int64)
+    values = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, model.size)
+    vectors = np.zeros((len(rows), model.size), np.float32)
+    vectors[rows >= 0] = values[rows[rows >= 0]]
+    vectors[rows < 0] = model(texts[rows < 0].tolist())
+    return vectors
 
 
 def embed_words(store: Store, shard: Shard, configuration: Configuration, model: Model) -> WordCounts:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from recsys.core.errors import ConfigurationError
 from recsys.vision.backbones import encoder_folder, hub_preset
+from recsys.vision.backbones.encoder_description import TextDescription, read_description
 from recsys.vision.backbones.weights import fingerprint, is_keras, locate
 from recsys.vision.onnx_model import Device
 from recsys.vision.trained_network import TrainedNetwork, keep
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
 
     from recsys.vision.backbones.text_tower import TextTower
 
-__all__ = ["FEATURE_SIZE", "NAMES", "FeatureExtractor", "Network", "build", "graph", "network", "version"]
+__all__ = [
+    "FEATURE_SIZE",
+    "NAMES",
+    "FeatureExtractor",
+    "Network",
+    "build",
+    "graph",
+    "has_text_tower",
+    "load_text_tower",
+    "network",
+    "version",
+]
 
 FEATURE_SIZE = {"efficientnet_lite0": 1280, "efficientnet_lite1": 1280, "efficientnet_lite2": 1280, "resnet50": 2048}
 """Channels of each backbone's feature map."""
@@ -205,20 +217,39 @@ class FeatureExtractor:
         with self._lock:
             return self.model(images, self.batch_size)
 
-    def text_tower(self) -> TextTower | None:
-        """Return the encoder of texts whose vectors are comparable with these features; None if there is none.
 
-        It is loaded at each call.
+def load_text_tower(name: str, size: int) -> TextTower | None:
+    """Return the encoder of texts whose vectors are comparable with a backbone's features; None if it has none.
 
-        Raises:
-            ConfigurationError: the package `tokenizers` is not installed.
-            WeightsError: a file of it is damaged, or its vectors have another length than the features.
-        """
-        if not isinstance(self.model, encoder_folder.Encoder) or self.model.description.text is None:
-            return None
-        from recsys.vision.backbones.text_tower import TextTower
+    It is loaded at each call; the network of the pictures is not.
 
-        return TextTower(self.model.folder, self.model.description.text, self.model.size)
+    Args:
+        name: of the backbone, see `FeatureExtractor`.
+        size: number of features of a picture.
+
+    Raises:
+        ConfigurationError: the package `tokenizers` is not installed, or the description of the encoder is wrong.
+        WeightsError: a file is missing or damaged, or the vectors have another length than the features.
+    """
+    description = _text_description(name)
+    if description is None:
+        return None
+    from recsys.vision.backbones.text_tower import TextTower
+
+    return TextTower(_folder(name), description, size)
+
+
+def has_text_tower(name: str) -> bool:
+    """Return whether a backbone has an encoder of texts. Loads no model.
+
+    Raises:
+        ConfigurationError, WeightsError: its description is wrong, or a file is missing.
+    """
+    return _text_description(name) is not None
+
+
+def _text_description(name: str) -> TextDescription | None:
+    return None if name in NAMES or hub_preset.is_preset(name) else read_description(_folder(name)).text
 
 
 def _kept_graph(version: str, name: str, weights: str, input_size: int, folder: Path | None) -> bytes:

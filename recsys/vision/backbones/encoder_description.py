@@ -89,7 +89,7 @@ class EncoderDescription(BaseModel):
     mean: Triple = (0.0, 0.0, 0.0)
     std: PositiveTriple = (1.0, 1.0, 1.0)
     text: TextDescription | None = None
-    """Default: the first of `TEXT_FILES`, if it and `TOKENIZER` are in the folder."""
+    """Default: the first of `TEXT_FILES` that is in the folder, with `TOKENIZER`; null: none."""
 
     @model_validator(mode="after")
     def _one_edge(self) -> EncoderDescription:
@@ -169,7 +169,7 @@ def read_description(folder: Path) -> EncoderDescription:
                 keys.pop("resize", None)
             keys |= own_keys
         keys.setdefault("file", _onnx_file(folder))
-        if (text_file := _first(folder, TEXT_FILES)) and (folder / TOKENIZER).is_file():
+        if text_file := _first(folder, TEXT_FILES):
             keys.setdefault("text", {"file": text_file})
         description = EncoderDescription.model_validate(keys)
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """Encode texts by the text tower of a dual encoder, so that they can be compared with pictures.
 
-tower = extractor.text_tower()      see `recsys.vision.backbones.FeatureExtractor`
-tower(["red dress", "mug"])         (2, d) float32, rows of unit length
+tower = backbones.load_text_tower(name, d)    see `recsys.vision.backbones`
+tower(["red dress", "mug"])              (2, d) float32, rows of unit length; longer texts are cut
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def _load_tokenizer(file: Path) -> Any:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise ConfigurationError(
-            "texts need the package tokenizers, which is not installed: pip install 'visual-recommender[hub]'"
+            "the encoder's texts need the package tokenizers, which is not installed: pip install "
+            f"'visual-recommender[hub]', or switch them off by \"text\": null in {file.parent / OWN}"
         ) from error
     try:
         return Tokenizer.from_file(str(file))

@@ -10,7 +10,15 @@ import pytest
 from recsys.core.errors import ModelError
 from recsys.models.text_model import normalize
 from recsys.models.word_vectors import WordVectors
-from recsys.ranking.word_search import LEAST_SHARE, MAX_RESULTS, WordSearch, search_words
+from recsys.ranking.word_search import (
+    LEAST_SHARE,
+    MAX_RESULTS,
+    LearnedWords,
+    MappedLooks,
+    ShopTerms,
+    WordSearch,
+    search_words,
+)
 from recsys.service.snapshot import ProductFilters, Snapshot, load_snapshot
 from recsys.storage.store import Store
 from tests.recsys.worded_shop import CONFIGURATION, NAMES, fill, vectors_of_pictures, with_weight
@@ -18,11 +26,16 @@ from tests.recsys.worded_shop import CONFIGURATION, NAMES, fill, vectors_of_pict
 TEXTS = [normalize(name) for name in NAMES]
 
 
+def searching(vectors: WordVectors, texts: list[str], pictures: np.ndarray) -> WordSearch:
+    shop = ShopTerms.of(texts, vectors.terms)
+    return WordSearch(shop, MappedLooks(vectors, pictures), LearnedWords(vectors, vectors(texts)))
+
+
 def word_search(texts: list[str]) -> WordSearch:
     vectors = WordVectors.fit([text for text in texts if text])
     assert vectors is not None
     pictures = vectors_of_pictures(len(texts))
-    return WordSearch(vectors.with_pictures(texts, pictures), texts, vectors(texts), pictures)
+    return searching(vectors.with_pictures(texts, pictures), texts, pictures)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +108,7 @@ def test_a_product_without_the_word_is_found_by_its_look() -> None:
     vectors = WordVectors.fit(texts)
     assert vectors is not None
     vectors = vectors.with_pictures(texts[:6], pictures[:6])
-    found = {match.row: match.why for match in WordSearch(vectors, texts, vectors(texts), pictures).search("mugs")}
+    found = {match.row: match.why for match in searching(vectors, texts, pictures).search("mugs")}
     scores = vectors.in_pictures(["mugs"]) @ pictures.T
     assert scores[0, 6] > 0.9 > scores[0, 3]
     assert {0, 1, 2} <= set(found) and "looks like it" in found[0]

@@ -256,21 +256,23 @@ def test_an_absent_folder_is_an_unknown_backbone(tmp_path: Path) -> None:
 
 
 def test_texts_and_pictures_of_a_dual_encoder_have_vectors_of_one_length(tmp_path: Path) -> None:
-    tower = backbones.FeatureExtractor(str(dual_encoder(tmp_path / "clip"))).text_tower()
+    tower = backbones.load_text_tower(str(dual_encoder(tmp_path / "clip")), 24)
     assert tower is not None and (tower.size, tower.max_length) == (24, 6)
     vectors = tower(["red mug", "blue shirt", "red mug word " * 20])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert vectors.shape == (3, 24) and vectors.dtype == np.float32
     np.testing.assert_array_equal(tower(["red mug"]), vectors[:1])
     assert np.abs(vectors[0] - vectors[1]).max() > 0.01
+    np.testing.assert_array_equal(tower(["red mug word " * 2]), vectors[2:])  # cut to six tokens
     assert tower([]).shape == (0, 24)
-    assert backbones.FeatureExtractor(str(encoder_folder(tmp_path / "mine"))).text_tower() is None
+    assert backbones.load_text_tower(str(encoder_folder(tmp_path / "mine")), 24) is None
 
 
 @pytest.mark.parametrize(
     ("spoil", "kind", "message"),
     [
         (written("tokenizer.json", "{}"), WeightsError, r"tokenizer\.json: not a tokenizer"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), WeightsError, r"tokenizer\.json: no such file"),
         (written("onnx/text_model.onnx", "none"), WeightsError, r"text_model\.onnx: not a model"),
         (lambda folder: text_encoder(folder / "onnx/text_model.onnx", size=16), WeightsError, r"16 numbers.*have 24"),
         (
@@ -290,9 +292,8 @@ def test_a_wrong_file_of_a_text_tower_is_an_error(
 ) -> None:
     folder = dual_encoder(tmp_path / "clip")
     spoil(folder)
-    extractor = backbones.FeatureExtractor(str(folder))
     with pytest.raises(kind, match=message):
-        extractor.text_tower()
+        backbones.load_text_tower(str(folder), 24)
 
 
 def test_a_text_tower_without_mask(tmp_path: Path) -> None:
@@ -300,5 +301,5 @@ def test_a_text_tower_without_mask(tmp_path: Path) -> None:
     text_encoder(folder / "text.onnx", mask=False)
     tokenizer(folder / "words.json")
     describe(folder, size=40, text={"file": "text.onnx", "tokenizer": "words.json", "max_length": 3})
-    tower = backbones.FeatureExtractor(str(folder)).text_tower()
+    tower = backbones.load_text_tower(str(folder), 24)
     assert tower is not None and tower(["red"]).shape == (1, 24)
