@@ -1,17 +1,18 @@
 """Group near-identical products, and split examples by whole groups.
 
-A shop lists one product many times: in sizes, in colours, by several sellers, under one name or with one photo. A model
-that was trained on one of them would be evaluated on an answer that it has seen. So a group is in training or held out
-as a whole.
+A shop lists one product many times: in sizes, in colours, by several sellers, under one name, nearly one, or with one
+photo. A model that was trained on one of them would be evaluated on an answer that it has seen. So a group is in
+training or held out as a whole.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
+from recsys.models.text_model import normalize
+from recsys.models.word_vectors import tokens
 from recsys.vision.perceptual_hash import joined, near_duplicates
 
 TRAINING = -1
@@ -21,6 +22,20 @@ CHAIN_ROWS = 50
 CHAIN_SHARE = 0.1
 """A group with more rows than CHAIN_ROWS, and a larger share of all rows than CHAIN_SHARE, counts as a chain."""
 
+COMMON_ROWS = 10
+COMMON_SHARE = 0.05
+"""A name of more rows than COMMON_ROWS, and of a larger share of all rows than COMMON_SHARE, such as `Dress`, is not
+that of one product."""
+
+SIZES = "xxs xs s m l xl xxl xxxl small medium large size free king queen single double pack of set"
+"""Words of sizes and packs; `s` is also what is left of `men's`."""
+UNITS = "mm cm m ml l g gm gms kg oz inch inches in pcs pieces gb tb"
+FUNCTION_WORDS = "a an and by for from on or the to with"
+LEFT_OUT = frozenset(f"{SIZES} {UNITS} {FUNCTION_WORDS}".split())
+"""Words that do not distinguish the names of two products."""
+MIN_WORDS = 2
+"""Least number of words besides the brand by which names are nearly equal; fewer are too common, as in `Mug 12`."""
+
 
 def assign_groups(
     names: Iterable[str | None],
@@ -29,10 +44,16 @@ def assign_groups(
 ) -> np.ndarray:
     """Return the group of each row, numbered from 0 in the order of first appearance.
 
-    Rows are in one group if they have the same name and brand, or pictures of the same photo (see
-    `recsys.vision.perceptual_hash.near_duplicates`), or if other rows connect them in this way. Case, the encoding of
-    accents, punctuation and spaces do not count. A missing brand equals only a missing brand; a row without a name
-    equals no other row by name.
+    Rows are in one group if they have nearly the same name and the same brand, or pictures of the same photo (see
+    `recsys.vision.perceptual_hash.near_duplicates`), or if other rows connect them in this way. A missing brand equals
+    only a missing brand; a row without a name equals no other row by name.
+
+    Names are nearly equal if they have the same set of words, without words with digits and those of `LEFT_OUT`, in the
+    singular: `Red Vase`, `red vases 38` and `Vase, Red (Pack of 2)`. The words of scripts without spaces are pairs of
+    characters. No names are joined in a chain, because all of them have this one key. Names with fewer than `MIN_WORDS`
+    such words besides those of the brand are joined only if they are equal; so are names that are common, such as
+    `Cotton Kurta 1` to `Cotton Kurta 900` in a small shop. Case, the encoding of accents, punctuation and spaces never
+    count.
 
     A group with a tenth of the rows, and more than 50, is not one product: its rows are connected through stock photos
     that many products share. Such rows are grouped by name and brand only; otherwise a shop with a few stock photos
@@ -45,11 +66,7 @@ def assign_groups(
     Returns:
         (n,) int64.
     """
-    keys = [
-        (spelling, _normalize(brand)) if (spelling := _normalize(name)) else row
-        for row, (name, brand) in enumerate(zip(names, brands, strict=True))
-    ]
-    by_name = pd.factorize(pd.Series(keys, dtype=object))[0].astype(np.int64)
+    by_name = _name_groups(names, brands)
     if fingerprints is None:
         return by_name
     values = list(fingerprints)
@@ -163,9 +180,34 @@ def _keep_undivided_classes(sides: np.ndarray, truth: np.ndarray, groups: np.nda
     return np.where(np.isin(groups, groups[undivided]), np.int32(TRAINING), sides)
 
 
-def _normalize(text: str | None) -> str:
-    """Return the letters, marks and digits of a text, case folded, in words; empty if there are none."""
-    if not isinstance(text, str):
-        return ""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join("".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in folded).split())
+def is_common(groups: np.ndarray) -> np.ndarray:
+    """Return (n,) bool, whether the group of a row is larger than that of one product, see `COMMON_ROWS`."""
+    return (np.bincount(groups) > max(COMMON_ROWS, COMMON_SHARE * len(groups)))[groups]
+
+
+def _name_groups(names: Iterable[str | None], brands: Iterable[str | None]) -> np.ndarray:
+    """Return (n,) int64, the group of each row by name and brand only, see `assign_groups`."""
+    equal: list[object] = []
+    near: list[object] = []
+    for row, (name, brand) in enumerate(zip(names, brands, strict=True)):
+        words, of_brand = tokens(normalize(name)), tokens(normalize(brand))
+        core = {_singular(word) for word in words if word not in LEFT_OUT and not any(map(str.isdigit, word))}
+        equal.append((" ".join(words), " ".join(of_brand)) if words else row)
+        is_distinct = len(core - {_singular(word) for word in of_brand}) >= MIN_WORDS
+        near.append((frozenset(core), " ".join(of_brand)) if is_distinct else equal[-1])
+    by_equal, by_near = (_numbered(keys) for keys in (equal, near))
+    return _numbered(np.where(is_common(by_near), len(by_near) + by_equal, by_near).tolist())
+
+
+def _numbered(keys: list[object]) -> np.ndarray:
+    """Return (n,) int64 numbers of keys, from 0 in the order of first appearance."""
+    return pd.factorize(pd.Series(keys, dtype=object))[0].astype(np.int64)
+
+
+def _singular(word: str) -> str:
+    """Return one spelling of an English word's singular and plural; it need not be a word: `vas` of vase and vases."""
+    if len(word) <= 3:
+        return word
+    if word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    return f"{word[:-2]}y" if word.endswith("ie") else word.removesuffix("e")

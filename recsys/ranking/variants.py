@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys.models.grouping import SIZES, UNITS
 from recsys.ranking.gallery import blocks, rows_by_value
 from recsys.ranking.scores import colour_scores
 from recsys.vision.perceptual_hash import joined, near_duplicates
@@ -33,7 +34,6 @@ BLOCK_BYTES = 16 << 20
 MAX_PAIRS = 8_192
 """Pairs whose colours are compared at once. Pairs wait until there are as many, or until the last block."""
 
-SIZES = "xxs xs s m l xl xxl xxxl small medium large size free king queen single double pack of set"
 COLOURS = (
     "beige black blue bronze brown charcoal color colour coral cream dark fuchsia fushia gold golden green grey gray "
     "indigo ivory khaki lavender light magenta maroon multi multicolor multicolour navy olive orange peach pink purple "
@@ -41,7 +41,7 @@ COLOURS = (
 )
 VARIANT_WORDS = frozenset(f"{SIZES} {COLOURS}".split())
 """Words by which the names of variants differ."""
-MEASURE = re.compile(r"\d+(x\d+)*|(\d+(x\d+)*)?(mm|cm|m|ml|l|g|gm|gms|kg|oz|inch|inches|in|pcs|pieces|gb|tb)")
+MEASURE = re.compile(rf"\d+(x\d+)*|(\d+(x\d+)*)?({'|'.join(UNITS.split())})")
 
 
 def variant_groups(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 CURRENT = "classifier/current"
 """Name of the record of the classifier that fills labels."""
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 """Version of this package's code; raised when the same examples and recipe would give another model."""
 
 

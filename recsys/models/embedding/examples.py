@@ -20,15 +20,12 @@ from recsys.models.embedding.embedder import head_inputs
 from recsys.models.embedding.recipe import Network, Recipe
 from recsys.models.examples import features_of, fingerprints_of, jpegs_of
 from recsys.models.features import table_name
-from recsys.models.grouping import assign_groups
+from recsys.models.grouping import assign_groups, is_common
 from recsys.models.labels.balance import grow
 from recsys.storage.store import Store
 from recsys.vision.augmentation import augment
 from recsys.vision.loading import Load, pictures
 from recsys.vision.perceptual_hash import joined, near_duplicates
-
-COMMON_ROWS, COMMON_SHARE = 10, 0.05
-"""A name of more pictures, and of a larger share of all, is not that of one product, such as `Dress`."""
 
 PREDICTED = "predicted"
 """Source of a label that a model gave."""
@@ -45,8 +42,8 @@ def training_set(store: Store, configuration: Configuration) -> pd.DataFrame:
     Returns:
         Columns product_id; view (0 is the product's main picture, others follow); image_digest; category_path (list of
         str, top level first); label (None if there is none); group (int64 from 0: near-duplicates, pictures of one
-        product, and products of one name and brand, which are on one side of the split); held_out (bool). In the
-        catalogue's order. `attrs["digest"]` identifies all of it and the version of the features.
+        product, and products of one brand and nearly one name, which are on one side of the split); held_out (bool). In
+        the catalogue's order. `attrs["digest"]` identifies all of it and the version of the features.
     """
     products = _labelled_products(store)
     described = store.read(table_name(configuration), ["image_digest"])["image_digest"].to_pylist()
@@ -165,14 +162,13 @@ def _fingerprints(store: Store, configuration: Configuration, digests: pd.Series
 def _groups(rows: pd.DataFrame, fingerprints: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return (n,) the group of each picture, numbered from 0 in the order of first appearance.
 
-    Pictures of one photo, of one product, and of products with one name and brand are one group: a model of the words
-    would be judged by names that it was trained on.
+    Pictures of one photo, of one product, and of products with one brand and nearly one name are one group: a model of
+    the words would be judged by names that it was trained on.
     """
     photos = near_duplicates(fingerprints)
     products = pd.Series(photos).groupby(rows["product_id"].to_numpy()).transform("first").to_numpy()
     named = assign_groups(rows["name"], rows["brand"])
-    sizes = np.bincount(named)[named]
-    named = np.where(sizes > max(COMMON_ROWS, COMMON_SHARE * len(rows)), len(rows) + np.arange(len(rows)), named)
+    named = np.where(is_common(named), len(rows) + np.arange(len(rows)), named)
     names = pd.Series(photos).groupby(named).transform("first").to_numpy()
     one, other = np.concatenate([photos, photos]), np.concatenate([products, names])
     return pd.factorize(joined(photos, one, other))[0].astype(np.int64)

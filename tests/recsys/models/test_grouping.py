@@ -32,6 +32,50 @@ def test_case_punctuation_and_spaces_of_name_and_brand_do_not_count() -> None:
     assert assign_groups(names, brands).tolist() == [0, 0, 0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Kiana Crafts Red Vase", "Kiana Crafts Red Vase "),
+        ("Kiana Crafts Red Vase", "Kiana Crafts Red Vases"),
+        ("Kiana Crafts Red Vase", "Vase, Red - Kiana Crafts"),
+        ("Kiana Crafts Red Vase", "Kiana Crafts Red Vase 38"),
+        ("Kiana Crafts Red Vase", "Kiana Crafts Red Vase (Pack of 2)"),
+        ("Kiana Crafts Red Vase", "Kiana Crafts Red Vase Large, 20 cm"),
+        ("Women's Leather Watch", "Womens Leather Watches XL"),
+        ("Glass Box for Batteries", "The Glass Boxes with Battery"),
+        ("Titan Analog Watch NB1639SL", "Titan Analog Watch NB1640"),
+        ("लाल कुर्ता 38", "कुर्ता लाल"),
+        ("红色花瓶38", "红色花瓶 40"),
+    ],
+)
+def test_nearly_equal_names_are_one_group(name: str, other: str) -> None:
+    assert assign_groups([name, "Green Clay Pot", other], ["B"] * 3).tolist() == [0, 1, 0]
+    assert assign_groups([name, other], ["B", None]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Kiana Crafts Red Vase", "Kiana Crafts Blue Vase"),
+        ("Kiana Crafts Red Vase", "Kiana Crafts Red Vase Stand"),
+        ("红色花瓶", "蓝色花瓶"),
+        ("Acme Mug 12", "Acme Mug 13"),  # one word besides the brand
+        ("12 x 14", "12 x 15"),
+    ],
+)
+def test_names_that_differ_in_a_word_are_two_groups(name: str, other: str) -> None:
+    assert assign_groups([name, other], ["Acme"] * 2).tolist() == [0, 1]
+
+
+def test_a_common_name_with_numbers_joins_equal_names_only() -> None:
+    numbered = [f"Cotton Kurta {row // 2}" for row in range(24)]
+    others = [f"{word} Thing" for word in "abcdefghijklmnopqrstuvwxyz".replace("a", "")]
+    groups = assign_groups([*numbered, *others], [None] * (24 + len(others)))
+    assert groups[:24].tolist() == [row // 2 for row in range(24)]
+    many = assign_groups([*numbered, *(f"Steel Mug of Kind{n * 'x'}" for n in range(500))], [None] * 524)
+    assert set(many[:24]) == {0}, "24 rows of 524 are few"
+
+
 def test_marks_of_other_scripts_distinguish_names() -> None:
     names = ["कमीज", "कमीजी", "कमीज ", "Ｔシャツ", "tシャツ", "\u00e9t\u00e9", "e\u0301te\u0301"]
     assert assign_groups(names, [None] * 7).tolist() == [0, 1, 0, 2, 2, 3, 3]
@@ -166,10 +210,11 @@ def test_each_label_of_the_real_20000_is_spread_evenly_over_the_folds(tmp_path: 
     frame = products.merge(assign_labels(products, Configuration())[["product_id", "label"]], on="product_id")
     frame = frame.dropna(subset="label")
     group = assign_groups(frame["name"], frame["brand"])
-    assert len(set(group)) < 13_000 and np.bincount(group).max() < 200  # 12,987 and 141 of all 20,000
+    assert len(set(group)) < 11_600 and np.bincount(group).max() < 250  # 11,552 and 236 of all 20,000
     fold = assign_folds(frame["label"].factorize()[0], group, seed=1)
     sizes = pd.crosstab(frame["label"], fold)
     assert sizes.columns.tolist() == [0, 1, 2, 3, 4]
     uneven = sizes[sizes.max(axis=1) - sizes.min(axis=1) > 2]
-    assert uneven.index.tolist() == ["Pet Supplies"]  # 30 rows, of which 14 are one product
-    assert sizes.sum().max() - sizes.sum().min() < 10
+    # the largest group of each has more than a fifth of its rows: 35 of 82, 236 of 1,099, 14 of 30
+    assert uneven.index.tolist() == ["Cameras & Accessories", "Mobiles & Accessories", "Pet Supplies"]
+    assert sizes.sum().max() - sizes.sum().min() < 25
