@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration
 from recsys.core.errors import UnknownProductError
 from recsys.ingest.catalogue.products import products_of_variants
-from recsys.models.embedding.serving import describe, serving
+from recsys.models.embedding.serving import Serving, describe, serving
 from recsys.ranking.ann_index import load_index
 from recsys.ranking.explanation import explain
 from recsys.ranking.gallery import Gallery, Queries
@@ -99,18 +99,43 @@ def recommend_image(store: Store, configuration: Configuration, image: NDArray[n
     """
     serves = serving(store.home, configuration)
     frame, gallery = load_nonempty_gallery(store, configuration, serves)
-    embeddings, histograms = describe(image[None], str(store.home), serves, configuration)
     neutral = configuration.price.neutral_level
-    query = Queries(
+    query = photo_query(image, store.home, serves, configuration, gallery, None, neutral)
+    shortlist = load_index(store, configuration, serves, frame, gallery)
+    return Answer(None, name, None, None, neutral, _items(frame, gallery, query, configuration, shortlist))
+
+
+def photo_query(
+    image: NDArray[np.uint8],
+    home: Path | str,
+    serves: Serving,
+    configuration: Configuration,
+    gallery: Gallery,
+    label: str | None,
+    price_level: float,
+) -> Queries:
+    """Return a squared photo (side, side, 3) RGB as a query of a gallery.
+
+    Args:
+        image: the photo.
+        home, serves, configuration: the model that describes it; that of the gallery.
+        gallery: is searched.
+        label: of the product in the photo; None where unknown.
+        price_level: of that product; the neutral level where unknown.
+
+    Raises:
+        WeightsError: the backbone's weights are not available.
+        TrainingError: the model's files are missing or damaged.
+    """
+    embeddings, histograms = describe(image[None], str(home), serves, configuration)
+    return Queries(
         version=serves.version,
         rows=np.array([-1]),
-        labels=np.array([None], dtype=object),
-        price_levels=np.array([neutral]),
+        labels=np.array([label], dtype=object),
+        price_levels=np.array([price_level]),
         embeddings=gallery.of_pictures(embeddings),
         histograms=histograms,
     )
-    shortlist = load_index(store, configuration, serves, frame, gallery)
-    return Answer(None, name, None, None, neutral, _items(frame, gallery, query, configuration, shortlist))
 
 
 def _items(

@@ -11,8 +11,8 @@ import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from recsys.models.embedding.serving import describe
 from recsys.ranking.gallery import Queries
+from recsys.ranking.single_query import photo_query
 from recsys.service.schemas import SimilarQuery
 from recsys.service.snapshot import SimilarOptions, Snapshot
 from recsys.vision.square import square_photo
@@ -55,18 +55,9 @@ def answer_for_photo(snapshot: Snapshot, photo: bytes, price: float | None, opti
     Raises:
         PhotoError: the photo cannot be decoded or exceeds a limit.
     """
-    image = square_photo(photo, snapshot.configuration.images)
-    embeddings, histograms = describe(image[None], snapshot.store.home, snapshot.serves, snapshot.configuration)
-    label = options.filters.label
-    level = snapshot.price_level(price, label)
-    query = Queries(
-        version=snapshot.serves.version,
-        rows=np.array([-1]),
-        labels=np.array([label], dtype=object),
-        price_levels=np.array([level]),
-        embeddings=snapshot.gallery.of_pictures(embeddings),
-        histograms=histograms,
-    )
+    configuration, label = snapshot.configuration, options.filters.label
+    image, level = square_photo(photo, configuration.images), snapshot.price_level(price, label)
+    query = photo_query(image, snapshot.store.home, snapshot.serves, configuration, snapshot.gallery, label, level)
     fields = {"product_id": None, "name": "photo", "label": label, "price": price, "price_level": level}
     return _encode(fields, snapshot.recommend(query, options))
 
