@@ -172,20 +172,19 @@ class WordSearch:
         terms = self._shop.terms([text])
         lexical = self._shop.weights[:, terms.indices] @ terms.data / len(SPACES)  # (n,)
         looks = self._looks(text)
-        scores = lexical + self._looks.weight * looks
-        if self._kinds is not None:
-            scores = scores + WORDS_WEIGHT * self._kinds(text)
+        kinds = np.zeros_like(looks) if self._kinds is None else self._kinds(text)
+        scores = lexical + WORDS_WEIGHT * kinds + self._looks.weight * looks
         if allowed is not None:
             scores = np.where(allowed, scores, -np.inf)
         order = np.argsort(-scores, kind="stable")[:MAX_RESULTS]
         best = scores[order[0]] if len(order) else 0.0
         return [
-            Match(int(row), float(scores[row]), self._reason(int(row), query_tokens, lexical[row], looks[row]))
+            Match(int(row), float(scores[row]), self._reason(row, query_tokens, lexical[row], kinds[row], looks[row]))
             for row in order
             if scores[row] > 0 and scores[row] >= LEAST_SHARE * best
         ]
 
-    def _reason(self, row: int, query_tokens: Sequence[str], lexical: float, look: float) -> str:
+    def _reason(self, row: int, query_tokens: Sequence[str], lexical: float, kind: float, look: float) -> str:
         """Return a sentence such as `has "red" and "curtain"; looks like it`."""
         of_product = set(tokens(self._shop.texts[row]))
         exact = [word for word in dict.fromkeys(query_tokens) if word in of_product]
@@ -196,7 +195,7 @@ class WordSearch:
             parts.append("has similar words")
         if look >= LOOKS_ALIKE:
             parts.append("looks like it")
-        return "; ".join(parts) or "is of a similar kind"
+        return "; ".join(parts) or ("is of a similar kind" if kind >= look else "looks somewhat like it")
 
 
 def load_word_search(

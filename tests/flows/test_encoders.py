@@ -98,7 +98,7 @@ def assert_words_are_compared_with_pictures(store: Store, configuration: Configu
     assert tower is not None
     best = search_words(store, configuration, "word", 3).iloc[0]
     nearest = int(np.argmax(gallery.pictures @ tower(["word"])[0]))
-    assert (best["product_id"], best["why"]) == (gallery.product_ids[nearest], "looks like it")
+    assert best["product_id"] == gallery.product_ids[nearest] and "like it" in best["why"]
 
 
 def test_a_wrong_encoder_stops_a_run_before_the_catalogue_is_read(

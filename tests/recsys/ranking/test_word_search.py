@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recsys.core.errors import ModelError
+from recsys.models.embedding.serving import Pointer, point
 from recsys.models.text_model import normalize
-from recsys.models.word_vectors import WordVectors
+from recsys.models.word_vectors import Terms, WordVectors
 from recsys.ranking.word_search import (
     LEAST_SHARE,
     MAX_RESULTS,
@@ -21,7 +24,7 @@ from recsys.ranking.word_search import (
 )
 from recsys.service.snapshot import ProductFilters, Snapshot, load_snapshot
 from recsys.storage.store import Store
-from tests.recsys.worded_shop import CONFIGURATION, NAMES, fill, vectors_of_pictures, with_weight
+from tests.recsys.worded_shop import CONFIGURATION, NAMES, VERSION, fill, vectors_of_pictures, with_weight, write_names
 
 TEXTS = [normalize(name) for name in NAMES]
 
@@ -173,6 +176,27 @@ def test_products_that_word_search_cuts_off_follow_in_catalogue_order(tmp_path: 
     assert len(rows) == len({row for row, _ in rows}) == count
     rest = [row for row, why in rows if why is None]
     assert len(rest) == count - MAX_RESULTS and rest == sorted(rest)
+
+
+def test_the_terms_are_computed_again_after_a_text_has_changed_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, compute = fill(tmp_path / "home"), Terms.__call__
+    texts: list[str] = []
+
+    def recorded(self: Terms, many: Sequence[str]) -> csr_matrix:
+        texts.extend(many)
+        return compute(self, many)
+
+    monkeypatch.setattr(Terms, "__call__", recorded)
+    first = load_snapshot(store.home, CONFIGURATION, 1)
+    assert len(texts) == len(NAMES)
+    point(store.home, Pointer(VERSION, (None,)))
+    assert first.words is not load_snapshot(store.home, CONFIGURATION, 2).words and len(texts) == len(NAMES)
+    write_names(store, ["Purple Silk Scarf", *NAMES[1:]])
+    changed = load_snapshot(store.home, CONFIGURATION, 3)
+    assert len(texts) == 2 * len(NAMES) + 1  # and the vector of the changed text
+    assert ids(changed, "red floral curtain")[0] != "p0" == ids(first, "red floral curtain")[0]
 
 
 def test_an_id_of_a_product_or_of_a_variant_finds_that_product_alone(snapshot: Snapshot) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from recsys.core.errors import TrainingError
 from recsys.models.embedding import words
 from recsys.models.embedding.likeness import COLOUR_SHARE, POWER, beside_pictures, likeness_vectors
 from recsys.models.embedding.words import loaded_words, text_weight
-from recsys.models.word_vectors import FILE, TERMS_FILE
+from recsys.models.word_vectors import FILE, TERMS_FILE, WordVectors
 from recsys.ranking import recommendations
 from recsys.storage.store import Store
 from tests.recsys.worded_shop import CONFIGURATION, NAMES, VERSION, fill, model_of, with_weight, write_names
+
+whole = WordVectors.__call__
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -87,6 +90,25 @@ def test_the_words_of_new_and_changed_products_are_missing_and_no_others(store: 
     assert words.embed_words(store, shard, CONFIGURATION, model_of()).products == 2
     assert words.missing(store, CONFIGURATION, model_of()) == []
     assert store.read(words.table_name(VERSION)).num_rows == len(NAMES) + 1
+
+
+def test_vectors_of_unchanged_words_are_read_and_those_of_others_computed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = loaded_words(str(store.home), VERSION)
+    write_names(store, [*NAMES[:4], "Purple Steel Mug", *NAMES[5:], "Clay Curtain"])
+    texts = words.texts_of(store).iloc[::-1]
+    computed: list[str] = []
+
+    def recorded(self: WordVectors, many: Sequence[str]) -> np.ndarray:
+        computed.extend(many)
+        return whole(self, many)
+
+    monkeypatch.setattr(WordVectors, "__call__", recorded)
+    vectors = words.vectors_of_words(store, VERSION, texts)
+    assert sorted(computed) == sorted(texts[["p24", "p4"]])
+    np.testing.assert_allclose(vectors, whole(model, texts.tolist()), atol=1e-6)
+    assert words.vectors_of_words(store, VERSION, texts[:0]).shape == (0, model.size)
 
 
 def test_a_model_without_words_lacks_none(store: Store) -> None:
