@@ -41,6 +41,8 @@ def assign_groups(
     names: Iterable[str | None],
     brands: Iterable[str | None],
     fingerprints: Iterable[np.uint64 | int | None] | None = None,
+    *,
+    near_names: bool = True,
 ) -> np.ndarray:
     """Return the group of each row, numbered from 0 in the order of first appearance.
 
@@ -62,11 +64,12 @@ def assign_groups(
     Args:
         names, brands: of each row; null if missing.
         fingerprints: fingerprint of each row's picture, None if missing; by default pictures are not compared.
+        near_names: whether nearly equal names count; False: equal ones only.
 
     Returns:
         (n,) int64.
     """
-    by_name = _name_groups(names, brands)
+    by_name = _name_groups(names, brands, near_names)
     if fingerprints is None:
         return by_name
     values = list(fingerprints)
@@ -185,7 +188,7 @@ def is_common(groups: np.ndarray) -> np.ndarray:
     return (np.bincount(groups) > max(COMMON_ROWS, COMMON_SHARE * len(groups)))[groups]
 
 
-def _name_groups(names: Iterable[str | None], brands: Iterable[str | None]) -> np.ndarray:
+def _name_groups(names: Iterable[str | None], brands: Iterable[str | None], near_names: bool) -> np.ndarray:
     """Return (n,) int64, the group of each row by name and brand only, see `assign_groups`."""
     equal: list[object] = []
     near: list[object] = []
@@ -196,6 +199,8 @@ def _name_groups(names: Iterable[str | None], brands: Iterable[str | None]) -> n
         is_distinct = len(core - {_singular(word) for word in of_brand}) >= MIN_WORDS
         near.append((frozenset(core), " ".join(of_brand)) if is_distinct else equal[-1])
     by_equal, by_near = (_numbered(keys) for keys in (equal, near))
+    if not near_names:
+        return by_equal
     return _numbered(np.where(is_common(by_near), len(by_near) + by_equal, by_near).tolist())
 
 

@@ -151,7 +151,8 @@ def _confusion(products: pd.DataFrame, values: Sequence[str]) -> NDArray[np.floa
     sample = products[products["value"].isin(largest)].sort_values("key").groupby("value", sort=False).head(per_value)
     names, brands = (sample[column].to_numpy(dtype=object) for column in ("name", "brand"))
     codes = np.array([values.index(value) for value in sample["value"]], dtype=np.int64)
-    folds = assign_folds(codes, assign_groups(names, brands), FOLDS)
+    groups = assign_groups(names, brands, near_names=False)  # the limits of `suggest` were set on these
+    folds = assign_folds(codes, groups, FOLDS)
     counts = np.zeros((len(values), len(values)))
     progress.begin("grey areas", len(sample))
     for fold in np.unique(folds[folds >= 0]):

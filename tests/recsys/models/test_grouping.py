@@ -51,6 +51,8 @@ def test_case_punctuation_and_spaces_of_name_and_brand_do_not_count() -> None:
 def test_nearly_equal_names_are_one_group(name: str, other: str) -> None:
     assert assign_groups([name, "Green Clay Pot", other], ["B"] * 3).tolist() == [0, 1, 0]
     assert assign_groups([name, other], ["B", None]).tolist() == [0, 1]
+    equal = assign_groups([name, other], ["B"] * 2, near_names=False)
+    assert (equal[1] == 0) == (name.split() == other.split())
 
 
 @pytest.mark.parametrize(
