@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import ModelError
+from recsys.models import features
 from recsys.models.embedding.serving import Serving, serving
 from recsys.models.embedding.words import loaded_words, texts_of, vectors_of_words
-from recsys.models.features import text_tower
 from recsys.models.text_model import normalize
 from recsys.models.word_vectors import SPACES, Terms, WordVectors, tokens
 from recsys.ranking.cache_keys import LastResult
@@ -225,13 +225,16 @@ def load_word_search(
 
 
 def _tower_looks(store: Store, configuration: Configuration, frame: pd.DataFrame) -> TowerLooks | None:
-    """Return the look of products by the text tower of the configured encoder; None if it has none."""
+    """Return the look of products by the text tower of the configured encoder.
+
+    None if it has none, or if no run has computed its features yet, after a change of the encoder.
+    """
     name = configuration.backbone.name
-    if not backbones.has_text_tower(name):
+    if not backbones.has_text_tower(name) or not store.count(features.table_name(configuration)):
         return None
-    features = load_features(store, configuration, frame)
-    tower = text_tower(name, features.shape[1])
-    return None if tower is None else TowerLooks(tower, features)
+    vectors = load_features(store, configuration, frame)
+    tower = features.text_tower(name, vectors.shape[1])
+    return None if tower is None else TowerLooks(tower, vectors)
 
 
 _last_terms = LastResult[ShopTerms]()

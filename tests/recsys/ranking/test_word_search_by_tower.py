@@ -83,6 +83,16 @@ def test_an_encoder_without_texts_or_with_texts_switched_off_has_no_tower(
     assert load_snapshot(store.home, configuration, 1).words is None
 
 
+def test_until_a_run_has_computed_the_features_of_a_new_dual_encoder_the_serving_model_searches(
+    tmp_path: Path, configuration: Configuration
+) -> None:
+    before = load(environ={})
+    store = fill(tmp_path / "home", weight=0.4, configuration=before)
+    expected = search_words(store, before, "red curtain", 5)
+    assert len(expected) and search_words(store, configuration, "red curtain", 5).equals(expected)
+    assert load_snapshot(store.home, configuration, 1).search("red curtain", ProductFilters())
+
+
 @pytest.mark.parametrize("query", ["", "  ", "?!"])
 def test_a_query_without_words_finds_nothing(tmp_path: Path, configuration: Configuration, query: str) -> None:
     assert search_words(shop(tmp_path, configuration, 0), configuration, query, 5).empty
