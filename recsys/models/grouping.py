@@ -77,9 +77,7 @@ def assign_groups(
     photos = near_duplicates(np.array([values[row] for row in pictured], np.uint64))
     first_rows = pictured[np.unique(photos, return_index=True)[1]]  # the first row of each photo
     connected = joined(by_name, by_name[pictured], by_name[first_rows[photos]])
-    sizes = np.bincount(connected)
-    in_chain = (sizes > max(CHAIN_ROWS, CHAIN_SHARE * len(by_name)))[connected]
-    return pd.factorize(np.where(in_chain, len(sizes) + by_name, connected))[0].astype(np.int64)
+    return without_chains(connected, by_name)
 
 
 def assign_folds(truth: np.ndarray, groups: np.ndarray, folds: int = 5, seed: int = 0) -> np.ndarray:
@@ -181,6 +179,13 @@ def _keep_undivided_classes(sides: np.ndarray, truth: np.ndarray, groups: np.nda
     frame = pd.DataFrame({"truth": truth, "side": sides})
     undivided = frame.groupby("truth")["side"].transform("nunique").to_numpy() == 1
     return np.where(np.isin(groups, groups[undivided]), np.int32(TRAINING), sides)
+
+
+def without_chains(groups: np.ndarray, finer: np.ndarray) -> np.ndarray:
+    """Return groups (n,) int64 in which the rows of each chain, see `CHAIN_ROWS`, have their finer groups instead."""
+    sizes = np.bincount(groups)
+    in_chain = (sizes > max(CHAIN_ROWS, CHAIN_SHARE * len(groups)))[groups]
+    return pd.factorize(np.where(in_chain, len(sizes) + finer, groups))[0].astype(np.int64)
 
 
 def is_common(groups: np.ndarray) -> np.ndarray:

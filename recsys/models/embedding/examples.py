@@ -20,7 +20,7 @@ from recsys.models.embedding.embedder import head_inputs
 from recsys.models.embedding.recipe import Network, Recipe
 from recsys.models.examples import features_of, fingerprints_of, jpegs_of
 from recsys.models.features import table_name
-from recsys.models.grouping import assign_groups, is_common
+from recsys.models.grouping import assign_groups, is_common, without_chains
 from recsys.models.labels.balance import grow
 from recsys.storage.store import Store
 from recsys.vision.augmentation import augment
@@ -163,7 +163,8 @@ def _groups(rows: pd.DataFrame, fingerprints: NDArray[np.uint64]) -> NDArray[np.
     """Return (n,) the group of each picture, numbered from 0 in the order of first appearance.
 
     Pictures of one photo, of one product, and of products with one brand and nearly one name are one group: a model of
-    the words would be judged by names that it was trained on.
+    the words would be judged by names that it was trained on. Where names connect stock photos that many products
+    share to a chain, photos and products alone decide; otherwise nothing could be held out.
     """
     photos = near_duplicates(fingerprints)
     products = pd.Series(photos).groupby(rows["product_id"].to_numpy()).transform("first").to_numpy()
@@ -171,4 +172,4 @@ def _groups(rows: pd.DataFrame, fingerprints: NDArray[np.uint64]) -> NDArray[np.
     named = np.where(is_common(named), len(rows) + np.arange(len(rows)), named)
     names = pd.Series(photos).groupby(named).transform("first").to_numpy()
     one, other = np.concatenate([photos, photos]), np.concatenate([products, names])
-    return pd.factorize(joined(photos, one, other))[0].astype(np.int64)
+    return without_chains(joined(photos, one, other), joined(photos, photos, products))

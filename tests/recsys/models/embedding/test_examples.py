@@ -15,7 +15,7 @@ import pytest
 from recsys.core.configuration import Balance, Configuration, load
 from recsys.core.digests import digest
 from recsys.models import features
-from recsys.models.embedding.examples import held_out, training_inputs, training_set
+from recsys.models.embedding.examples import _groups, held_out, training_inputs, training_set
 from recsys.models.embedding.recipe import Recipe, load_recipe
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.store import Store
@@ -212,3 +212,14 @@ def test_products_of_one_name_are_one_group(shop: Shop, tmp_path: Path) -> None:
     groups = training_set(own.store, own.configuration).set_index("product_id")["group"]
     assert groups[keys[0]] == groups[keys[1]] != groups[keys[2]]
     assert groups[keys[3:]].nunique() == 12  # most of the shop has this name: it is not that of one product
+
+
+def test_stock_photos_that_names_connect_do_not_make_the_shop_one_group() -> None:
+    photos = np.random.default_rng(0).integers(1 << 63, size=12, dtype=np.uint64)
+    fingerprints = np.repeat(photos, 10)
+    words = [f"{a}{b}" for a in "bcdfghjklm" for b in "aeiouy"]
+    names = [f"{words[(n // 2) % 60]} shirt" for n in range(120)]
+    shuffled = np.random.default_rng(1).permutation(120)
+    rows = pd.DataFrame({"product_id": range(120), "name": [names[n] for n in shuffled], "brand": None})
+    groups = _groups(rows, fingerprints)
+    assert len(np.unique(groups)) == 12 and (groups == np.arange(120) // 10).all()
