@@ -9,7 +9,7 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip
 # uv installs in parallel, in a sixth of pip's time. It reads no pip.conf: pip is used where that names an index.
 UV := UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --quiet --python $(BIN)/python \
 	--constraints constraints.txt --build-constraints constraints.txt
-INSTALL = if ! $(BIN)/pip config list | grep -q '[.]index-url=' && $(UV) --editable $(1); then :; else $(PIP) --editable $(1); fi
+INSTALL = if ! $(BIN)/pip config list | grep -qE '[.](no-)?index' && $(UV) --editable $(1); then :; else $(PIP) --editable $(1); fi
 DEV := '.[backbones,dask,dev,heic,hub,servers]'
 # Compiling on all cores, without the packages' own tests, takes less than half the time that pip would take over it.
 COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib >/dev/null
