@@ -111,17 +111,21 @@ def prefect_server(
     Raises:
         ServerError: the named server does not answer, or the new one does not start.
     """
+
+    def use(api_url: str) -> None:
+        os.environ["PREFECT_API_URL"] = api_url
+        meanwhile()
+
     os.environ.update(prefect_environment(home))
     if api_url := os.environ.get("PREFECT_API_URL"):
         named = _named_prefect_server(api_url)
-        meanwhile()
+        use(api_url)
         yield named
         return
     record = home / "prefect" / "server.json"
     running = _recorded_server(record)
     if running is not None:
-        os.environ["PREFECT_API_URL"] = f"{running.url}/api"
-        meanwhile()
+        use(f"{running.url}/api")
         yield running
         return
     port = port or free_port()
@@ -134,11 +138,7 @@ def prefect_server(
         {"PREFECT_LOGGING_SERVER_LEVEL": "WARNING", "PREFECT_UI_URL": url, "PREFECT_UI_API_URL": f"{url}/api"},
     )
 
-    def use_server() -> None:
-        os.environ["PREFECT_API_URL"] = f"{url}/api"
-        meanwhile()
-
-    with _running(command, home, use_server) as server:
+    with _running(command, home, lambda: use(f"{url}/api")) as server:
         record.write_text(json.dumps({"url": server.url}))
         try:
             yield server

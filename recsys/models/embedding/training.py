@@ -216,7 +216,7 @@ def _train_phase(model: keras.Model, data: _Data, recipe: Recipe, phase: _Phase,
     batch_loss = build_loss(recipe.loss, recipe.weights)
     seed = recipe.seed + phase.first_epoch
     training = category_batches(data.load, data.codes, data.training, recipe.batches, seed)
-    validation = _fixed(category_batches(data.load, data.codes, data.validation, recipe.batches, recipe.seed))
+    validation = category_batches(data.load, data.codes, data.validation, recipe.batches, recipe.seed)
     _compile(model, batch_loss, recipe, phase, steps=training.steps)
     first_loss, collapsed_loss = _reference_losses(model, batch_loss, training)
     initial_size = _last_layer_size(model)
@@ -274,11 +274,6 @@ def _initial_embeddings(model: keras.Model, inputs: Any) -> NDArray[np.float32]:
 def _last_layer_size(model: keras.Model) -> float:
     """Return the Euclidean norm of the last layer's kernel."""
     return float(np.linalg.norm(keras.ops.convert_to_numpy(model.get_layer("embedding").kernel)))
-
-
-def _fixed(batches: Batches) -> Batches:
-    """Return batches that are those of the first epoch in every epoch."""
-    return Batches(batches.steps, lambda epoch, step: batches.batch(0, step))
 
 
 def category_batches(
