@@ -6,6 +6,7 @@ from pathlib import Path
 
 from recsys.core.configuration import Configuration
 from recsys.core.errors import RecsysError
+from recsys.core.process import use_huge_pages
 from recsys.models.embedding.serving import encoder_note, seen_by, serving
 from recsys.models.embedding.words import table_name as words_table
 from recsys.models.features import table_name
@@ -50,6 +51,7 @@ class SnapshotHolder:
                 number = 1 if self.latest is None else self.latest.number + 1
                 snapshot = load_snapshot(self._home, self._configuration, number)
                 snapshot.warm()
+                use_huge_pages()
                 if note := encoder_note(self._home, self._configuration):
                     log.warning("%s", note)
             except RecsysError as error:

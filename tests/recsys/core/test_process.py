@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,24 @@ def test_importing_the_networks_changes_neither_environment_nor_garbage_collecto
         "print((dict(os.environ), gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before)\n"
     )
     assert completed.stdout == "True\n"
+
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(), reason="no huge pages")
+def test_large_blocks_move_to_huge_pages_with_their_content() -> None:
+    completed = python(
+        "import re; from pathlib import Path; from recsys.core.process import use_huge_pages\n"
+        "block = bytearray(b'abcdefgh') * (8 << 20)\n"
+        "use_huge_pages()\n"
+        "assert block == bytearray(b'abcdefgh') * (8 << 20)\n"
+        "advised = re.findall(r'^VmFlags:.* hg', Path('/proc/self/smaps').read_text(), re.MULTILINE)\n"
+        "print(len(advised) > 0)\n"
+    )
+    assert completed.stdout == "True\n"
+
+
+def test_without_linux_huge_pages_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_libc", None)
+    process.use_huge_pages()
