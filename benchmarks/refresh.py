@@ -210,7 +210,11 @@ class Prefect:
         self._client = httpx.Client(base_url=api, timeout=60)
 
     def _post(self, path: str, **body: Any) -> Any:
-        return self._client.post(path, json=body).raise_for_status().json()
+        answer = self._client.post(path, json=body)
+        while answer.status_code == 503:  # its SQLite database is locked
+            time.sleep(0.5)
+            answer = self._client.post(path, json=body)
+        return answer.raise_for_status().json()
 
     def deployment(self, name: str) -> dict[str, Any]:
         return dict(self._client.get(f"/deployments/name/{name}").raise_for_status().json())
