@@ -32,7 +32,12 @@ from tasks.images import (
     require_images,
 )
 from tasks.labels import label_products, missing_labels, save_class_balance
-from tasks.recommendations import index_embeddings, missing_recommendations, recommend_products
+from tasks.recommendations import (
+    index_embeddings,
+    missing_recommendations,
+    recommend_products,
+    settle_recommendations,
+)
 from tasks.results import evaluate_embedding, link_results, publish_results, state_of_shop
 
 StageCounts = Iterator[tuple[Stage, int]]
@@ -103,6 +108,7 @@ def fill_labels(home: str, configuration: Configuration, classifier: Classifier 
 def recommend_and_serve(home: str, configuration: Configuration, model: Model | None) -> int:
     """Compute the recommendations by a model, or by the raw backbone, and make it serve; return the products."""
     ranked = run_stage(missing_recommendations, recommend_products, home, configuration, model=model)
+    settle_recommendations(home, configuration, model)
     index_embeddings(home, configuration, model)
     serve_embedding(home, configuration, model)
     return ranked

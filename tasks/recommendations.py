@@ -8,6 +8,7 @@ from recsys.core.configuration import Configuration
 from recsys.models.embedding.serving import Model, Serving
 from recsys.ranking import recommendations
 from recsys.ranking.ann_index_building import ensure_index
+from recsys.ranking.outdated import settle
 from recsys.storage.shards import Shard
 from recsys.storage.store import Store
 from tasks import policy
@@ -28,6 +29,12 @@ def recommend_products(
     progress.advance(shard.stage, len(shard.keys))
     get_run_logger().info("%s: %s", shard, counts)
     return counts
+
+
+@task(task_run_name="recommendations: record the state", **policy.UNCACHED)
+def settle_recommendations(home: str, configuration: Configuration, model: Model | None) -> None:
+    """Record that all products are ranked, so that the next ranking finds what has changed since."""
+    settle(Store(home), configuration, Serving.of(model, configuration))
 
 
 @task(task_run_name="recommendations: the index", **policy.UNCACHED)

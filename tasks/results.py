@@ -13,7 +13,7 @@ from recsys.core.digests import digest
 from recsys.evaluation.leave_one_out import evaluate_shop
 from recsys.ingest.images.ledger import broken_by_cause
 from recsys.models.embedding.serving import serving
-from recsys.ranking.cache_keys import shop_key
+from recsys.ranking.outdated import state_key
 from recsys.reporting import publication
 from recsys.reporting.funnel import count_funnel
 from recsys.storage.store import Store
@@ -27,9 +27,14 @@ def state_of_shop(home: str, configuration: Configuration) -> str:
     store = Store(home)
     causes = records(broken_by_cause(store)[["cause", "products"]])
     # with table versions, so that a shop that returns to an earlier state gets a new report
-    ranked = serving(home, configuration).recommendations
-    versions = [store.version(table) for table in ("products", "labels", "predictions", "reviews", "scraped", ranked)]
-    return digest([shop_key(store, configuration), count_funnel(store, configuration).as_dict(), causes, versions])
+    serves = serving(home, configuration)
+    versions = [
+        store.version(table)
+        for table in ("products", "labels", "predictions", "reviews", "scraped", serves.recommendations)
+    ]
+    return digest(
+        [state_key(store, configuration, serves), count_funnel(store, configuration).as_dict(), causes, versions]
+    )
 
 
 @task(task_run_name="evaluation: precision and recall", **policy.cached(evaluate_shop))

@@ -141,6 +141,10 @@ def _trainings(folder: Path, what: str, kept: set[str], before: float) -> Iterat
             )
 
 
+RANKINGS = ("recommendations", "candidates", "ranked")
+"""Kinds of tables that belong to a model, or to the raw features of a backbone."""
+
+
 def _tables(
     store: Store, configuration: Configuration, embeddings: list[serving.Model], removed: set[str]
 ) -> Iterator[Leftover]:
@@ -159,10 +163,12 @@ def _tables(
         if (
             (kind == "features" and not seen(version))
             or (kind in ("embeddings", "words") and version not in trainings)
-            or (kind == "recommendations" and version not in trainings and not seen(version))
+            or (kind in RANKINGS and version not in trainings and not seen(version))
         ):
             size = size_of(store.home / "store" / f"{table}.lance") or files_of(store, table).bytes
-            yield Leftover("table", table, "belongs to a removed model, or to another backbone", size, table=table)
+            record = f"ranking/{version}" if kind == "ranked" else None
+            why = "belongs to a removed model, or to another backbone"
+            yield Leftover("table", table, why, size, table=table, record=record)
 
 
 def _backbones(home: Path, configuration: Configuration, embeddings: list[serving.Model]) -> Iterator[Leftover]:

@@ -12,12 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
-from recsys.core.digests import digest
 from recsys.ingest.catalogue.facts import read_facts
 from recsys.models import features
-from recsys.models.embedding.serving import Serving, seen_by, serving
-from recsys.models.embedding.words import text_weight, texts_of
-from recsys.ranking.gallery import rows_by_value
+from recsys.models.embedding.serving import Serving, seen_by
+from recsys.models.embedding.words import text_weight
 from recsys.ranking.price_levels import price_levels
 from recsys.ranking.reranking import RULE_VERSION
 from recsys.storage.store import Store
@@ -43,35 +41,12 @@ def products_with_image(store: Store) -> pd.DataFrame:
     return frame.sort_values("position", kind="stable").drop(columns="position").reset_index(drop=True)
 
 
-def ranking_keys(store: Store, configuration: Configuration, serves: Serving) -> pd.Series:
-    """Return the cache key of each product's ranking: str, by product_id, in catalogue order.
-
-    A key covers the rule, the model, and the products that the product is compared with: those of its label, or the
-    whole shop where it has no label or is alone in it. So a change within one label changes only the keys of that
-    label and of the products without one. The last result stays in memory, because each shard of a run needs it.
-    """
+def rule_versions(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
+    """Return the versions and settings that every ranking depends on."""
     rule = configuration.recommend
     # the share of the words that applies is in gallery_versions
     settings = rule.model_dump_json(exclude={"top", "demo_top", "shard_size", "text_weight"})
-    rule_parts = [RULE_VERSION, settings, rule.stored, *gallery_versions(store, configuration, serves)]
-
-    def compute() -> pd.Series:
-        frame = products_with_image(store)
-        contents = product_contents(frame, configuration)
-        if text_weight(serves.model, configuration):  # the words have attributes too
-            contents = contents + "\x1f" + texts_of(store).reindex(frame["product_id"]).to_numpy()
-        keys = pd.Series(digest([*rule_parts, *contents]), index=frame["product_id"], dtype=object)
-        for rows in rows_by_value(frame["label"].to_numpy(dtype=object)).values():
-            if len(rows) > 1:
-                keys.iloc[rows] = digest([*rule_parts, *contents[rows]])
-        return keys
-
-    return _last_keys.get((*table_versions(store, "products", "images", "labels"), *rule_parts), compute)
-
-
-def shop_key(store: Store, configuration: Configuration) -> str:
-    """Return one cache key of the whole shop: the version of the data that metrics and pictures belong to."""
-    return digest(sorted(set(ranking_keys(store, configuration, serving(store.home, configuration)))))
+    return [str(RULE_VERSION), settings, str(rule.stored), *gallery_versions(store, configuration, serves)]
 
 
 def product_contents(frame: pd.DataFrame, configuration: Configuration) -> NDArray[np.object_]:
@@ -118,5 +93,4 @@ class LastResult(Generic[T]):
             return self._value
 
 
-_last_keys = LastResult[pd.Series]()
 _last_grouped = LastResult[bool]()

@@ -20,7 +20,7 @@ from recsys.core.configuration import Configuration
 from recsys.core.digests import digest
 from recsys.core.errors import ExportError
 from recsys.models.embedding.serving import serving
-from recsys.ranking.cache_keys import ranking_keys
+from recsys.ranking.outdated import outdated
 from recsys.ranking.reranking import RULE_VERSION
 from recsys.storage.spreadsheet import write_csv
 from recsys.storage.store import Store
@@ -90,9 +90,8 @@ def exported_rows(store: Store, configuration: Configuration, versions: dict[str
     serves = serving(store.home, configuration)
     products = store.read("products", ["product_id", "position", "name"], "removed IS NULL").to_pandas()
     frame = store.read(serves.recommendations).to_pandas().merge(products, on="product_id")
-    keys = ranking_keys(store, configuration, serves).rename("current_key")
-    frame = frame.merge(keys, on="product_id", how="left").sort_values(["position", "rank"])
-    is_current = (frame["basis"] == frame["current_key"]).to_numpy()
+    frame = frame.sort_values(["position", "rank"])
+    is_current = ~frame["product_id"].isin(outdated(store, configuration, serves)).to_numpy()
     frame["model"] = versions["model"]
     for name in ("catalogue", "rule"):
         frame[name] = pd.Series(versions[name], index=frame.index, dtype=object).where(is_current, None)

@@ -44,10 +44,8 @@ def load_gallery(
         serves: the embeddings that products are compared by (default: those that serve).
     """
     serves = serves or serving(store.home, configuration)
+    vectors = vector_tables(store, configuration, serves)
     configuration = seen_by(store.home, serves.model, configuration)
-    vector_tables = [features.table_name(configuration), serves.embeddings]
-    if words.text_weight(serves.model, configuration):
-        vector_tables.append(words.table_name(serves.version))
     versions = [*gallery_versions(store, configuration, serves), str(configuration.recommend.collapses)]
 
     def read() -> tuple[pd.DataFrame, Gallery]:
@@ -55,15 +53,22 @@ def load_gallery(
         # a product row can change in columns that the gallery does not depend on, such as its stock
         contents = digest([*versions, *product_contents(frame, configuration)])
         gallery = _last_gallery.get(
-            (*table_versions(store, *vector_tables), contents),
+            (*table_versions(store, *vectors), contents),
             lambda: _read_gallery(store, configuration, frame, serves),
         )
         comparable = set(gallery.product_ids)
-        rows = [product in comparable for product in frame["product_id"].tolist()]
+        rows = np.array([product in comparable for product in frame["product_id"].tolist()], bool)
         return frame[rows].reset_index(drop=True), gallery
 
-    tables = table_versions(store, "products", "images", "labels", *vector_tables)
+    tables = table_versions(store, "products", "images", "labels", *vectors)
     return _last_shop.get((*tables, *versions), read)
+
+
+def vector_tables(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
+    """Return the names of the tables with the vectors of a gallery."""
+    seen = seen_by(store.home, serves.model, configuration)
+    tables = [features.table_name(seen), serves.embeddings]
+    return [*tables, words.table_name(serves.version)] if words.text_weight(serves.model, configuration) else tables
 
 
 def load_nonempty_gallery(

@@ -133,7 +133,8 @@ def _search_pool(
     if groups is not None and len(np.unique(groups)) == len(groups):
         groups = None
     for block in blocks(members, 4 * len(pool) + 24 * count, BLOCK_BYTES):
-        similarity = queries.embeddings[block] @ vectors  # (b, c)
+        # at least two, because the product of one vector and a matrix is rounded in another order
+        similarity = (queries.embeddings[np.resize(block, max(2, len(block)))] @ vectors)[: len(block)]  # (b, c)
         if mask is not None:
             similarity[:, ~mask] = -np.inf
         _leave_out_queries(similarity, queries.rows[block], pool, gallery, variants)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Configuration
 from recsys.models.embedding.serving import Model, Serving
-from recsys.ranking.cache_keys import ranking_keys
 from recsys.ranking.gallery import Gallery, Queries
 from recsys.ranking.gallery_loading import load_gallery
-from recsys.ranking.reranking import Recommendations, recommend
+from recsys.ranking.outdated import ShopState, candidate_rows, candidates_table, outdated, settle
+from recsys.ranking.reranking import Recommendations, rerank, scored_candidates
 from recsys.storage.schemas import SCHEMAS
 from recsys.storage.shards import Shard, shards
 from recsys.storage.store import Store, among
@@ -31,29 +31,23 @@ class RecommendationCounts:
 
 
 def missing(store: Store, configuration: Configuration, model: Model | None) -> list[Shard]:
-    """Return shards of the products whose ranking by a model is missing or outdated.
+    """Return shards of the products whose ranking by a model is missing or outdated, see `recsys.ranking.outdated`.
 
     They include products that have a ranking but no longer a picture or a row in the catalogue: their shard deletes
     the ranking.
 
     Args:
         store: the home's tables.
-        configuration: the rule, and everything else that a ranking depends on (see `recsys.ranking.cache_keys`).
+        configuration: the rule, and everything else that a ranking depends on.
         model: the embedding to rank by; None is the raw backbone. Each has tables of its own.
     """
     serves = Serving.of(model, configuration)
-    keys = ranking_keys(store, configuration, serves)
-    current_keys = dict(zip(keys.index.tolist(), keys.tolist(), strict=True))
-    ranked = store.read(serves.recommendations, ["product_id", "basis"], "rank = 1")
-    stored_keys = dict(zip(ranked["product_id"].to_pylist(), ranked["basis"].to_pylist(), strict=True))
-    required = current_keys if len(current_keys) > 1 else {}
-    outdated = (product for product in required if stored_keys.get(product) != current_keys[product])
-    # the products of a label share one key: sorted by it, a shard reads the embeddings of few labels
-    products = sorted(outdated, key=lambda product: current_keys[product])
-    products += sorted(set(stored_keys) - set(required))
+    products = outdated(store, configuration, serves)
+    if not products:
+        return []
     # with the number of commits, because a catalogue that changes back needs the same ranking a second time
-    commits = store.version(serves.recommendations)
-    state = [f"{current_keys.get(product)} {commits}" for product in products]
+    commits = store.version(candidates_table(serves))
+    state = [f"{ShopState.of(store, configuration, serves).key} {commits}"] * len(products)
     return shards("recommendations", products, configuration.recommend.shard_size, state=state)
 
 
@@ -64,27 +58,32 @@ def recommend_shard(
     started = time.monotonic()
     serves = Serving.of(model, configuration)
     _, gallery = load_gallery(store, configuration, serves)
+    state = ShopState.of(store, configuration, serves)
     of_shard = set(shard.keys)
     rows = np.flatnonzero([product in of_shard for product in gallery.product_ids])
     rule = configuration.recommend
-    answer = recommend(Queries.of(gallery, rows), gallery, rule, top=rule.stored)
-    keys = ranking_keys(store, configuration, serves).reindex(gallery.product_ids[rows]).to_numpy(dtype=object)
-    table = _stored_rows(gallery, rows, answer, keys)
+    candidates = scored_candidates(Queries.of(gallery, rows), gallery, rule)
+    table = _stored_rows(gallery, rows, rerank(candidates, gallery, rule, rule.stored), state.key)
     shard_rows = among("product_id", shard.keys)
     is_new = store.count(serves.recommendations, shard_rows) == 0
     store.write(serves.recommendations, table, replace=shard_rows, new=is_new)
+    # the candidates come last: with them, the ranking counts as made
+    is_new = is_new and store.count(candidates_table(serves), shard_rows) == 0
+    store.write(
+        candidates_table(serves), candidate_rows(gallery, rows, candidates, state), replace=shard_rows, new=is_new
+    )
     return RecommendationCounts(len(rows), table.num_rows, time.monotonic() - started)
 
 
 def recommend_missing(store: Store, configuration: Configuration, model: Model | None) -> int:
     """Rank all missing products in this process, and return their number."""
     work = missing(store, configuration, model)
-    return sum(recommend_shard(store, shard, configuration, model).products for shard in work)
+    count = sum(recommend_shard(store, shard, configuration, model).products for shard in work)
+    settle(store, configuration, Serving.of(model, configuration))
+    return count
 
 
-def _stored_rows(
-    gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, keys: NDArray[np.object_]
-) -> pa.Table:
+def _stored_rows(gallery: Gallery, rows: NDArray[np.int64], answer: Recommendations, basis: str) -> pa.Table:
     """Return the recommendations of these rows of the gallery as rows of the store's table."""
     query, rank = np.nonzero(answer.neighbours >= 0)
     return pa.table(
@@ -93,7 +92,7 @@ def _stored_rows(
             "rank": pa.array(rank + 1, pa.int32()),
             "neighbour_id": pa.array(gallery.product_ids[answer.neighbours[query, rank]], pa.string()),
             **{name: getattr(answer, name)[query, rank] for name in ("visual", "colour", "price", "total")},
-            "basis": pa.array(keys[query], pa.string()),
+            "basis": pa.array([basis] * len(query), pa.string()),
         },
         schema=SCHEMAS["recommendations"],
     )

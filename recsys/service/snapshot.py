@@ -18,10 +18,10 @@ from recsys.ingest.catalogue.facts import currency_of
 from recsys.ingest.catalogue.products import products_by_attribute, products_of_variants
 from recsys.models.embedding.serving import Serving, serving
 from recsys.ranking.ann_index import AnnIndex, load_index
-from recsys.ranking.cache_keys import ranking_keys
 from recsys.ranking.explanation import ScoreQuantiles, explain, score_quantiles
 from recsys.ranking.gallery import Gallery, Queries
 from recsys.ranking.gallery_loading import load_nonempty_gallery
+from recsys.ranking.outdated import outdated
 from recsys.ranking.price_levels import price_level, price_quantiles
 from recsys.ranking.reranking import Recommendations, recommend
 from recsys.ranking.single_query import unknown_product_error
@@ -279,10 +279,9 @@ def _load_recommendations(
 ) -> Recommendations:
     """Return the stored recommendations that are still valid, the best `top` of each row of the gallery."""
     top = configuration.recommend.top
-    columns = ["product_id", "rank", "neighbour_id", "basis", *SCORES]
+    columns = ["product_id", "rank", "neighbour_id", *SCORES]
     table = store.read(serves.recommendations, columns, f"rank <= {top}").to_pandas()
-    current_basis = ranking_keys(store, configuration, serves).reindex(table["product_id"])
-    table = table[table["basis"].to_numpy() == current_basis.to_numpy()]
+    table = table[~table["product_id"].isin(outdated(store, configuration, serves))]
     row_of = pd.Series(np.arange(len(gallery)), index=gallery.product_ids)
     rows = row_of.reindex(table["product_id"]).to_numpy()
     neighbour_rows = row_of.reindex(table["neighbour_id"]).to_numpy()

@@ -3,6 +3,7 @@
 embedding/<version>      a trained embedding              embedding/champion      which one serves
 classifier/<version>     a trained classifier             embedding/challenger    which one waits for its tables
 index/<table>            how an index was built           classifier/current      which one fills labels
+ranking/<version>        the last ranking by a model
 refreshed                state at the end of the last complete refresh
 """
 

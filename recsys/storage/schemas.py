@@ -10,6 +10,8 @@
     embeddings-<version>        image digest        vector of a trained embedding
     words-<version>             product id          vector of a product's words
     recommendations-<version>   product id + rank   neighbour, its scores, the total
+    candidates-<version>        product id          the products that its recommendations were chosen from
+    ranked-<version>            product id          what its ranking depended on at the end of the last one
     catalogues                  catalogue digest    each catalogue that was read: source, counts, time
     scraped                     image digest        pictures of a marketplace, which are never products
     searches                    label + keyword     outcome of each search for them
@@ -133,7 +135,24 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("colour", pa.float32()),
             ("price", pa.float32()),
             ("total", pa.float32()),
-            ("basis", pa.string()),  # digest of all that the ranking was derived from
+            ("basis", pa.string()),  # digest of the shop that was ranked
+        ]
+    ),
+    "candidates": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("neighbour_ids", pa.list_(pa.string())),  # the most similar first
+            ("least", pa.float32()),  # likeness of the last; 0 where there are fewer than the rule asks for
+            ("basis", pa.string()),  # digest of the shop that was ranked
+        ]
+    ),
+    "ranked": pa.schema(
+        [
+            pa.field("product_id", pa.string(), nullable=False),
+            ("content", pa.string()),  # digest of the product
+            ("pool", pa.string()),  # label that it was compared within; null: the whole shop
+            ("variant_of", pa.string()),  # the first product of its variants
+            ("position", pa.int64()),  # among the products that were ranked
         ]
     ),
     "catalogues": pa.schema(
