@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from recsys.core.configuration import Catalogue, Columns, Names
 from recsys.core.errors import CatalogueError, ConfigurationError
 from recsys.core.text import shorten
-from recsys.ingest.catalogue.formats.table import folded
+from recsys.ingest.catalogue.formats.table import ELEMENTS, folded
 
 FOLDER = Path(__file__).parent / "presets"
 OWN_COLUMNS = 3
@@ -224,13 +224,14 @@ def _own_names() -> dict[str, frozenset[str]]:
 def matching(pattern: str, columns: Sequence[str]) -> list[str]:
     """Return the columns that a name or a pattern matches, folded; those with numbers in their order.
 
-    In a pattern `*` is any text, and `#` a number.
+    In a pattern `*` is any text, and `#` a number; a field of the records in a list matches only a pattern with `[]`.
     """
     exact = [column for column in columns if column == pattern]
     matches = exact or [column for column in columns if folded(column) == folded(pattern)]
     if not matches and ("*" in pattern or "#" in pattern):
         expression = re.escape(folded(pattern)).replace(r"\*", ".*").replace(r"\#", r"\d+")
-        matches = [column for column in columns if re.fullmatch(expression, folded(column))]
+        possible = columns if ELEMENTS in pattern else [column for column in columns if ELEMENTS not in column]
+        matches = [column for column in possible if re.fullmatch(expression, folded(column))]
         matches.sort(key=lambda column: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", column)])
     return matches
 
