@@ -13,6 +13,8 @@ from recsys.ingest.catalogue.formats.table import ELEMENTS
 from recsys.ingest.catalogue.mapping import ColumnMapping
 from recsys.ingest.catalogue.prices import SEVERAL_CURRENCIES
 
+ONLY_CONDITIONS = "all prices have a condition, such as a country or a quantity: none is read"
+SEVERAL_PRICES = "of several prices in {} without a condition, the first one is used"
 SAMPLE_ROWS = 4_000
 """Rows from which the currency is chosen."""
 
@@ -76,12 +78,16 @@ class ElementChoice:
         return chosen
 
     def _note(self, listed: _List, codes: dict[int, str], number: int | None, row: Row) -> None:
-        """Count a row with several currencies, or without a price although its list has some."""
-        if number is None and codes:
-            self._warnings.add(f"no price in {self._shop_currency}, which is catalogue.currency", row.number)
-        elif number is None and row.cells[listed.currency]:
-            self._warnings.add("all prices have a condition, such as a country or a quantity: none is read", row.number)
-        elif number is not None and len(set(codes.values())) > 1 and not self._shop_currency:
+        """Count a row with several prices that may count, or without one although its list has some."""
+        if number is None:
+            if codes:
+                self._warnings.add(f"no price in {self._shop_currency}, which is catalogue.currency", row.number)
+            elif row.cells[listed.currency]:
+                self._warnings.add(ONLY_CONDITIONS, row.number)
+            return
+        if list(codes.values()).count(codes[number]) > 1:
+            self._warnings.add(SEVERAL_PRICES.format(codes[number]), row.number)
+        if len(set(codes.values())) > 1 and not self._shop_currency:
             self._warnings.add(SEVERAL_CURRENCIES.format(codes[number]), row.number)
 
     @staticmethod

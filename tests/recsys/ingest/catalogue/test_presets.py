@@ -917,6 +917,15 @@ def test_the_price_that_a_query_selects_counts_although_it_is_for_one_country(tm
     assert not any("all prices have a condition" in note for note in reading.notes)
 
 
+def test_several_prices_that_seem_to_count_for_all_are_noted(tmp_path: Path) -> None:
+    """As of a query that leaves out the rules."""
+    text = (EXPORTS / "medusa_json.json").read_text(encoding="utf-8")
+    path = tmp_path / "products.json"
+    path.write_text(text.replace('{"region_id":"reg_1"}', "{}"), encoding="utf-8")
+    reading = read_catalogue(str(path), load(None, environ={}), tmp_path / "scratch")
+    assert "1 row: of several prices in EUR without a condition, the first one is used (record 1)" in reading.notes
+
+
 def test_a_condition_that_only_later_prices_have_counts(tmp_path: Path) -> None:
     """The names of the columns come from the first 200 records."""
     price = {"amount": 9, "currency_code": "eur", "rules": {}}
