@@ -22,7 +22,10 @@ UNIQUE = 0.9
 """Share of different cells from which a column is proposed as id; the rows that repeat one are reported."""
 _IMAGE = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|heic)\b|ima?ge?s?\b|photo|picture|thumb|media|bild", re.IGNORECASE)
 _DATA = re.compile(r"https?://|^[\d.,]+$|^[\[{]|\d.*\d.*\d.*\d|^.{60}")
-_NOTHING_FITS = {"id": "no column is unique", "images": "no column has addresses of pictures"}
+_NOTHING_FITS = {
+    "id": "no column is unique",
+    "images": "no column has addresses of pictures; catalogue.image_table names a table that has",
+}
 
 
 def advice(table: RawTable, fields: Sequence[str]) -> str:

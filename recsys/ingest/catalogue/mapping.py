@@ -8,7 +8,7 @@ from recsys.core.configuration import Catalogue, Columns
 from recsys.core.errors import CatalogueError
 from recsys.core.text import shorten
 from recsys.ingest.catalogue.advice import advice, suggestion
-from recsys.ingest.catalogue.formats.table import VARIANT_PREFIXES, RawTable
+from recsys.ingest.catalogue.formats.table import ELEMENTS, VARIANT_PREFIXES, RawTable
 from recsys.ingest.catalogue.preset import GENERIC, Preset, Recognition, matching
 
 Spec = tuple[str, ...]
@@ -59,7 +59,7 @@ def map_columns(table: RawTable, recognition: Recognition, settings: Catalogue, 
     """
     preset = recognition.preset
     configured, usual = settings.columns.model_dump(), preset.columns.model_dump()
-    names = table.names
+    names = [*table.names, *_later_columns(preset, table.names)]
     fields: dict[str, tuple[Spec, ...]] = {}
     notes = []
     for field in Columns.model_fields:
@@ -96,7 +96,7 @@ def map_columns(table: RawTable, recognition: Recognition, settings: Catalogue, 
         *preset.untracked,
     ]
     extra += [name for conditions in preset.only_if.values() for name in conditions]
-    extra += preset.minor_unit.values()
+    extra += [*preset.minor_unit.values(), *preset.element_columns]
     extra += [preset.discount.mode, preset.discount.value] if preset.discount else []
     file_settings["image_files"] = _with_columns(file_settings["image_files"], fields, names)
     extra += re.findall(r"{([^}:]+)", file_settings["image_files"])
@@ -109,9 +109,19 @@ def map_columns(table: RawTable, recognition: Recognition, settings: Catalogue, 
     return ColumnMapping(recognition, fields, file_settings, unique, tuple(notes))
 
 
+def _later_columns(preset: Preset, names: Sequence[str]) -> list[str]:
+    """Return the fields of listed records that are not in the first records of a file, but may be in later ones."""
+    lists = {name.partition(ELEMENTS)[0] for name in names if ELEMENTS in name}
+    unlisted = (name for name in preset.element_columns if name.partition(ELEMENTS)[0] in lists)
+    return [name for name in dict.fromkeys(unlisted) if name not in names]
+
+
 def _usual_specs(preset: Preset, field: str, names: Sequence[str]) -> tuple[Spec, ...]:
     """Return the columns of a field according to the preset."""
-    return _specs(getattr(preset.columns, field), names, first_only=preset.name == GENERIC and field == "id")
+    specs = _specs(getattr(preset.columns, field), names, first_only=preset.name == GENERIC and field == "id")
+    if field == "price" and preset.price_currency:
+        return tuple(spec for spec in specs if re.fullmatch(preset.price_currency, spec[0]))
+    return specs
 
 
 def _joined(specs: Iterable[Spec]) -> str:

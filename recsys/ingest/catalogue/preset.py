@@ -8,6 +8,8 @@
     only_if     column: conditions (column: values) under which it counts, such as a sale price that can be switched off
     discount    columns with the kind (PERCENT or AMOUNT) and the size of a reduction of the price
     minor_unit  column of prices in the smallest unit: column with the number of their decimal digits
+    elements    column with a list of prices: the field with the currency, and fields with a condition, see `Element`
+    price_currency  regular expression that finds the currency in the name of a price column; others are not read
     untracked   column: values of rows whose quantity is not counted, so that 0 does not mean out of stock
     no_category names of categories that say nothing, such as `Uncategorized`; left out at the start of a path
     parent      column that names another row's id or SKU, whose variant the row is; or a row's kind, see `Rows`
@@ -32,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from recsys.core.configuration import Catalogue, Columns, Names
 from recsys.core.errors import CatalogueError, ConfigurationError
 from recsys.core.text import shorten
-from recsys.ingest.catalogue.formats.table import folded
+from recsys.ingest.catalogue.formats.table import ELEMENTS, folded
 
 FOLDER = Path(__file__).parent / "presets"
 OWN_COLUMNS = 3
@@ -52,7 +54,7 @@ class Rows(BaseModel):
         options_pattern: finds the options in a text such as `Name=Size|Value=M`; its group is one of them.
         kind: column with the kind of a row; a row whose kind is not in `first_kinds` belongs to the one above it.
         continued: whether a row without an id belongs to the row above it.
-        head_decides: whether only the first row of a product says that it is not for sale.
+        head_decides: whether only the first row of a product, or the parent, says that it is not for sale.
         surcharge: column with what a variant costs in addition to its product.
     """
 
@@ -85,6 +87,20 @@ class Discount(BaseModel):
     value: str
 
 
+class Element(BaseModel):
+    """The record that counts in a list of records: the first one without a condition, in the shop's currency.
+
+    Attributes:
+        currency: field with its currency.
+        conditions: fields that are empty unless it counts only for some orders, such as those from one country.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    currency: str
+    conditions: tuple[str, ...] = ()
+
+
 class Preset(BaseModel):
     """A known kind of export; for the fields see the module."""
 
@@ -101,6 +117,8 @@ class Preset(BaseModel):
     only_if: Mapping[str, Mapping[str, tuple[str, ...]]] = Field(default_factory=dict)
     discount: Discount | None = None
     minor_unit: Mapping[str, str] = Field(default_factory=dict)
+    elements: Mapping[str, Element] = Field(default_factory=dict)
+    price_currency: str = ""
     untracked: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     no_category: tuple[str, ...] = ()
     rows: Rows = Rows()
@@ -115,6 +133,15 @@ class Preset(BaseModel):
         usual = [name for names in (*self.requires, *self.typical) for name in names.split("|")]
         names = (*usual, *fields)
         return frozenset(folded(part) for name in names for part in name.split(" + "))
+
+    @functools.cached_property
+    def element_columns(self) -> tuple[str, ...]:
+        """Fields of the records in `elements` that are read."""
+        fields = [name for names in self.columns.model_dump().values() for name in names]
+        fields += self.minor_unit.values()
+        for column, element in self.elements.items():
+            fields += [f"{column}{ELEMENTS}{field}" for field in (element.currency, *element.conditions)]
+        return tuple(name for name in fields if name.partition(ELEMENTS)[0] in self.elements and ELEMENTS in name)
 
 
 @dataclass(frozen=True)
@@ -224,13 +251,14 @@ def _own_names() -> dict[str, frozenset[str]]:
 def matching(pattern: str, columns: Sequence[str]) -> list[str]:
     """Return the columns that a name or a pattern matches, folded; those with numbers in their order.
 
-    In a pattern `*` is any text, and `#` a number.
+    In a pattern `*` is any text, and `#` a number; a field of the records in a list matches only a pattern with `[]`.
     """
     exact = [column for column in columns if column == pattern]
     matches = exact or [column for column in columns if folded(column) == folded(pattern)]
     if not matches and ("*" in pattern or "#" in pattern):
         expression = re.escape(folded(pattern)).replace(r"\*", ".*").replace(r"\#", r"\d+")
-        matches = [column for column in columns if re.fullmatch(expression, folded(column))]
+        possible = columns if ELEMENTS in pattern else [column for column in columns if ELEMENTS not in column]
+        matches = [column for column in possible if re.fullmatch(expression, folded(column))]
         matches.sort(key=lambda column: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", column)])
     return matches
 

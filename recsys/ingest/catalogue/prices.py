@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from recsys.ingest.catalogue.cell_warnings import Warnings
 from recsys.ingest.catalogue.formats import Row
 from recsys.ingest.catalogue.table_columns import Cells, TableColumns
 
+SEVERAL_CURRENCIES = "of prices in several currencies, the one in {} is used; catalogue.currency selects another"
 PRICE_BELOW = 1e12
 """Upper bound of a price, exclusive."""
 
@@ -50,6 +52,14 @@ class PriceReader:
         self._discount_value = columns.index(discount.value) if discount else None
         self._surcharge = columns.index(preset.rows.surcharge)
         self.has_surcharge = self._surcharge is not None
+        self._codes = {
+            column: match[1]
+            for column, _ in self._prices
+            if preset.price_currency and (match := re.fullmatch(preset.price_currency, column))
+        }
+        if shop_currency := cells.currency_code(self._currency):
+            others = {column for column, code in self._codes.items() if code != shop_currency}
+            self._prices = tuple(pair for pair in self._prices if pair[0] not in others)
         self._retail_is_price = bool(
             set(self._mapping.fields.get("retail_price", ())) & set(self._mapping.fields.get("price", ()))
         )
@@ -61,6 +71,9 @@ class PriceReader:
         Raises:
             CatalogueError: it is not clear.
         """
+        if self._codes:
+            filled = Counter(column for row in sample for column, get in self._prices if not cells.is_empty(get(row)))
+            self._prices = tuple(sorted(self._prices, key=lambda pair: -filled[pair[0]]))
         columns = dict(self._prices + self._retail_prices).values()
         prices = [get(row) for row in sample for get in columns]
         self.decimal = self._mapping.settings["decimal"] or self._decimal_of(prices)
@@ -109,14 +122,30 @@ class PriceReader:
             if parsed.is_range:
                 self._warnings.add("of a range of prices, the lowest is used", row.number, cell)
             value = self._in_major_unit(parsed.value, column, row)
-            return self._reduced(value, row), parsed.currency
+            if code := self._codes.get(column, ""):
+                self._note_other_currencies(code, row)
+            return self._reduced(value, row), parsed.currency or code
         return None, ""
 
+    def _note_other_currencies(self, code: str, row: Row) -> None:
+        """Count a row that has prices in other currencies too."""
+        priced = {self._codes.get(column) for column, get in self._prices if not cells.is_empty(get(row.cells))}
+        if priced - {code, None}:
+            self._warnings.add(SEVERAL_CURRENCIES.format(code), row.number)
+
     def _in_major_unit(self, value: float, column: str, row: Row) -> float:
-        """Return a price that a file states in its smallest unit, such as cents."""
-        index = self._minor_units.get(column)
+        """Return a price that a file states in its smallest unit, such as cents.
+
+        Raises:
+            CellError: the number of decimal digits is missing, so that the price may be cents or not.
+        """
+        if column not in self._minor_units:
+            return value
+        index = self._minor_units[column]
         digits = "" if index is None else cells.word(row.cells[index])
-        return value / 10 ** int(digits) if digits.isdecimal() and len(digits) == 1 else value
+        if not (digits.isdecimal() and len(digits) == 1):
+            raise CellError(column, value, "a price without the number of its decimal digits")
+        return value / 10 ** int(digits)
 
     def surcharge(self, row: Row) -> float:
         """Return what a variant costs in addition to its product."""
@@ -164,6 +193,9 @@ class PriceReader:
                 self._warnings.add(f"{column} is no price and is ignored", row.number, cell)
                 continue
             if parsed is not None and 0 < parsed.value < PRICE_BELOW:
-                value = self._in_major_unit(parsed.value, column, row)
+                try:
+                    value = self._in_major_unit(parsed.value, column, row)
+                except CellError:
+                    return None
                 return None if self._retail_is_price and value <= (price or 0) else value
         return None

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from recsys.core.errors import CatalogueError
 from recsys.ingest.catalogue import cells
 from recsys.ingest.catalogue.cell_warnings import Warnings
+from recsys.ingest.catalogue.elements import ElementChoice
 from recsys.ingest.catalogue.formats import RawTable, Row
 from recsys.ingest.catalogue.mapping import ColumnMapping
 from recsys.ingest.catalogue.prices import CellError, PriceReader
@@ -196,7 +197,7 @@ class RowReader:
         Raises:
             CatalogueError: the rest of the file cannot be read, or the decimal sign of its prices is not clear.
         """
-        rows = self.table.rows(self.mapping.columns)
+        rows = ElementChoice(self.mapping, self.warnings).chosen(self.table.rows(self.mapping.columns))
         sample = list(islice(rows, SAMPLE_ROWS))
         self._detect([row.cells for row in sample if not row.fault])
         for row in _chain(sample, rows):
@@ -237,8 +238,10 @@ class RowReader:
 
     def _is_skipped(self, row: Sequence[Any]) -> bool:
         rules = self._rules
-        if rules.head_decides and self._kind_of(row) not in rules.first_kinds:
-            return False
+        if rules.head_decides:
+            parent = self._parent is not None and cells.identifier(row[self._parent]) not in ("", NO_PARENT)
+            if parent or (rules.kind and self._kind_of(row) not in rules.first_kinds):
+                return False
         for column, values in self._skip.items():
             value = cells.word(row[column])
             if value.lower() in values:

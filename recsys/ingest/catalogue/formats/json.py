@@ -17,13 +17,16 @@ from recsys.ingest.catalogue.formats import json_splitting
 from recsys.ingest.catalogue.formats.encoding import BOMS, WINDOWS_1252
 from recsys.ingest.catalogue.formats.json_splitting import BLANK, MAX_RECORD, SplittingError
 from recsys.ingest.catalogue.formats.table import (
+    ELEMENTS,
     VARIANT_LISTS,
     Layout,
     RawTable,
     Row,
+    element_names,
     flatten,
     folded,
     of_record,
+    value_of,
     variant_records,
 )
 
@@ -33,7 +36,7 @@ SCAN = 16 << 20
 
 
 class JsonTable(RawTable):
-    """JSON or JSON Lines; the columns are the names of a record's fields, of inner records `outer.inner`."""
+    """JSON or JSON Lines; columns are fields, `outer.inner` of inner records, `list[].field` of those in a list."""
 
     def __init__(self, path: Path, name: str, layout: Layout) -> None:
         super().__init__()
@@ -44,7 +47,9 @@ class JsonTable(RawTable):
         self._is_sequence = not self._is_lines and self._has_several_objects()
         self._array, self._inner = ((), "") if self._is_lines or self._is_sequence else self._find(layout.known_names)
         sample = list(islice(self._records(), SAMPLE_RECORDS))
-        self.names = list(dict.fromkeys(name for _, record, _ in sample for name in record))
+        records = [record for _, record, _ in sample]
+        names = dict.fromkeys(name for record in records for name in record)
+        self.names = list(names | dict.fromkeys(name for record in records for name in element_names(record)))
         if not self.names:
             first = next(
                 ((f"{self.unit} {number}", *fault) for number, _, fault in sample if fault), ("", "it is empty")
@@ -54,7 +59,7 @@ class JsonTable(RawTable):
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
         self._decoded = 0
         for number, record, fault in self._records():
-            yield Row(number, (), *fault) if fault else Row(number, [_cell(record.get(name)) for name in columns])
+            yield Row(number, (), *fault) if fault else Row(number, [_cell(record, name) for name in columns])
         if self._decoded:
             note = f"the invalid bytes of {self._decoded:,} records were read as Windows-1252"
             self.notes.append(f"{self._name} is not valid UTF-8: {note}")
@@ -211,8 +216,9 @@ def _has_known_names(value: Any, known_names: frozenset[str]) -> bool:
     return isinstance(first, dict) and len({folded(name) for name in flatten(first)} & known_names) > 1
 
 
-def _cell(value: Any) -> Any:
-    """Return a list of records as the list of their addresses, as in `images: [{"src": ...}]`."""
-    if isinstance(value, list):
+def _cell(record: dict[str, Any], name: str) -> Any:
+    """Return a field; of a list of records the list of their addresses, as in `images: [{"src": ...}]`."""
+    value = value_of(record, name)
+    if isinstance(value, list) and ELEMENTS not in name:
         return [part for part in map(of_record, value) if part is not None]
     return value

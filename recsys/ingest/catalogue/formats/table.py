@@ -13,6 +13,10 @@ RECORD_KEYS = ("src", "url", "link", "href", "name", "value", "title")
 VARIANT_LISTS = ("variants", "variations", "skus", "offers")
 """Fields of a record with a list of its variants; each variant becomes a row with columns such as `variants.price`."""
 VARIANT_PREFIXES = tuple(f"{name}." for name in VARIANT_LISTS)
+FIRST_VARIANT = "masterVariant"
+"""Field of a record with its first variant, if `variants` has only the others."""
+ELEMENTS = "[]."
+"""Sign between a list of records and a field of its elements, as in `variants.prices[].amount`."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,40 @@ def flatten(record: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[st
 
 def variant_records(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a record for each of its variants, flattened; one record if it has no list of variants."""
+    if isinstance(first := record.get(FIRST_VARIANT), dict):
+        others = record.get("variants")
+        rest = {key: value for key, value in record.items() if key != FIRST_VARIANT}
+        record = rest | {"variants": [first, *(others if isinstance(others, list) else ())]}
     for name in VARIANT_LISTS:
         variants = record.get(name)
         if isinstance(variants, list) and variants and all(isinstance(variant, dict) for variant in variants):
             shared = flatten({key: value for key, value in record.items() if key != name})
             return [shared | flatten(variant, f"{name}.") for variant in variants]
     return [flatten(record)]
+
+
+def element_names(record: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of the fields of the records in the lists of a flattened record, such as `prices[].amount`."""
+    for name, value in record.items():
+        for element in value if isinstance(value, list) else ():
+            if isinstance(element, dict):
+                yield from (f"{name}{ELEMENTS}{field}" for field in flatten(element) | element)
+
+
+def value_of(record: dict[str, Any], name: str) -> Any:
+    """Return a field of a flattened record; of `prices[].amount` the list of the values, None for each missing one."""
+    if name in record or ELEMENTS not in name:
+        return record.get(name)
+    outer, _, inner = name.partition(ELEMENTS)
+    elements = record.get(outer)
+    return [_inner(element, inner) for element in elements] if isinstance(elements, list) else None
+
+
+def _inner(value: Any, path: str) -> Any:
+    """Return the field `outer.inner` of a record; None if it lacks one."""
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def of_record(value: Any) -> Any:

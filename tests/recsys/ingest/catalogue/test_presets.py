@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -99,7 +100,109 @@ def hearth(images: str) -> dict[str, Expected]:
     }
 
 
+TABLE_LAMP = Expected(
+    *("Tischlampe, Messing", "Leuchten", 99.5, "lamp.jpg lamp-side.jpg lamp-on.jpg lamp-large.jpg", 119.0, None, True),
+    variants=(("LMP-S", "LMP-S", 99.5, True), ("LMP-L", "LMP-L", 159.0, False)),
+    further=("Neu / Sale",),
+)
+TEE = Expected(
+    *("Medusa T-Shirt", "Shirts", 10.0, "tee-black.png tee-back.png tee-white.png", None, None, True),
+    variants=(("TEE-S-B", "S, Black", 10.95, True), ("TEE-M-W", "M, White", 10.0, False)),
+    further=("Sale / Merch",),
+)
+LINEN_SHIRT = Expected(
+    *("Leinenhemd; weiß", "c1" * 16, 49.95, "ab/12/hemd.jpg?ts=1700000001 ab/13/hemd-blau.jpg?ts=1700000002"),
+    *(None, "Birke & Söhne", True),
+    variants=(("SW10001.1", "SW10001.1", 49.95, True), ("SW10001.2", "SW10001.2", 54.95, False)),
+    further=("c2" * 16,),
+)
+SEVERAL_CURRENCIES = "of prices in several currencies, the one in EUR is used; catalogue.currency selects another"
+ONLY_CONDITIONS = "1 row: all prices have a condition, such as a country or a quantity: none is read (record 3)"
+
+
 CASES = [
+    Export(
+        *("commercetools.json", "commercetools", "https://images.ct.example/p/"),
+        currency="EUR",
+        products={
+            "6f1a": TABLE_LAMP,
+            "7b2c": Expected("Wood Glue", "c-9", 1.2375, "glue.jpg"),
+            "8d3e": Expected("Stuhl", "", None, "chair.jpg"),
+            "9e4f": Expected("Vase", "Vasen", None, "vase.jpg"),
+        },
+        notes=(
+            f"1 row: {SEVERAL_CURRENCIES} (record 1)",
+            ONLY_CONDITIONS,
+            "1 row is not for sale and left out: published is False",
+            "most prices are in EUR; those in another currency are left empty: 1 in USD",
+            "2 of 4 products have no price",
+            "1 of 4 products have no category",
+        ),
+    ),
+    Export(
+        *("medusa_json.json", "medusa_json", "https://cdn.medusa.example/static/"),
+        currency="EUR",
+        products={
+            "prod_01": TEE,
+            "prod_02": Expected("Poster", "", None, "poster.png"),
+            "prod_03": Expected("Sticker “M”", "Merch", None, "sticker.png", in_stock=True),
+            "prod_04": Expected("Mug", "Merch", 14.5, "mug.png mug-2.png"),
+        },
+        notes=(
+            f"2 rows: {SEVERAL_CURRENCIES}",
+            ONLY_CONDITIONS,
+            "1 row is not for sale and left out: status is draft",
+            "most prices are in EUR; those in another currency are left empty: 1 in JPY",
+            "2 of 4 products have no price",
+            "1 of 4 products have no category",
+        ),
+    ),
+    Export(
+        *("medusa_store_api.json", "medusa_json", "https://cdn.medusa.example/static/"),
+        currency="EUR",
+        products={
+            "prod_11": Expected(
+                *("Sweatshirt", "", 29.95, "sweat.png sweat-back.png", 39.95),
+                variants=(("SWT-S", "S", 29.95, None), ("SWT-M", "M", 39.95, None)),
+            ),
+            "prod_12": Expected("Tote", "", None, "tote.png"),
+        },
+        notes=("1 of 2 products have no price", "the catalogue has no category column"),
+    ),
+    Export(
+        *("medusa.csv", "medusa", "https://cdn.medusa.example/static/"),
+        currency="EUR",
+        products={
+            "prod_01": Expected(
+                *("Medusa Shorts", "pcat_01", 10.5, "shorts.png shorts-back.png shorts-side.png"),
+                variants=(("SHORTS-S", "S / Black", 10.5, None), ("SHORTS-M", "M / Black", 12.0, None)),
+            ),
+            "prod_02": Expected("Mug, enamel", "pcat_03", 9.9, "mug.png"),
+            "prod_03": Expected("Pin", "", None, "pin.png"),
+            "prod_04": Expected("Patch", "pcat_03", None, "patch.png"),
+        },
+        notes=(
+            f"2 rows: {SEVERAL_CURRENCIES} (line 2, line 4)",
+            "1 row is not for sale and left out: Product Status is draft",
+            "most prices are in EUR; those in another currency are left empty: 1 in USD",
+            "2 of 4 products have no price",
+            "1 of 4 products have no category",
+        ),
+    ),
+    Export(
+        *("shopware.csv", "shopware", "https://shop.sw.example/media/"),
+        products={
+            "1f" * 16: LINEN_SHIRT,
+            "0a" * 16: Expected("Wollmütze", "c3" * 16, 17.5, "ac/10/muetze.jpg", in_stock=True),
+            "4c" * 16: Expected("Filzschuh", "", None, "ad/20/filz.jpg", None, "Birke & Söhne", False),
+        },
+        notes=(
+            "1 row is not for sale and left out: active is 0",
+            LEFT_OUT.format("1 row is"),
+            "1 of 3 products have no price",
+            "1 of 3 products have no category",
+        ),
+    ),
     Export(
         *("promptcloud_flipkart.csv", "promptcloud_flipkart", "http://img.shop.example/image/"),
         currency="₹",
@@ -763,6 +866,80 @@ def test_a_fault_in_the_row_of_a_product_rejects_its_other_rows_too(line: int, p
     reading = read_catalogue(str(path), configuration, tmp_path / "scratch")
     assert reading.products["name"].notna().all()
     assert (len(reading.products), reading.rejected) == (products, 1)
+
+
+@pytest.mark.parametrize(
+    "file, currency, prices",
+    [
+        ("medusa_json.json", "USD", [12.5, None, None, None]),
+        ("medusa_json.json", "¥", [None, 1980.0, None, None]),
+        ("medusa.csv", "USD", [15.0, None, 4.0, None]),
+        ("commercetools.json", "USD", [None, None, None, 42.0]),
+        ("commercetools.json", "JPY", [18900.0, None, None, None]),
+    ],
+)
+def test_the_configured_currency_selects_the_price(
+    file: str, currency: str, prices: list[float | None], tmp_path: Path
+) -> None:
+    """A price in another currency is never shown as one in the configured currency."""
+    assert read(file, tmp_path, currency=currency).table["price"].to_pylist() == prices
+
+
+def test_files_of_medusa_1_with_prices_in_cents_are_not_recognised(tmp_path: Path) -> None:
+    text = (EXPORTS / "medusa_json.json").read_text(encoding="utf-8")
+    path = tmp_path / "products.json"
+    path.write_text(re.sub(r'"rules":{[^}]*}', '"region_id":null,"price_list_id":null', text), encoding="utf-8")
+    reading = read_catalogue(str(path), load(None, environ={}), tmp_path / "scratch")
+    assert reading.recognition.preset.name == GENERIC
+    assert reading.table["price"].null_count == len(reading.table) == 4
+
+
+def test_a_price_in_cents_without_its_number_of_digits_is_rejected(tmp_path: Path) -> None:
+    text = (EXPORTS / "commercetools.json").read_text(encoding="utf-8")
+    path = tmp_path / "products.json"
+    path.write_text(text.replace('"centAmount":15900,"fractionDigits":2', '"centAmount":15900'), encoding="utf-8")
+    settings = {"catalogue": {"rejected_share": 0.5}}
+    reading = read_catalogue(str(path), load(None, settings, environ={}), tmp_path / "scratch")
+    assert reading.rejects["reason"].tolist() == ["a price without the number of its decimal digits"]
+
+
+def test_the_price_that_a_query_selects_counts_although_it_is_for_one_country(tmp_path: Path) -> None:
+    document = json.loads((EXPORTS / "commercetools.json").read_text(encoding="utf-8"))
+    chair = document["results"][2]["masterVariant"]
+    value = chair["prices"][0]["value"]
+    reduced = {**value, "centAmount": 7950, "fractionDigits": 3}
+    chair["price"] = {**chair["prices"][0], "discounted": {"value": reduced}}
+    path = tmp_path / "products.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    reading = read_catalogue(str(path), load(None, environ={}), tmp_path / "scratch")
+    product = reading.products.set_index("product_id").loc["8d3e"]
+    assert (product["price"], product["retail_price"], product["currency"]) == (7.95, 89.0, "EUR")
+    assert not any("all prices have a condition" in note for note in reading.notes)
+
+
+def test_several_prices_that_seem_to_count_for_all_are_noted(tmp_path: Path) -> None:
+    """As of a query that leaves out the rules."""
+    text = (EXPORTS / "medusa_json.json").read_text(encoding="utf-8")
+    path = tmp_path / "products.json"
+    path.write_text(text.replace('{"region_id":"reg_1"}', "{}"), encoding="utf-8")
+    reading = read_catalogue(str(path), load(None, environ={}), tmp_path / "scratch")
+    assert "1 row: of several prices in EUR without a condition, the first one is used (record 1)" in reading.notes
+
+
+def test_a_condition_that_only_later_prices_have_counts(tmp_path: Path) -> None:
+    """The names of the columns come from the first 200 records."""
+    price = {"amount": 9, "currency_code": "eur", "rules": {}}
+    later = [{"amount": 5, "currency_code": "eur", "rules": {}, "price_list_id": "plist_1"}, price]
+    products = [
+        {"id": f"prod_{number}", "title": "Cup", "thumbnail": f"https://x.example/{number}.png"}
+        | {"variants": [{"id": f"variant_{number}", "prices": [price] if number < 300 else later}]}
+        for number in range(301)
+    ]
+    path = tmp_path / "products.json"
+    path.write_text(json.dumps({"products": products}), encoding="utf-8")
+    reading = read_catalogue(str(path), load(None, environ={}), tmp_path / "scratch")
+    assert reading.recognition.preset.name == "medusa_json"
+    assert set(reading.table["price"].to_pylist()) == {9.0}
 
 
 @pytest.mark.parametrize(
