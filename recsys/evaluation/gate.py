@@ -2,7 +2,8 @@
 
 Both answer the same queries, so the gate compares the difference of each query's metrics: a paired bootstrap over
 groups gives the interval of its mean. A level is decided by the precision of the five nearest, as many as are shown;
-the ability to recognise a product, where products have several photos, by the recall of another photo.
+the ability to recognise a product, where products have several photos, by the recall of another photo. Pictures, by
+which photos are found, are compared alone, and with the words beside them, if one of the two models has any.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ MIN_GROUPS = 10
 """Smallest number of groups of queries that decides a level; the interval of fewer is too narrow."""
 
 BETTER, WORSE, SAME, TOO_FEW = "better", "worse", "no different", "too few"
+PRECISION_WITH_WORDS = "precision with words"
+NAMES = {"precision": "precision at 5", PRECISION_WITH_WORDS: "precision at 5 with words"}
+"""Metrics of a level in messages."""
 COLUMNS = [
     *("level", "metric", "k", "queries", "champion", "challenger"),
     *("difference", "low", "high", "verdict", "decides"),
@@ -40,20 +44,28 @@ class Decision:
     table: pd.DataFrame
 
 
-def decide(challenger: RetrievalMetrics, champion: RetrievalMetrics) -> Decision:
+def decide(
+    challenger: RetrievalMetrics,
+    champion: RetrievalMetrics,
+    with_words: tuple[RetrievalMetrics, RetrievalMetrics] | None = None,
+) -> Decision:
     """Decide whether the challenger replaces the champion.
 
     Worse at one level, beyond the interval: refused. Otherwise better at one level: promoted. Otherwise refused.
 
     Args:
-        challenger, champion: of `compute_metrics`, for the same frame and settings.
+        challenger, champion: of `compute_metrics`, for the same frame and settings, by pictures alone.
+        with_words: those of the challenger and the champion with words beside the pictures; of a model without words,
+            those by pictures. None where both have none.
 
     Raises:
         ValueError: they have different queries or metrics.
     """
-    if not np.array_equal(challenger.queries, champion.queries) or challenger.metrics != champion.metrics:
-        raise ValueError("challenger and champion were evaluated with different queries: use the same frame for both")
     table = _comparison(challenger, champion)
+    if with_words is not None:
+        likeness = _comparison(*with_words)
+        likeness = likeness[likeness["metric"] == "precision"].assign(metric=PRECISION_WITH_WORDS)
+        table = pd.concat([table, likeness], ignore_index=True)
     deciding = table[table["decides"] & (table["verdict"] != TOO_FEW)]
     worse, better = (deciding[deciding["verdict"] == verdict] for verdict in (WORSE, BETTER))
     if deciding.empty:
@@ -68,7 +80,13 @@ def decide(challenger: RetrievalMetrics, champion: RetrievalMetrics) -> Decision
 
 
 def _comparison(challenger: RetrievalMetrics, champion: RetrievalMetrics) -> pd.DataFrame:
-    """Return the `Decision.table`."""
+    """Return the `Decision.table`.
+
+    Raises:
+        ValueError: they have different queries or metrics.
+    """
+    if not np.array_equal(challenger.queries, champion.queries) or challenger.metrics != champion.metrics:
+        raise ValueError("challenger and champion were evaluated with different queries: use the same frame for both")
     differences = challenger.values - champion.values  # (q, f)
     low, high = intervals(differences, champion.groups)
     rows = []
@@ -100,7 +118,7 @@ def _describe(rows: pd.DataFrame) -> str:
     parts = []
     for row in rows.to_dict("records"):
         level = f"at level {row['level']}" if row["level"] else "at finding another photo of a product"
-        name = "precision at 5" if row["metric"] == "precision" else "recall at 1"
+        name = NAMES.get(row["metric"], "recall at 1")
         parts.append(
             f"{level} ({name} {row['challenger']:.3f} against {row['champion']:.3f}, "
             f"difference {row['difference']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f})"

@@ -19,7 +19,8 @@ from recsys.models.embedding.store_training import original_recipe_vectors
 from recsys.storage.store import Store
 
 ORIGINAL, CHAMPION, CHALLENGER = "original's recipe", "champion", "challenger"
-WITH_WORDS = "challenger with words"
+WITH_WORDS = " with words"
+"""End of the names of models whose words are beside their pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,7 @@ def judge_challenger(
         version: its version.
         against: the serving model, whose encoder may be another one.
         scratch: a folder for checkpoints of the original's recipe.
-        text_weight: share of the words beside the challenger's pictures; the scoreboard has a row with both. The gate
-            compares pictures alone, by which photos are found too.
+        text_weight: share of the words beside the challenger's pictures.
     """
     judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
@@ -83,22 +83,42 @@ def judge_challenger(
         before = CHAMPION
         judged.models[CHAMPION] = read_vectors(store, against.embeddings, "embedding", digests)
     judged.models[CHALLENGER] = read_vectors(store, f"embeddings-{version}", "embedding", digests)
+    if against.model is not None and (weight := words.text_weight(against.model, configuration)):
+        _add_words(judged, CHAMPION, store, against.version, weight, configuration)
     if text_weight:
-        texts = words.texts_of(store).reindex(judged.frame["product_id"]).fillna("").tolist()
-        vectors = words.loaded_words(str(store.home), version)(texts)
-        beside, share = beside_pictures(vectors, judged.histograms, text_weight, configuration.colour)
-        judged.models[WITH_WORDS] = likeness_vectors(judged.models[CHALLENGER], beside, share)
+        _add_words(judged, CHALLENGER, store, version, text_weight, configuration)
     metrics = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
-    return Verdict(decide(metrics[CHALLENGER], metrics[before]), scoreboard_table(metrics), judged, metrics, before)
+    return Verdict(_decide(metrics, before), scoreboard_table(metrics), judged, metrics, before)
 
 
 def compare(store: Store, configuration: Configuration, challenger: Serving, champion: Serving) -> Decision:
     """Return the gate's decision about one model in place of another, on the current store."""
     judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
-    models = {
-        name: read_vectors(store, each.embeddings, "embedding", digests)
-        for name, each in ((CHALLENGER, challenger), (CHAMPION, champion))
-    }
-    metrics = metrics_of_models(models, judged.frame, configuration.evaluation, judged.histograms)
-    return decide(metrics[CHALLENGER], metrics[CHAMPION])
+    judged.models.clear()
+    for name, each in ((CHALLENGER, challenger), (CHAMPION, champion)):
+        judged.models[name] = read_vectors(store, each.embeddings, "embedding", digests)
+        if weight := words.text_weight(each.model, configuration):
+            _add_words(judged, name, store, each.version, weight, configuration)
+    metrics = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
+    return _decide(metrics, CHAMPION)
+
+
+def _add_words(
+    judged: EvaluationSet, name: str, store: Store, version: str, weight: float, configuration: Configuration
+) -> None:
+    """Add the vectors of a model's pictures and words to the evaluation set."""
+    texts = words.texts_of(store).reindex(judged.frame["product_id"]).fillna("").tolist()
+    vectors = words.loaded_words(str(store.home), version)(texts)
+    beside, share = beside_pictures(vectors, judged.histograms, weight, configuration.colour)
+    judged.models[name + WITH_WORDS] = likeness_vectors(judged.models[name], beside, share)
+
+
+def _decide(metrics: dict[str, RetrievalMetrics], before: str) -> Decision:
+    """Return the gate's decision, by pictures alone and by what the products are compared by."""
+    pair = (CHALLENGER, before)
+    challenger, champion = (metrics[name] for name in pair)
+    if not any(name + WITH_WORDS in metrics for name in pair):
+        return decide(challenger, champion)
+    ours, theirs = (metrics.get(name + WITH_WORDS, metrics[name]) for name in pair)
+    return decide(challenger, champion, (ours, theirs))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from recsys.evaluation.gate import PRECISION_WITH_WORDS
 from recsys.models.embedding.serving import Model, Serving, folder
 from recsys.storage import object_store
 from recsys.storage.store import Store
@@ -24,10 +25,12 @@ class Gain:
 
     Attributes:
         level: the level of the category path; 0 is another photo of the same product.
+        with_words: whether the products were compared by words beside their pictures.
         low, high: ends of the 95 % interval of the difference.
     """
 
     level: int
+    with_words: bool
     queries: int
     before: float
     after: float
@@ -82,6 +85,9 @@ def _gains(store: Store, serves: Serving) -> tuple[Gain, ...]:
     if not file.exists():
         return ()
     rows = pd.read_csv(file)
-    rows = rows[rows["decides"] & rows["difference"].notna()].sort_values("level")
-    columns = ["level", "queries", "champion", "challenger", "low", "high"]
-    return tuple(Gain(int(level), int(n), *map(float, rest)) for level, n, *rest in rows[columns].to_numpy())
+    rows = rows[rows["decides"] & rows["difference"].notna()].sort_values(["level", "metric"])
+    columns = ["level", "metric", "queries", "champion", "challenger", "low", "high"]
+    return tuple(
+        Gain(int(level), metric == PRECISION_WITH_WORDS, int(n), *map(float, rest))
+        for level, metric, n, *rest in rows[columns].to_numpy()
+    )

@@ -84,6 +84,19 @@ def test_pairing_detects_a_difference_that_separate_intervals_would_miss() -> No
     assert decision.promoted
 
 
+def test_words_decide_where_the_pictures_are_no_different() -> None:
+    same, better = metrics_of(1, 1), metrics_of(2, 2)
+    assert not decide(same, same, (same, same)).promoted
+    decision = decide(same, same, (better, same))
+    assert decision.promoted and decision.reason.startswith("promoted: better at level 1 (precision at 5 with words ")
+
+
+def test_better_words_do_not_outweigh_worse_pictures_nor_better_pictures_worse_words() -> None:
+    same, better = metrics_of(1, 1), metrics_of(2, 2)
+    assert "worse at level 1 (precision at 5 0" in decide(same, better, (better, same)).reason
+    assert "worse at level 1 (precision at 5 with words " in decide(better, same, (same, better)).reason
+
+
 def test_metrics_of_different_queries_are_not_compared() -> None:
     with pytest.raises(ValueError, match="different queries"):
         decide(metrics_of(1, 1, groups=np.arange(N) % 90), metrics_of(1, 1, groups=np.zeros(N, int)))

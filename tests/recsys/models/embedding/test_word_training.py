@@ -10,7 +10,7 @@ import pytest
 
 from recsys.core.configuration import load
 from recsys.lifecycle import promotion
-from recsys.lifecycle.judging import WITH_WORDS
+from recsys.lifecycle.judging import CHALLENGER, WITH_WORDS
 from recsys.models.embedding import ledger, serving, word_training, words
 from recsys.models.embedding.recipe import load_recipe
 from recsys.models.embedding.word_training import USUAL_WEIGHT, WEIGHTS, best_weight, inner_split
@@ -120,7 +120,10 @@ def test_a_training_saves_words_with_a_weight_and_judges_both(tmp_path: Path) ->
     assert vectors.to_pictures.shape[1] == model.size
     assert promotion.train(shop.store, configuration).new is False
     board = pd.read_csv(serving.folder(shop.home) / model.version / promotion.SCOREBOARD)
-    assert WITH_WORDS in board.to_string()
+    assert CHALLENGER + WITH_WORDS in board.to_string()
+
+    gate = pd.read_csv(serving.folder(shop.home) / model.version / promotion.GATE)
+    assert {"precision", "precision with words"} <= set(gate.loc[gate["decides"], "metric"])
 
     assert ledger.missing(shop.store, configuration, model) == []
     assert words.embed_missing_words(shop.store, configuration, model) == shop.products
