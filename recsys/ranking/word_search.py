@@ -3,16 +3,17 @@
     score = cosine of the terms + 0.2 × cosine of the words' vectors + 0.2 × cosine of the pictures
     score = cosine of the terms + 0.2 × cosine of the words' vectors + 0.4 × look by the text tower
 
-The terms are words and character n-grams, so an exact word counts most and a typing error little; the order of words
-does not count. A product whose text lacks a word is found by its look. The words' vectors map the query into the space
-of the pictures, as it was learned from the shop's own products. The second formula is that of a dual encoder, whose
-text tower has learned from other pictures what words look like, see `TowerLooks`. `docs/embedding.md` has the
-measurements.
+The terms are words and character n-grams, so an exact word counts most; the order of words does not count. Beside a
+word that the shop's texts do not have, the nearest one that they have is searched for, see `Spelling`. A product whose
+text lacks a word is found by its look. The words' vectors map the query into the space of the pictures, as it was
+learned from the shop's own products. The second formula is that of a dual encoder, whose text tower has learned from
+other pictures what words look like, see `TowerLooks`. `docs/embedding.md` has the measurements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,11 @@ TOWER_DEVIATIONS = 4
 """Standard deviations above the mean cosine of all products at which a product's look by a text tower is 1."""
 LEAST_SHARE = 0.35
 """Share of the best score that a result has at least."""
+SHORT_WORD, LONG_WORD = 4, 8
+"""Letters from which a word may have one typing error, and two."""
+LEAST_SCORE = 0.45
+"""Score that the best result has at least, if the shop's texts have none of the words, also not spelled otherwise:
+below it are products that share a few letters with the words."""
 MAX_RESULTS = 200
 LOOKS_ALIKE = 0.5
 """Look from which a result's reason mentions it."""
@@ -114,13 +120,43 @@ class TowerLooks:
         return np.clip((cosines - cosines.mean()) / spread, -1, 1)
 
 
+class Spelling:
+    """Finds the word of a shop that a word is meant for: the nearest by Damerau-Levenshtein distance.
+
+    The distance is the number of letters that are inserted, left out, replaced or exchanged with their neighbours: 1 in
+    words of 4 to 7 letters, 2 in longer ones, and none in the first letter, which is seldom mistyped
+    (https://www.algolia.com/doc/guides/managing-results/optimize-search-results/typo-tolerance/).
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        """Take the words of all products. Of equally near words the most frequent one is meant."""
+        self._known = Counter(words)
+        self._by_letter: dict[str, list[str]] = {}
+        for word, _ in self._known.most_common():
+            self._by_letter.setdefault(word[0], []).append(word)
+
+    def __call__(self, word: str) -> str | None:
+        """Return the word itself where the shop has it, else the nearest one; None where none is near."""
+        if word in self._known:
+            return word
+        if len(word) < SHORT_WORD or any(map(str.isdigit, word)):  # in a model number, another digit is another model
+            return None
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
+        limit = 1 if len(word) < LONG_WORD else 2
+        nearest = process.extractOne(word, self._by_letter.get(word[0], ()), scorer=OSA.distance, score_cutoff=limit)
+        return None if nearest is None else str(nearest[0])
+
+
 @dataclass(frozen=True, eq=False)
 class ShopTerms:
-    """The texts of a shop's products, and the (n, f) weights of their terms."""
+    """The texts of a shop's products, the (n, f) weights of their terms, and the spelling of their words."""
 
     texts: Sequence[str]
     terms: Terms
     weights: csc_matrix
+    spelling: Spelling
 
     @classmethod
     def of(cls, texts: Sequence[str], terms: Terms | None = None) -> ShopTerms:
@@ -131,7 +167,8 @@ class ShopTerms:
             terms: those that are known; None: those of these texts.
         """
         terms, weights = Terms.fit(texts) if terms is None else (terms, terms(texts))
-        return cls(texts, terms, weights.tocsc())  # by columns: a query reads those of its own terms
+        spelling = Spelling(word for text in texts for word in set(tokens(text)))
+        return cls(texts, terms, weights.tocsc(), spelling)  # by columns: a query reads those of its own terms
 
 
 class WordSearch:
@@ -169,6 +206,9 @@ class WordSearch:
         query_tokens = tokens(text)
         if not query_tokens:
             return []
+        meant = [self._shop.spelling(word) for word in query_tokens]
+        other = [word for word in meant if word is not None and word not in query_tokens]
+        text, query_tokens = " ".join([text, *other]), [*query_tokens, *other]
         terms = self._shop.terms([text])
         lexical = self._shop.weights[:, terms.indices] @ terms.data / len(SPACES)  # (n,)
         looks = self._looks(text)
@@ -178,6 +218,8 @@ class WordSearch:
             scores = np.where(allowed, scores, -np.inf)
         order = np.argsort(-scores, kind="stable")[:MAX_RESULTS]
         best = scores[order[0]] if len(order) else 0.0
+        if best < LEAST_SCORE and not any(meant) and not isinstance(self._looks, TowerLooks):
+            return []
         return [
             Match(int(row), float(scores[row]), self._reason(row, query_tokens, lexical[row], kinds[row], looks[row]))
             for row in order

@@ -19,6 +19,7 @@ from recsys.ranking.word_search import (
     LearnedWords,
     MappedLooks,
     ShopTerms,
+    Spelling,
     WordSearch,
     search_words,
 )
@@ -66,8 +67,41 @@ def test_a_typing_error_is_forgiven(search: WordSearch, typed: str, meant: str) 
     assert meant in first(search, typed)
 
 
-def test_a_misspelled_word_is_reported_as_similar(search: WordSearch) -> None:
-    assert search.search("kurtta")[0].why.startswith("has similar words")
+@pytest.mark.parametrize(("typed", "meant"), [("kurtta", "kurta"), ("curtian", "curtain")])
+def test_the_reason_has_the_word_that_a_misspelled_one_is_meant_for(search: WordSearch, typed: str, meant: str) -> None:
+    assert search.search(typed)[0].why.startswith(f'has "{meant}"')
+
+
+def test_words_in_one_are_reported_as_similar(search: WordSearch) -> None:
+    assert search.search("redcurtain")[0].why.startswith("has similar words")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("watch", "watch"),
+        ("wacth", "watch"),  # two letters exchanged
+        ("wach", "watch"),
+        ("watcch", "watch"),
+        ("walch", "watch"),
+        ("bedshete", "bedsheet"),
+        ("bedsehete", "bedsheet"),  # two errors in a long word
+        ("wahtc", None),  # two in a short one
+        ("match", None),  # in the first letter
+        ("wat", None),
+        ("t0001", None),
+        ("curtai", "curtain"),  # not `curtail`, which fewer products have
+        ("कुरता", "कुर्ता"),
+    ],
+)
+def test_a_word_is_meant_for_the_nearest_one_of_the_shop(word: str, meant: str | None) -> None:
+    known = ["watch", "bedsheet", "curtail", "curtain", "curtain", "t0000", "कुर्ता"]
+    assert Spelling(known)(word) == meant
+
+
+@pytest.mark.parametrize("query", ["zebra xylophone", "walrus"])
+def test_words_that_the_shop_does_not_have_find_nothing_by_a_few_letters(search: WordSearch, query: str) -> None:
+    assert search.search(query) == []
 
 
 def test_exact_words_come_before_similar_words() -> None:
