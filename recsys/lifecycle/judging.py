@@ -83,10 +83,9 @@ def judge_challenger(
         before = CHAMPION
         judged.models[CHAMPION] = read_vectors(store, against.embeddings, "embedding", digests)
     judged.models[CHALLENGER] = read_vectors(store, f"embeddings-{version}", "embedding", digests)
-    if against.model is not None and (weight := words.text_weight(against.model, configuration)):
-        _add_words(judged, CHAMPION, store, against.version, weight, configuration)
-    if text_weight:
-        _add_words(judged, CHALLENGER, store, version, text_weight, configuration)
+    weights = {CHAMPION: (against.version, words.text_weight(against.model, configuration))}
+    weights[CHALLENGER] = (version, text_weight)
+    _add_words(judged, store, weights, configuration)
     metrics = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
     return Verdict(_decide(metrics, before), scoreboard_table(metrics), judged, metrics, before)
 
@@ -95,23 +94,35 @@ def compare(store: Store, configuration: Configuration, challenger: Serving, cha
     """Return the gate's decision about one model in place of another, on the current store."""
     judged = load_evaluation_set(store, configuration)
     digests = judged.frame["image_digest"].tolist()
+    both = {CHALLENGER: challenger, CHAMPION: champion}
     judged.models.clear()
-    for name, each in ((CHALLENGER, challenger), (CHAMPION, champion)):
+    for name, each in both.items():
         judged.models[name] = read_vectors(store, each.embeddings, "embedding", digests)
-        if weight := words.text_weight(each.model, configuration):
-            _add_words(judged, name, store, each.version, weight, configuration)
+    weights = {name: (each.version, words.text_weight(each.model, configuration)) for name, each in both.items()}
+    _add_words(judged, store, weights, configuration)
     metrics = metrics_of_models(judged.models, judged.frame, configuration.evaluation, judged.histograms)
     return _decide(metrics, CHAMPION)
 
 
 def _add_words(
-    judged: EvaluationSet, name: str, store: Store, version: str, weight: float, configuration: Configuration
+    judged: EvaluationSet, store: Store, weights: dict[str, tuple[str, float]], configuration: Configuration
 ) -> None:
-    """Add the vectors of a model's pictures and words to the evaluation set."""
+    """Add the vectors of pictures and words to the evaluation set, for each model with words.
+
+    Args:
+        judged: the evaluation set, with the vectors of the models' pictures.
+        store: the products' words.
+        weights: version, and share of the words (0: none), by name of the model.
+        configuration: section `colour`.
+    """
+    worded = {name: each for name, each in weights.items() if each[1]}
+    if not worded:
+        return
     texts = words.texts_of(store).reindex(judged.frame["product_id"]).fillna("").tolist()
-    vectors = words.loaded_words(str(store.home), version)(texts)
-    beside, share = beside_pictures(vectors, judged.histograms, weight, configuration.colour)
-    judged.models[name + WITH_WORDS] = likeness_vectors(judged.models[name], beside, share)
+    for name, (version, weight) in worded.items():
+        vectors = words.loaded_words(str(store.home), version)(texts)
+        beside, share = beside_pictures(vectors, judged.histograms, weight, configuration.colour)
+        judged.models[name + WITH_WORDS] = likeness_vectors(judged.models[name], beside, share)
 
 
 def _decide(metrics: dict[str, RetrievalMetrics], before: str) -> Decision:

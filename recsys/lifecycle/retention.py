@@ -14,6 +14,7 @@ from recsys.core.configuration import Configuration
 from recsys.models import features
 from recsys.models.classifier import registry as classifiers
 from recsys.models.embedding import serving
+from recsys.ranking.outdated import record_name
 from recsys.storage import object_store, records
 from recsys.storage.compaction import files_of
 from recsys.storage.disk_use import size_of
@@ -166,7 +167,7 @@ def _tables(
             or (kind in RANKINGS and version not in trainings and not seen(version))
         ):
             size = size_of(store.home / "store" / f"{table}.lance") or files_of(store, table).bytes
-            record = f"ranking/{version}" if kind == "ranked" else None
+            record = record_name(version) if kind == "ranked" else None
             why = "belongs to a removed model, or to another backbone"
             yield Leftover("table", table, why, size, table=table, record=record)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.ranking.gallery import Gallery, Queries, as_slice, blocks, rows_by_value
@@ -88,14 +89,18 @@ def search(
         yield from _search_pool(queries, gallery, exact, pool, count, variants, mask)
 
 
+def pool_labels(labels: NDArray[np.object_], gallery: Gallery) -> NDArray[np.object_]:
+    """Return the label that products of these labels (m,) are compared within; None for the whole shop."""
+    sizes = {label: len(rows) for label, rows in gallery.rows_by_label.items()}
+    return np.array([label if sizes.get(label, 0) > 1 else None for label in labels.tolist()], dtype=object)
+
+
 def _pools(queries: Queries, gallery: Gallery) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield rows of queries with the rows of the gallery to search: one pair per label, one for the whole shop."""
-    whole_shop = np.ones(len(queries.rows), dtype=bool)
-    for label, members in sorted(rows_by_value(queries.labels).items()):
-        pool = gallery.rows_by_label.get(label, np.zeros(0, np.int64))
-        if len(pool) > 1:
-            whole_shop[members] = False
-            yield members, pool
+    labels = pool_labels(queries.labels, gallery)
+    for label, members in sorted(rows_by_value(labels).items()):
+        yield members, gallery.rows_by_label[label]
+    whole_shop = pd.isna(labels)
     if whole_shop.any():
         yield np.flatnonzero(whole_shop), np.arange(len(gallery))
 

@@ -34,7 +34,7 @@ from recsys.models.embedding.words import text_weight, texts_of
 from recsys.ranking.cache_keys import LastResult, product_contents, rule_versions, table_versions
 from recsys.ranking.gallery import Gallery, blocks, rows_by_value
 from recsys.ranking.gallery_loading import load_gallery, vector_tables
-from recsys.ranking.nearest_neighbours import BLOCK_BYTES
+from recsys.ranking.nearest_neighbours import BLOCK_BYTES, pool_labels
 from recsys.ranking.reranking import Candidates
 from recsys.storage import records
 from recsys.storage.schemas import SCHEMAS
@@ -75,7 +75,7 @@ class ShopState:
             products = pd.DataFrame(
                 {
                     "content": [digest([content]) for content in contents],
-                    "pool": _pools(gallery),
+                    "pool": pool_labels(gallery.labels, gallery),
                     "variant_of": _first_variants(gallery),
                     "position": np.arange(len(gallery)),
                 },
@@ -98,6 +98,11 @@ def state_key(store: Store, configuration: Configuration, serves: Serving) -> st
 def candidates_table(serves: Serving) -> str:
     """Return the name of the table with the candidates of a model's rankings."""
     return f"candidates-{serves.version}"
+
+
+def record_name(version: str) -> str:
+    """Return the name of the record of the last ranking by a model."""
+    return f"ranking/{version}"
 
 
 def candidate_rows(gallery: Gallery, rows: NDArray[np.int64], candidates: Candidates, state: ShopState) -> pa.Table:
@@ -142,7 +147,7 @@ def settle(store: Store, configuration: Configuration, serves: Serving) -> None:
         store.write(_state_table(serves), rows, replace="true")
     bases = sorted(set(store.read(candidates_table(serves), ["basis"])["basis"].to_pylist()))
     settled = {"key": state.key, "rule": state.rule, "bases": bases, "versions": versions}
-    records.write(store.home, {_record_name(serves): settled})
+    records.write(store.home, {record_name(serves.version): settled})
 
 
 def _outdated(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
@@ -240,15 +245,6 @@ def _entered(
     return entered
 
 
-def _pools(gallery: Gallery) -> NDArray[np.object_]:
-    """Return the label that each product is compared within; None for the whole shop."""
-    pools = np.full(len(gallery), None, dtype=object)
-    for label, rows in gallery.rows_by_label.items():
-        if len(rows) > 1:
-            pools[rows] = label
-    return pools
-
-
 def _first_variants(gallery: Gallery) -> NDArray[np.object_]:
     """Return the id of the first product of each product's variants."""
     if gallery.groups is None:
@@ -271,12 +267,8 @@ def _state_before(store: Store, serves: Serving) -> pd.DataFrame | None:
     return table.to_pandas().set_index("product_id") if len(table) else None
 
 
-def _record_name(serves: Serving) -> str:
-    return f"ranking/{serves.version}"
-
-
 def _record(store: Store, serves: Serving) -> dict[str, Any]:
-    return dict(records.read(store.home, _record_name(serves)) or {})
+    return dict(records.read(store.home, record_name(serves.version)) or {})
 
 
 def _tables(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
