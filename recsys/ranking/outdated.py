@@ -17,6 +17,7 @@ killed: the next one makes what is missing, and what was made for a state that t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -162,7 +163,7 @@ def _outdated(store: Store, configuration: Configuration, serves: Serving) -> li
     stored, rows = stored.filter(rows >= 0), rows[rows >= 0]
     is_current = _column(stored, "basis") == state.key
     before = _state_before(store, serves)
-    if record.get("rule") == state.rule and before is not None and _keeps_order(before, products):
+    if record.get("rule") == state.rule and before is not None:
         was_valid = np.isin(_column(stored, "basis"), record["bases"])
         _, gallery = load_gallery(store, configuration, serves)
         is_current |= was_valid & ~_moved(stored, rows, before, products, gallery)
@@ -190,19 +191,44 @@ def _moved(
 
 
 def _changes(before: pd.DataFrame, products: pd.DataFrame) -> tuple[NDArray[np.bool_], Iterable[str]]:
-    """Return whether each product is new or has changed, and the ids of those that are gone."""
+    """Return whether each product is new or has changed, and the ids of those that are gone.
+
+    One with another place among the others has changed too: equally good recommendations are in the catalogue's order.
+    """
     old = before.reindex(products.index)
-    changed = np.zeros(len(products), bool)
+    changed = _reordered(before, products)
     for column in STATE_COLUMNS:
         is_same = (old[column] == products[column]) | (old[column].isna() & products[column].isna())
         changed |= ~is_same.to_numpy(dtype=bool)
     return changed, before.index.difference(products.index)
 
 
-def _keeps_order(before: pd.DataFrame, products: pd.DataFrame) -> bool:
-    """Return whether the products of both are in the same order, in which equally good recommendations are."""
-    positions = before["position"].reindex(products.index).dropna().to_numpy()
-    return bool((np.diff(positions) > 0).all())
+def _reordered(before: pd.DataFrame, products: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return whether each product has another place among the others than before; as few as possible have one."""
+    places = before["position"].reindex(products.index).to_numpy()
+    kept = np.flatnonzero(~np.isnan(places))
+    reordered = np.zeros(len(products), bool)
+    reordered[kept] = True
+    reordered[kept[longest_increasing(places[kept])]] = False
+    return reordered
+
+
+def longest_increasing(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the places of a longest strictly increasing subsequence, by the O(n log n) rule of Fredman (1975)."""
+    if (np.diff(values) > 0).all():  # also without any
+        return np.arange(len(values))
+    lowest_ends: list[float] = []  # of the subsequences of each length
+    end_places: list[int] = []
+    previous = np.full(len(values), -1)
+    for place, value in enumerate(values.tolist()):
+        length = bisect_left(lowest_ends, value)
+        previous[place] = end_places[length - 1] if length else -1
+        lowest_ends[length : length + 1] = [value]
+        end_places[length : length + 1] = [place]
+    places = [end_places[-1]]
+    while previous[places[-1]] >= 0:
+        places.append(int(previous[places[-1]]))
+    return np.array(places[::-1])
 
 
 def _having(lists: pa.Table, ids: Iterable[str]) -> NDArray[np.bool_]:
