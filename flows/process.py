@@ -37,6 +37,7 @@ from tasks.recommendations import (
     missing_recommendations,
     recommend_products,
     settle_recommendations,
+    split_labels,
 )
 from tasks.results import evaluate_embedding, link_results, publish_results, state_of_shop
 
@@ -107,6 +108,7 @@ def fill_labels(home: str, configuration: Configuration, classifier: Classifier 
 
 def recommend_and_serve(home: str, configuration: Configuration, model: Model | None) -> int:
     """Compute the recommendations by a model, or by the raw backbone, and make it serve; return the products."""
+    split_labels(home, configuration, model)
     ranked = run_stage(missing_recommendations, recommend_products, home, configuration, model=model)
     settle_recommendations(home, configuration, model)
     index_embeddings(home, configuration, model)

@@ -14,6 +14,13 @@ from recsys.storage.store import Store
 from tasks import policy
 
 
+@task(task_run_name="recommendations: large labels", **policy.UNCACHED)
+def split_labels(home: str, configuration: Configuration, model: Model | None) -> None:
+    """Split the labels that are too large for exact search, and log the recall of the search in their parts."""
+    for split in recommendations.split_labels(Store(home), configuration, model):
+        get_run_logger().info("%s", split)
+
+
 @task(task_run_name="recommendations: what is missing", **policy.UNCACHED)
 def missing_recommendations(home: str, configuration: Configuration, model: Model | None) -> list[Shard]:
     """Return shards of the products without recommendations by this model, or with outdated ones."""

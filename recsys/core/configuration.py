@@ -491,15 +491,18 @@ class Recommend(Section):
 
 
 class Index(Section):
-    """LanceDB's index of the embeddings, for queries to a large shop; search is exact in a smaller one."""
+    """Approximate search in large shops and labels; search is exact in smaller ones."""
 
     from_products: Positive = 1_000_000
-    """Number of products from which the index is used. Exact search among a million vectors of 128 numbers takes some
-    50 ms on two cores."""
+    """Number of products from which a query to the whole shop uses LanceDB's index. Exact search among a million
+    vectors of 128 numbers takes some 50 ms on two cores."""
+    from_label: Positive = 20_000
+    """Number of products of a label from which each is compared with the partitions nearest to its own, see
+    `recsys.ranking.partitions`. Comparing all pairs of a label grows with its square."""
     kind: Literal["ivf_flat", "ivf_pq", "ivf_hnsw_sq"] = "ivf_flat"
     """`ivf_flat` has the fastest build, the best recall, and the size of the embeddings; `ivf_pq` a sixteenth of it."""
     recall: Annotated[float, Field(gt=0, le=1)] = 0.99
-    """Smallest recall at 20 against exact search, measured after the build; an index below it is not used."""
+    """Smallest recall against exact search, measured after the build; an index below it is not used."""
     sample: Positive = 500
     """Number of queries that recall is measured with."""
 

@@ -142,7 +142,7 @@ def _trainings(folder: Path, what: str, kept: set[str], before: float) -> Iterat
             )
 
 
-RANKINGS = ("recommendations", "candidates", "ranked")
+RANKINGS = ("recommendations", "candidates", "ranked", "partitions")
 """Kinds of tables that belong to a model, or to the raw features of a backbone."""
 
 

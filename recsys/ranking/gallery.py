@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -75,15 +75,26 @@ class Gallery:
         share = np.where(words.any(axis=-1, keepdims=True), weight, np.float32(0))
         return np.concatenate([(1 - share) * embeddings[..., : self.picture_size], share * words], axis=-1)
 
-    def unit_vectors(self) -> NDArray[np.float32]:
-        """Return vectors (n, d + t) of unit length whose cosines are the likeness."""
+    def unit_vectors(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Return vectors (n, d + t) of unit length whose cosines are the likeness; of these rows, or of all."""
+        embeddings = self.embeddings if rows is None else self.embeddings[as_slice(rows)]
         if not self.text_size:
-            return self.embeddings
-        return likeness_vectors(self.pictures, self.embeddings[:, self.picture_size :], self.text_weight)
+            return embeddings
+        return likeness_vectors(
+            embeddings[:, : self.picture_size], embeddings[:, self.picture_size :], self.text_weight
+        )
 
     def of_pictures(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return embeddings (m, d) of photos as (m, d + t): their dot products are the cosines of the pictures."""
         return np.pad(vectors, [(0, 0), (0, self.text_size)])
+
+    def rows_of(self, product_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the rows of these products, in their order; -1 where the gallery has none."""
+        return np.asarray(self._index.get_indexer(pd.Index(product_ids, dtype=object)), np.int64)
+
+    @cached_property
+    def _index(self) -> pd.Index[str]:
+        return pd.Index(self.product_ids, dtype=object)
 
     @cached_property
     def rows_by_label(self) -> dict[str, NDArray[np.int64]]:
@@ -91,11 +102,18 @@ class Gallery:
         return rows_by_value(self.labels)
 
     @cached_property
+    def has_variants(self) -> NDArray[np.bool_]:
+        """Whether each product has variants in the gallery, (n,)."""
+        if self.groups is None:
+            return np.zeros(len(self), bool)
+        return np.bincount(self.groups)[self.groups] > 1
+
+    @cached_property
     def variant_rows(self) -> dict[int, NDArray[np.int64]]:
         """The rows of each group of two or more variants, ascending, by the group's number."""
         if self.groups is None:
             return {}
-        several = np.flatnonzero(np.bincount(self.groups)[self.groups] > 1)
+        several = np.flatnonzero(self.has_variants)
         return {int(group): several[rows] for group, rows in rows_by_value(self.groups[several]).items()}
 
 

@@ -90,22 +90,25 @@ def load_nonempty_gallery(
 
 
 def _read_gallery(store: Store, configuration: Configuration, frame: pd.DataFrame, serves: Serving) -> Gallery:
-    columns = ["image_digest", "histogram", "fingerprint"] + (["embedding"] if serves.model is None else [])
-    described = store.read(features.table_name(configuration), columns)
-    embedded = described if serves.model is None else store.read(serves.embeddings)
+    embedded = store.read(serves.embeddings, ["image_digest", "embedding"])
+    described = store.read(features.table_name(configuration), ["image_digest", "histogram", "fingerprint"])
     feature_rows, vector_rows = (_rows_of(table, frame, "image_digest") for table in (described, embedded))
     comparable = (feature_rows >= 0) & (vector_rows >= 0)
     frame, feature_rows = frame[comparable], feature_rows[comparable]
     labels = frame["label"].to_numpy(dtype=object)
-    embeddings = _matrix(embedded, "embedding", vector_rows[comparable])
-    histograms = _matrix(described, "histogram", feature_rows)
+    vectors, colours, fingerprint = (
+        _chunks(embedded, "embedding"),
+        _chunks(described, "histogram"),
+        described["fingerprint"],
+    )
+    del embedded, described  # so that each chunk is released when it is copied: a large shop's fill the memory
+    embeddings, histograms = _matrix(*vectors, vector_rows[comparable]), _matrix(*colours, feature_rows)
     beside, share = _words(store, configuration, frame, serves, histograms)
     groups = None
     if configuration.recommend.collapses and is_grouped(store):
         groups = np.arange(len(frame))  # the catalogue has joined the variants of each product already
     elif configuration.recommend.collapses:
-        column = described["fingerprint"]
-        fingerprints = None if column.null_count else column.to_numpy()[feature_rows]
+        fingerprints = None if fingerprint.null_count else fingerprint.to_numpy()[feature_rows]
         groups = variant_groups(
             labels, frame["name"].tolist(), frame["brand"].tolist(), fingerprints, embeddings, histograms
         )
@@ -147,19 +150,27 @@ def _rows_of(table: pa.Table, frame: pd.DataFrame, column: str) -> NDArray[np.in
 
 
 def _matrix_or_zeros(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return what `_matrix` does, zeros for rows of -1."""
-    vectors = np.zeros((len(rows), table.schema.field(column).type.list_size), np.float32)
-    vectors[rows >= 0] = _matrix(table, column, rows[rows >= 0])
+    """Return what `_matrix` does of a table's column, zeros for rows of -1."""
+    chunks, size = _chunks(table, column)
+    vectors = np.zeros((len(rows), size), np.float32)
+    vectors[rows >= 0] = _matrix(chunks, size, rows[rows >= 0])
     return vectors
 
 
-def _matrix(table: pa.Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return these rows of a fixed-size list column as (n, size) float32, copied once, chunk by chunk."""
-    matrix = np.empty((len(rows), table.schema.field(column).type.list_size), np.float32)
-    start = 0
-    for chunk in table[column].chunks:
-        values = chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), matrix.shape[1])
-        of_chunk = np.flatnonzero((rows >= start) & (rows < start + len(chunk)))
+def _chunks(table: pa.Table, column: str) -> tuple[list[pa.FixedSizeListArray], int]:
+    """Return the chunks of a fixed-size list column, and the size."""
+    return table[column].chunks, table.schema.field(column).type.list_size
+
+
+def _matrix(chunks: list[pa.FixedSizeListArray], size: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return these rows of the chunks of a column as (n, size) float32, copied once; the list of chunks is emptied."""
+    matrix = np.empty((len(rows), size), np.float32)
+    order = np.argsort(rows, kind="stable")
+    starts = np.cumsum([0, *map(len, chunks)])
+    edges = np.searchsorted(rows[order], starts)
+    for start, first, last in zip(starts, edges, edges[1:], strict=False):
+        chunk = chunks.pop(0)
+        values = chunk.flatten().to_numpy(zero_copy_only=False).reshape(len(chunk), size)
+        of_chunk = order[first:last]
         matrix[as_slice(of_chunk)] = values[as_slice(rows[of_chunk] - start)]
-        start += len(chunk)
     return matrix

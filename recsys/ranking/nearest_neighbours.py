@@ -1,14 +1,14 @@
 """The candidates: the products nearest to each query by embedding.
 
-Search is exact: one matrix product per block. Only where a shortlist is available (see `recsys.ranking.ann_index`) is
-a query to the whole shop compared with the shortlist instead.
+Search is exact: one matrix product per block. In large shops a photo is compared with a shortlist (see
+`recsys.ranking.ann_index`), and a product of a large label with partitions of it (see `recsys.ranking.partitions`).
 
 A product is compared within its label; a product without a label, or alone in it, with the whole shop. Where variants
 collapse, the variants of the query are left out, and of the variants of another product only the nearest is a
 candidate, so that a wide filter stays wide in a shop that lists every product ten times.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -39,6 +39,13 @@ class Shortlist(Protocol):
         """
 
 
+class PartitionedLabel(Protocol):
+    """Names the rows that the products of a large label are compared with (see `recsys.ranking.partitions`)."""
+
+    def groups(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield positions within `rows` of the gallery, and the rows that they are compared with, ascending."""
+
+
 class Neighbours(NamedTuple):
     """The nearest neighbours of a block of b queries.
 
@@ -61,6 +68,7 @@ def search(
     collapse: bool = False,
     allowed: NDArray[np.bool_] | None = None,
     shortlist: Shortlist | None = None,
+    partitions: Mapping[str, PartitionedLabel] | None = None,
 ) -> Iterator[Neighbours]:
     """Yield the nearest neighbours of every query, block by block.
 
@@ -72,10 +80,20 @@ def search(
         allowed: (n,) the products that may be chosen; None: all.
         shortlist: names the rows that a query to the whole shop is compared with. Where it names too few, the query
             is compared with all rows.
+        partitions: by label, "" for the whole shop: name the rows that a product is compared with, if all products
+            are allowed. Where it finds too few, it is compared with all rows.
     """
     variants = gallery.variant_rows if collapse else {}
-    for members, pool in _pools(queries, gallery):
+    for label, members, pool in _pools(queries, gallery):
         exact = members
+        if partitions and label in partitions and allowed is None:
+            exact = members[queries.rows[members] < 0]
+            for neighbours in _search_partitions(
+                queries, gallery, np.setdiff1d(members, exact), count, variants, partitions[label]
+            ):
+                found = neighbours.rows[:, -1] >= 0
+                yield Neighbours(*(values[found] for values in neighbours))
+                exact = np.concatenate([exact, neighbours.queries[~found]])
         if shortlist is not None and len(pool) == len(gallery):
             photos = members[queries.rows[members] < 0] if gallery.text_size else members  # it knows no words
             answers = list(_shortlisted(queries, gallery, photos, count, variants, allowed, shortlist))
@@ -95,14 +113,27 @@ def pool_labels(labels: NDArray[np.object_], gallery: Gallery) -> NDArray[np.obj
     return np.array([label if sizes.get(label, 0) > 1 else None for label in labels.tolist()], dtype=object)
 
 
-def _pools(queries: Queries, gallery: Gallery) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield rows of queries with the rows of the gallery to search: one pair per label, one for the whole shop."""
+def _pools(queries: Queries, gallery: Gallery) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield labels, rows of their queries and rows of the gallery to search; the label "" is the whole shop."""
     labels = pool_labels(queries.labels, gallery)
     for label, members in sorted(rows_by_value(labels).items()):
-        yield members, gallery.rows_by_label[label]
+        yield label, members, gallery.rows_by_label[label]
     whole_shop = pd.isna(labels)
     if whole_shop.any():
-        yield np.flatnonzero(whole_shop), np.arange(len(gallery))
+        yield "", np.flatnonzero(whole_shop), np.arange(len(gallery))
+
+
+def _search_partitions(
+    queries: Queries,
+    gallery: Gallery,
+    members: NDArray[np.int64],
+    count: int,
+    variants: dict[int, NDArray[np.int64]],
+    partitions: PartitionedLabel,
+) -> Iterator[Neighbours]:
+    """Yield the neighbours of these products of a label, partition by partition."""
+    for positions, pool in partitions.groups(queries.rows[members]):
+        yield from _search_pool(queries, gallery, members[positions], pool, count, variants)
 
 
 def _shortlisted(
@@ -135,7 +166,7 @@ def _search_pool(
     """Yield the neighbours of these queries among these rows of the gallery, or among those in the mask."""
     vectors = gallery.embeddings[as_slice(pool)].T  # (d, c)
     groups = gallery.groups[pool] if variants and gallery.groups is not None else None
-    if groups is not None and len(np.unique(groups)) == len(groups):
+    if groups is not None and not gallery.has_variants[pool].any():
         groups = None
     for block in blocks(members, 4 * len(pool) + 24 * count, BLOCK_BYTES):
         # at least two, because the product of one vector and a matrix is rounded in another order

@@ -124,7 +124,7 @@ def candidate_rows(gallery: Gallery, rows: NDArray[np.int64], candidates: Candid
 
 
 def outdated(store: Store, configuration: Configuration, serves: Serving) -> list[str]:
-    """Return the ids of the products whose ranking is missing or outdated, those of one label together.
+    """Return the ids of the products whose ranking is missing or outdated.
 
     At the end are the products with a ranking that cannot be compared any more.
     """
@@ -168,7 +168,7 @@ def _outdated(store: Store, configuration: Configuration, serves: Serving) -> li
         _, gallery = load_gallery(store, configuration, serves)
         is_current |= was_valid & ~_moved(stored, rows, before, products, gallery)
     missing = products.drop(products.index[rows[is_current]])
-    return [*missing.sort_values("pool", kind="stable").index, *sorted(gone)]
+    return [*missing.index, *sorted(gone)]
 
 
 def _moved(

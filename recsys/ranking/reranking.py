@@ -20,7 +20,7 @@ others than `top` gets a shorter answer, because a product of another kind would
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from recsys.core.configuration import Recommend
 from recsys.ranking.gallery import Gallery, Queries, blocks
-from recsys.ranking.nearest_neighbours import Shortlist, search
+from recsys.ranking.nearest_neighbours import PartitionedLabel, Shortlist, search
 from recsys.ranking.scores import colour_scores, price_score, visual_score
 
 RULE_VERSION = 2
@@ -115,14 +115,20 @@ def recommend(
 
 
 def scored_candidates(
-    queries: Queries, gallery: Gallery, rule: Recommend, allowed: NDArray[np.bool_] | None = None
+    queries: Queries, gallery: Gallery, rule: Recommend, partitions: Mapping[str, PartitionedLabel] | None = None
 ) -> Candidates:
     """Return each query's candidates with their scores, to rerank them by several weights (see `rerank`).
 
     They depend on the rule's `filter` and on whether variants collapse, not on its weights.
+
+    Args:
+        queries: m products or photos.
+        gallery: n products to choose from.
+        rule: the rule and its filter.
+        partitions: see `recsys.ranking.nearest_neighbours.search`; None: search is exact.
     """
     answer = Candidates.empty(len(queries.rows), rule.filter)
-    for members, candidates in _scored_blocks(queries, gallery, rule, allowed):
+    for members, candidates in _scored_blocks(queries, gallery, rule, partitions=partitions):
         for name, values in vars(answer).items():
             values[members] = getattr(candidates, name)
     return answer
@@ -155,8 +161,9 @@ def _scored_blocks(
     queries: Queries,
     gallery: Gallery,
     rule: Recommend,
-    allowed: NDArray[np.bool_] | None,
+    allowed: NDArray[np.bool_] | None = None,
     shortlist: Shortlist | None = None,
+    partitions: Mapping[str, PartitionedLabel] | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], Candidates]]:
     """Yield rows of the queries and their candidates, in blocks of bounded memory."""
     if queries.version != gallery.version:
@@ -164,7 +171,15 @@ def _scored_blocks(
             f"the query was embedded by '{queries.version}' and the gallery by '{gallery.version}': embeddings of two "
             "models cannot be compared"
         )
-    nearest = search(queries, gallery, rule.filter, collapse=rule.collapses, allowed=allowed, shortlist=shortlist)
+    nearest = search(
+        queries,
+        gallery,
+        rule.filter,
+        collapse=rule.collapses,
+        allowed=allowed,
+        shortlist=shortlist,
+        partitions=partitions,
+    )
     for members, rows, cosines in nearest:
         missing = rows < 0
         colour = colour_scores(queries.histograms[members], gallery.histograms, rows)

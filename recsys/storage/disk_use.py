@@ -6,7 +6,7 @@ from pathlib import Path
 PARTS = {
     "pictures": ("store/images.lance", "store/views.lance", "store/scraped.lance"),
     "features and embeddings": ("store/features-*", "store/embeddings-*", "store/words-*"),
-    "recommendations": ("store/recommendations-*", "store/candidates-*", "store/ranked-*"),
+    "recommendations": ("store/recommendations-*", "store/candidates-*", "store/ranked-*", "store/partitions-*"),
     "other tables": ("store/*",),
     "trained models": ("embedding", "classifier"),
     "MLflow: figures, pictures, models": ("mlflow",),

@@ -12,6 +12,7 @@
     recommendations-<version>   product id + rank   neighbour, its scores, the total
     candidates-<version>        product id          the products that its recommendations were chosen from
     ranked-<version>            product id          what its ranking depended on at the end of the last one
+    partitions-<version>        label               how the search within a large label is split
     catalogues                  catalogue digest    each catalogue that was read: source, counts, time
     scraped                     image digest        pictures of a marketplace, which are never products
     searches                    label + keyword     outcome of each search for them
@@ -153,6 +154,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("pool", pa.string()),  # label that it was compared within; null: the whole shop
             ("variant_of", pa.string()),  # the first product of its variants
             ("position", pa.int64()),  # among the products that were ranked
+        ]
+    ),
+    "partitions": pa.schema(
+        [
+            pa.field("label", pa.string(), nullable=False),  # empty: the whole shop
+            ("products", pa.int64()),  # when it was split
+            ("searched", pa.int32()),  # partitions that a product is compared with; 0: search is exact
+            ("recall", pa.float64()),
+            ("bound", pa.float64()),  # lowest recall of partitions that are used
+            ("sample", pa.int32()),  # products that recall was measured with
+            ("seconds", pa.float64()),  # to split and to measure
+            ("size", pa.int32()),  # numbers of a centroid
+            ("centroids", pa.list_(pa.float32())),  # one after another
         ]
     ),
     "catalogues": pa.schema(

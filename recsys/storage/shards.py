@@ -11,7 +11,8 @@ class Shard:
     """A slice of what a stage has to do: small enough to lose, large enough to be worth a task.
 
     `digest` covers the keys and the state that made them missing, so that the same work has the same digest and
-    work that came up again (a link to be checked once more) has another.
+    work that came up again (a link to be checked once more) has another. `is_new` says that the stage had no rows of
+    these keys when the shards were made, so that they can be added without a search for rows to replace.
     """
 
     stage: str
@@ -19,6 +20,7 @@ class Shard:
     of: int
     keys: tuple[str, ...]
     digest: str
+    is_new: bool = False
 
     def __str__(self) -> str:
         return f"{self.stage} {self.number}/{self.of}"

@@ -6,6 +6,7 @@ where every product stands in the middle of white. Therefore the lowest four fre
 `docs/embedding.md` has the measurements.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -30,6 +31,9 @@ MIRROR_BITS = np.uint64(int("01" * 32, 2))
 CHAIN_SIZE = 50
 CHAIN_SHARE = 0.02
 """Size of a group above which it may be a chain of different photos: fingerprints, and share of all pictures."""
+
+MANY = 50_000
+"""Number of fingerprints from which they are compared where two bands are equal, not one."""
 
 MAX_PAIRS = 1_000_000
 """Maximum number of pairs in memory."""
@@ -57,7 +61,7 @@ def near_duplicates(fingerprints: np.ndarray, distance: int = DISTANCE) -> np.nd
     or if other pictures connect them in this way. A very large group (over 2 % of the pictures and 50 fingerprints) is
     a chain through similar photos; it is split again with smaller distances, down to 0.
 
-    Memory is proportional to the number of pictures; 100,000 take seconds.
+    Memory is proportional to the number of pictures; a million take seconds.
 
     Args:
         fingerprints: (n,) uint64.
@@ -126,12 +130,16 @@ def _components(values: np.ndarray, distance: int) -> np.ndarray:
 def _near_pairs(values: np.ndarray, distance: int) -> Iterator[np.ndarray]:
     """Yield pairs of rows (2, m) whose fingerprints, mirrored or not, differ in at most `distance` bits.
 
-    The bits are cut into `distance + 1` bands; two near fingerprints have at least one equal band. Sorted by a band,
-    each fingerprint is compared with those after it that have the same band: first one step apart, then two, and so on.
+    The bits are cut into `distance` + 1 bands; two near fingerprints have at least one equal band. Many fingerprints
+    have too many equal ones, so theirs are cut into one band more, of which near ones have at least two equal. Sorted
+    by these bands, each fingerprint is compared with those after it that have the same: first one step apart, then two,
+    and so on.
     """
     both = np.concatenate([values, values ^ MIRROR_BITS])  # (2n,)
-    for band in np.array_split(np.arange(64, dtype=np.uint64), distance + 1):
-        keys = (both >> band[0]) & np.uint64((1 << len(band)) - 1)
+    equal = 1 if len(values) < MANY else 2
+    bands = np.array_split(np.uint64(1) << np.arange(64, dtype=np.uint64), distance + equal)
+    for some in itertools.combinations(bands, equal):
+        keys = both & np.bitwise_or.reduce(np.concatenate(some))
         order = np.argsort(keys, kind="stable")
         keys, signs, rows = keys[order], both[order], order % len(values)
         left, step = np.arange(len(order)), 0

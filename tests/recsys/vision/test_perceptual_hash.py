@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from recsys.vision import perceptual_hash
 from recsys.vision.perceptual_hash import DISTANCE, MIRROR_BITS, fingerprint, near_duplicates
 from recsys.vision.square import decode_squared, encode, read_photo, square
 from sample_shop import SampleShop
@@ -85,7 +86,11 @@ def test_photos_are_numbered_in_the_order_of_first_appearance() -> None:
     assert near_duplicates(numbers(7)).tolist() == [0]
 
 
-def test_fingerprints_within_the_distance_are_one_photo_whatever_bits_differ() -> None:
+@pytest.mark.parametrize("many", [0, 50_000])
+def test_fingerprints_within_the_distance_are_one_photo_whatever_bits_differ(
+    many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perceptual_hash, "MANY", many)  # from which other bits are compared first
     generator = np.random.default_rng(0)
     values = generator.integers(0, 2**64, 300, dtype=np.uint64)
 
