@@ -4,11 +4,14 @@
     python benchmarks/rank_million.py --sizes 200000 --vectors noisy        # the harder case
     python benchmarks/rank_million.py --plot docs/pictures/rank-million.webp
 
-Three processes run per size. The first draws the shop into a home. The second ranks all of it as a run does: it splits
-the large labels (`recsys.ranking.partitions`), ranks, and writes; its time and memory are reported. The third compares
-a sample of the stored candidates with exact search. The exit code is 1 when the largest shop takes longer, or more
-memory, than promised, when a recall is too low, or when the time grows faster than the given power of the size, by a
-straight line through all sizes in logarithms.
+Four processes run per size. The first draws the shop into a home. The second ranks all of it as a run does: it splits
+the large labels (`recsys.ranking.partitions`), ranks, and writes; its time and memory are reported. The third changes
+1 % of the products (a quarter each: new, removed, another picture, another price) and ranks what these outdate. The
+fourth compares a sample of the stored candidates with exact search. The table has the seconds of both rankings, those
+to split, the peak memory, the recall at 20, the products that the change outdates, the labels that are split and the
+partitions searched. The exit code is 1 when the largest shop takes longer, or more memory, than promised, when a recall
+is too low, or when the time grows faster than the given power of the size, by a straight line through all sizes in
+logarithms.
 
 The vectors have 128 numbers and the structure of a catalogue: twenty labels of the sizes that the original had, with
 categories, product lines and products below them. Each level adds noise whose variance falls with the number of the
@@ -29,6 +32,7 @@ import measuring
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from measuring import MB, out, say, table
 from numpy.typing import NDArray
 
@@ -42,7 +46,7 @@ from recsys.ranking.nearest_neighbours import search
 from recsys.ranking.outdated import candidates_table
 from recsys.ranking.partitions import stored_splits
 from recsys.ranking.recommendations import recommend_missing
-from recsys.storage.schemas import SCHEMAS, features_schema
+from recsys.storage.schemas import SCHEMAS, TIME, features_schema
 from recsys.storage.store import Store, among
 
 SIZES = (20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
@@ -74,17 +78,27 @@ def main() -> int:
     parser.add_argument("--home", type=Path, help=measuring.argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        steps = {"draw": draw, "rank": rank, "compare": compare}
+        steps = {"draw": draw, "rank": rank, "change": change, "compare": compare}
         print(json.dumps(steps[options.step](options.home, options.sizes[0], options.vectors)))
         return 0
 
     measured = pd.DataFrame([measure_size(size, options) for size in options.sizes])
     names = {
         "products": "{:,.0f}", "seconds": "{:.1f}", "split": "{:.1f}", "rank_mb": "{:,.0f}", "recall": "{:.4f}",
-        "split_labels": "{:.0f}", "searched": "{}",
+        "changed_seconds": "{:.1f}", "outdated": "{:,.0f}", "split_labels": "{:.0f}", "searched": "{}",
     }  # fmt: skip
     lines = [tuple(form.format(row[name]) for name, form in names.items()) for _, row in measured.iterrows()]
-    columns = ["products", "s for all", "of it, s to split", "peak MB", "recall at 20", "labels split", "searched"]
+    columns = [
+        "products",
+        "s for all",
+        "of it, s to split",
+        "peak MB",
+        "recall at 20",
+        "s for 1 % changed",
+        "ranked again",
+        "labels split",
+        "searched",
+    ]
     out.print(table(f"Ranking, {options.vectors} vectors", columns, lines, right=columns[:-1]))
     last, exponent = measured.iloc[-1], power_law(measured)[0] if len(measured) > 1 else float("nan")
     if options.plot:
@@ -102,7 +116,7 @@ def measure_size(size: int, options: Any) -> dict[str, Any]:
     """Measure the costs of a shop of this size."""
     costs: dict[str, Any] = {"products": size}
     with tempfile.TemporaryDirectory(prefix="recsys-benchmark-", dir=options.scratch) as scratch:
-        for step in ("draw", "rank", "compare"):
+        for step in ("draw", "rank", "change", "compare"):
             command = [sys.executable, __file__, "--step", step, "--home", str(Path(scratch) / "home")]
             process = measuring.measure([*command, "--sizes", str(size), "--vectors", options.vectors])
             costs |= json.loads(process.output.splitlines()[-1]) | {f"{step}_mb": process.peak_bytes / MB}
@@ -186,11 +200,57 @@ def rank(home: Path, *_: object) -> dict[str, Any]:
     recommend_missing(store, configuration, None)
     seconds = time.monotonic() - started
     splits = stored_splits(store, Serving.of(None, configuration))
-    searched = ", ".join(f"{split.searched:,}" for split in splits)
+    searched = sorted({split.searched for split in splits})
     return {
         "seconds": seconds, "split": sum(split.seconds for split in splits), "split_labels": len(splits),
-        "searched": searched,
+        "searched": ", ".join(map(str, searched)),
     }  # fmt: skip
+
+
+def change(home: Path, size: int, *_: object) -> dict[str, float]:
+    """Change 1 % of the products in the tables, and rank what these outdate."""
+    store, configuration, random = Store(home), configured(), np.random.default_rng(SEED)
+    ids = [f"p{number:07}" for number in np.sort(random.choice(size, size // 100, replace=False))]
+    removed, pictured, priced, copied = (ids[part::4] for part in range(4))
+    now = pa.scalar(datetime.now(UTC), TIME)
+
+    products = store.read("products", where=among("product_id", [*removed, *priced, *copied]))
+    for key, values in (
+        (removed, {"removed": lambda rows: pa.array([now] * len(rows))}),
+        (priced, {"price": lambda rows: pc.multiply(rows["price"], 5.0)}),
+        (copied, {"product_id": renamed, "position": lambda rows: pc.add(rows["position"], size)}),
+    ):
+        rows = products.filter(pc.is_in(products["product_id"], pa.array(key)))
+        store.write("products", with_columns(rows, values))
+    for name in ("images", "labels"):
+        rows = store.read(name, where=among("product_id", copied))
+        store.write(name, with_columns(rows, {"product_id": renamed, "image_digest": renamed}))
+    rows = store.read("images", where=among("product_id", pictured))
+    store.write("images", with_columns(rows, {"image_digest": renamed}))
+    table = features.table_name(configuration)
+    rows = store.read(table, where=among("image_digest", [*pictured, *copied]))
+    vectors = rows["embedding"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
+    vectors = vectors + 0.02 * random.standard_normal(vectors.shape, np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    column = pa.FixedSizeListArray.from_arrays(vectors.ravel(), NUMBERS)
+    store.write(table, with_columns(rows, {"image_digest": renamed, "embedding": lambda _: column}))
+
+    started = time.monotonic()
+    outdated = recommend_missing(store, configuration, None)
+    return {"changed_seconds": time.monotonic() - started, "outdated": outdated}
+
+
+def renamed(rows: pa.Table) -> pa.ChunkedArray:
+    """Return the first column of rows, the product's id or its picture's, with a mark."""
+    return pc.binary_join_element_wise(rows.column(0), "new", "-")
+
+
+def with_columns(rows: pa.Table, values: dict[str, Any]) -> pa.Table:
+    """Return rows with other values of the columns that they have."""
+    computed = {name: compute(rows) for name, compute in values.items() if name in rows.column_names}
+    for name, column in computed.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
+    return rows
 
 
 def compare(home: Path, *_: object) -> dict[str, float]:

@@ -92,7 +92,7 @@ def search(
                 queries, gallery, np.setdiff1d(members, exact), count, variants, partitions[label]
             ):
                 found = neighbours.rows[:, -1] >= 0
-                yield Neighbours(*(values[found] for values in neighbours))
+                yield Neighbours(neighbours.queries[found], neighbours.rows[found], neighbours.cosines[found])
                 exact = np.concatenate([exact, neighbours.queries[~found]])
         if shortlist is not None and len(pool) == len(gallery):
             photos = members[queries.rows[members] < 0] if gallery.text_size else members  # it knows no words

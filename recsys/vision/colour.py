@@ -59,7 +59,7 @@ def histogram(image: NDArray[np.uint8], settings: Colour) -> NDArray[np.float32]
     bin_of = (hue * bins[0] // 180 * bins[1] + saturation * bins[1] // 256) * bins[2] + value * bins[2] // 256
     weights = _centre_weights(*mask.shape)[mask]  # (p,)
     counts = np.bincount(bin_of, weights, histogram_size(settings)).astype(np.float64).reshape(bins)
-    smooth = _smooth(counts)
+    smooth = smoothed(counts)
     return np.asarray(smooth / smooth.sum(), dtype=np.float32).ravel()
 
 
@@ -70,13 +70,16 @@ def _centre_weights(height: int, width: int) -> NDArray[np.float64]:
     return np.outer(rows, columns)
 
 
-def _smooth(histogram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a histogram (hue, saturation, value) whose bins share with their neighbours; the hue axis is a circle."""
-    from scipy.ndimage import convolve1d
+def smoothed(histogram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a histogram (hue, saturation, value) whose bins share with their neighbours; the hue axis is a circle.
 
-    kernel = [SMOOTHING / 2, 1 - SMOOTHING, SMOOTHING / 2]
-    for axis, mode in enumerate(("wrap", "nearest", "nearest")):
-        histogram = convolve1d(histogram, kernel, axis=axis, mode=mode)
+    `scipy.ndimage` has this too; importing it would take a tenth of the time of a cold `recsys recommend --image`.
+    """
+    for axis, bins in enumerate(histogram.shape):
+        before, after = (
+            histogram.take(np.arange(bins) + step, axis, mode="wrap" if axis == 0 else "clip") for step in (-1, 1)
+        )
+        histogram = (1 - SMOOTHING) * histogram + SMOOTHING / 2 * (before + after)
     return histogram
 
 

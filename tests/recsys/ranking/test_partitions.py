@@ -78,7 +78,7 @@ def test_each_product_is_in_one_partition_and_is_compared_with_its_own() -> None
     of_label = split(gallery, "Pens", 4)["Pens"]
     rows = gallery.rows_by_label["Pens"]
     np.testing.assert_array_equal(np.sort(np.concatenate(of_label.members)), rows)
-    seen = []
+    seen: list[int] = []
     for positions, pool in of_label.groups(rows):
         assert np.isin(rows[positions], pool).all()
         assert (np.diff(pool) > 0).all()

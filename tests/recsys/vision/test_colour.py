@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import convolve1d
 
 from recsys.core.configuration import Colour
-from recsys.vision.colour import chi_square, colour_score, histogram, histogram_size, version
+from recsys.vision.colour import SMOOTHING, chi_square, colour_score, histogram, histogram_size, smoothed, version
 
 SETTINGS = Colour()
 ORIGINAL = Colour(mask="none")
@@ -80,6 +81,14 @@ def test_any_number_of_bins_works_with_mask(bins: tuple[int, int, int]) -> None:
     bins_of_picture = histogram(on_white((200, 30, 40), 90), settings)
     assert bins_of_picture.shape == (histogram_size(settings),)
     np.testing.assert_allclose(bins_of_picture.sum(), 1, rtol=1e-5)
+
+
+def test_bins_share_with_their_neighbours_as_in_scipys_convolution() -> None:
+    counts = np.random.default_rng(0).exponential(9, (12, 8, 8))
+    expected = counts
+    for axis, mode in enumerate(("wrap", "nearest", "nearest")):
+        expected = convolve1d(expected, [SMOOTHING / 2, 1 - SMOOTHING, SMOOTHING / 2], axis=axis, mode=mode)
+    np.testing.assert_array_equal(smoothed(counts), expected)
 
 
 def test_the_score_is_one_for_equal_colours_and_zero_for_no_common_colour() -> None:
