@@ -1,5 +1,7 @@
 """Recommendations for every product that has a picture."""
 
+from pathlib import Path
+
 from prefect import task
 from prefect.logging import get_run_logger
 
@@ -7,7 +9,7 @@ from recsys.core import progress
 from recsys.core.configuration import Configuration
 from recsys.models.embedding.serving import Model, Serving
 from recsys.ranking import recommendations
-from recsys.ranking.ann_index_building import ensure_index
+from recsys.ranking.ann_index_building import ensure_index, log_index
 from recsys.ranking.outdated import settle
 from recsys.storage.shards import Shard
 from recsys.storage.store import Store
@@ -16,9 +18,10 @@ from tasks import policy
 
 @task(task_run_name="recommendations: large labels", **policy.UNCACHED)
 def split_labels(home: str, configuration: Configuration, model: Model | None) -> None:
-    """Split the labels that are too large for exact search, and log the recall of the search in their parts."""
+    """Split the labels that are too large for exact search, and log the recall of the search by partitions."""
     for split in recommendations.split_labels(Store(home), configuration, model):
         get_run_logger().info("%s", split)
+        log_index(Path(home), split.figures)
 
 
 @task(task_run_name="recommendations: what is missing", **policy.UNCACHED)

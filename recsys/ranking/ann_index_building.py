@@ -198,7 +198,7 @@ def _efforts(max_effort: int) -> Iterator[int]:
 
 
 def log_index(home: Path, record: Mapping[str, str | float]) -> str:
-    """Log the record of an index (see `IndexRecord`) to MLflow, and return the run's id.
+    """Log the record of an index (see `IndexRecord` and `Split.figures`) to MLflow, and return the run's id.
 
     Measurements, of type float, and the number of bytes and vectors are metrics; the rest are parameters.
     """
@@ -206,7 +206,8 @@ def log_index(home: Path, record: Mapping[str, str | float]) -> str:
 
     from mlflow.entities import Metric, Param
 
-    metrics = {name for name, value in record.items() if isinstance(value, float)} - {"bound"} | {"bytes", "vectors"}
+    metrics = {name for name, value in record.items() if isinstance(value, float)} - {"bound"}
+    metrics |= {"bytes", "vectors"} & set(record)
     timestamp = int(time.time() * 1000)
     run = client.create_run(experiment_id, tags={"mlflow.source.name": "recsys run"}, run_name=str(record["table"]))
     client.log_batch(

@@ -10,8 +10,8 @@ by the code of exact search, and a product that finds too few is compared with t
 
 The number of partitions searched is doubled until the recall of a sample against exact search reaches `index.recall`,
 and then doubled once more, because a sample is only a sample. A label that would need more than a quarter of its
-partitions is searched exactly. Centroids stay until the label has half or twice as many products; new products join the
-nearest centroid.
+partitions is searched exactly. Centroids stay until the label has half or twice as many products, or the rule changes;
+new products join the nearest centroid.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recsys.core.configuration import Configuration, Index, Recommend
+from recsys.core.configuration import Configuration, Recommend
+from recsys.core.digests import digest
 from recsys.models.embedding.serving import Serving
-from recsys.ranking.cache_keys import LastResult, table_versions
+from recsys.ranking.cache_keys import LastResult, rule_versions, table_versions
 from recsys.ranking.gallery import Gallery, Queries, blocks, rows_by_value
 from recsys.ranking.nearest_neighbours import pool_labels, search
 from recsys.storage.schemas import SCHEMAS
@@ -54,6 +55,7 @@ class Split:
 
     Attributes:
         label: of the products; `WHOLE_SHOP` for those that are compared with all.
+        rule: digest of everything else that the split depends on: the rule, the model and the settings.
         centroids: (k, d) of the partitions, of unit length.
         products: number of products when it was split.
         searched: partitions that a product is compared with; 0 where search stays exact.
@@ -64,6 +66,7 @@ class Split:
     """
 
     label: str
+    rule: str
     centroids: NDArray[np.float32]
     products: int
     searched: int
@@ -78,10 +81,24 @@ class Split:
         name = self.label or "the whole shop"
         return f"{name}: {self.products:,} products, recall {self.recall:.4f} ({usage}), {self.seconds:.1f} s"
 
-    def is_current(self, products: int, configured: Index) -> bool:
-        """Return whether it holds for a label of this size and these settings."""
-        same_settings = (self.bound, self.sample) == (configured.recall, configured.sample)
-        return same_settings and self.products / 2 < products < self.products * 2
+    def is_current(self, products: int, rule: str) -> bool:
+        """Return whether it holds for a label of this size and this rule."""
+        return self.rule == rule and self.products / 2 < products < self.products * 2
+
+    @property
+    def figures(self) -> dict[str, str | float]:
+        """What `recsys.ranking.ann_index_building.log_index` logs of it."""
+        return {
+            "table": self.label or "the whole shop",
+            "kind": "partitions",
+            "vectors": self.products,
+            "partitions": len(self.centroids),
+            "effort": self.searched,
+            "recall": self.recall,
+            "bound": self.bound,
+            "sample": self.sample,
+            "seconds": self.seconds,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +133,15 @@ class Partitions:
 
 
 def ensure_partitions(store: Store, configuration: Configuration, serves: Serving, gallery: Gallery) -> list[Split]:
-    """Split the large labels that are not split yet, or whose size has changed by half, and return those that were.
+    """Split the large labels whose split is missing or not current, and return these splits.
 
     The caller must hold the home's lock.
     """
+    rule, done = _rule(store, configuration, serves), []
     known = {split.label: split for split in stored_splits(store, serves)}
-    done = []
     for label, rows in _large_labels(gallery, configuration.index.from_label).items():
-        if label not in known or not known[label].is_current(len(rows), configuration.index):
-            done.append(_fit(label, rows, gallery, configuration))
+        if label not in known or not known[label].is_current(len(rows), rule):
+            done.append(_fit(label, rows, gallery, configuration, rule))
             store.write(_table(serves), _row(done[-1]))
     return done
 
@@ -156,11 +173,17 @@ def load_partitions(
         return {
             split.label: Partitions.of(gallery, large[split.label], split.centroids, split.searched)
             for split in (stored_splits(store, serves) if large else [])
-            if split.label in large and split.searched
+            if split.searched and split.label in large and split.is_current(len(large[split.label]), rule)
         }
 
-    settings = configuration.index.model_dump_json()
-    return _last_partitions.get((*table_versions(store, _table(serves)), key, settings), read)
+    rule = _rule(store, configuration, serves)
+    return _last_partitions.get((*table_versions(store, _table(serves)), key, rule), read)
+
+
+def _rule(store: Store, configuration: Configuration, serves: Serving) -> str:
+    settings = configuration.index
+    versions = rule_versions(store, configuration, serves)
+    return digest([*versions, str(settings.from_label), str(settings.recall), str(settings.sample)])
 
 
 def _large_labels(gallery: Gallery, from_label: int) -> dict[str, NDArray[np.int64]]:
@@ -173,7 +196,7 @@ def _large_labels(gallery: Gallery, from_label: int) -> dict[str, NDArray[np.int
     return large
 
 
-def _fit(label: str, rows: NDArray[np.int64], gallery: Gallery, configuration: Configuration) -> Split:
+def _fit(label: str, rows: NDArray[np.int64], gallery: Gallery, configuration: Configuration, rule: str) -> Split:
     """Split a label, and find how many partitions have to be searched."""
     started, configured = time.monotonic(), configuration.index
     centroids = fit_centroids(gallery.unit_vectors(rows))
@@ -194,6 +217,7 @@ def _fit(label: str, rows: NDArray[np.int64], gallery: Gallery, configuration: C
         searched *= 2
     return Split(
         label=label,
+        rule=rule,
         centroids=centroids,
         products=len(rows),
         searched=searched if is_good else 0,

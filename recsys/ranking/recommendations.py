@@ -121,7 +121,7 @@ def _together(store: Store, configuration: Configuration, serves: Serving, produ
     _, gallery = load_gallery(store, configuration, serves)
     state = ShopState.of(store, configuration, serves)
     rows = gallery.rows_of(products)
-    labels = state.products["pool"].fillna(WHOLE_SHOP).to_numpy()[rows]
+    labels = state.products["pool"].reindex(products).fillna(WHOLE_SHOP).to_numpy()
     partition = np.zeros(len(products), np.int64)
     for label, partitions in load_partitions(store, configuration, serves, gallery, state.key).items():
         partition = np.where(labels == label, partitions.partition_of[rows], partition)

@@ -159,6 +159,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "partitions": pa.schema(
         [
             pa.field("label", pa.string(), nullable=False),  # empty: the whole shop
+            ("rule", pa.string()),  # digest of everything else that the split depends on
             ("products", pa.int64()),  # when it was split
             ("searched", pa.int32()),  # partitions that a product is compared with; 0: search is exact
             ("recall", pa.float64()),

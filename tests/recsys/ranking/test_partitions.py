@@ -172,6 +172,18 @@ def test_a_label_is_split_again_when_its_size_or_a_setting_has_changed(tmp_path:
     assert len(stored_splits(store, SERVES)) == 1
 
 
+def test_another_rule_splits_again_and_other_vectors_do_not_meet_old_centroids(tmp_path: Path) -> None:
+    """More candidates need more partitions; with a weight of the words, the vectors are longer."""
+    gallery, store = gallery_of(["Pens"] * 1_200), Store(tmp_path)
+    assert ensured(tmp_path, gallery)["Pens"] > 0
+    wider = load(flags={"recommend": {"filter": 15}, "index": INDEX}, environ={})
+    assert load_partitions(store, wider, SERVES, gallery, "wider") == {}
+    assert ensured(tmp_path, gallery, wider)["Pens"] > 0
+    (pens,) = stored_splits(store, SERVES)
+    assert pens.recall >= 0.99
+    assert set(load_partitions(store, wider, SERVES, gallery, "wider")) == {"Pens"}
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """A shop of one large label and a small one."""
@@ -230,3 +242,12 @@ def test_a_shard_that_is_retried_writes_no_row_twice(shop: Shop) -> None:
     shop.products["p1"] = replace(shop.products["p1"], label="Lamps")
     shop.save()
     assert not any(shard.is_new for shard in missing(shop.store, CONFIGURATION, None))
+
+
+def test_rankings_of_a_shop_without_products_are_deleted(shop: Shop) -> None:
+    recommend_missing(shop.store, CONFIGURATION, None)
+    shop.removed, shop.products = shop.products, {}
+    shop.save()
+    recommend_missing(shop.store, CONFIGURATION, None)
+    assert len(shop.stored()) == 0
+    assert missing(shop.store, CONFIGURATION, None) == []
